@@ -1,0 +1,1 @@
+"""Who calls: clients, their keys, their tiers."""

@@ -1,0 +1,88 @@
+"""Clients, their keys and the tiers that bound them, as the management API speaks of them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from accounts import keys
+from accounts.api.resources import ByName, Ordering, Query, RowSerializer
+from accounts.models import ApiKey, Client, Tier
+
+
+class TierSerializer(RowSerializer[Tier]):
+    class Meta:
+        model = Tier
+        fields: ClassVar = ["id", "name", "requests_per_minute", "requests_per_hour", "tokens_per_minute"]
+
+
+class TierQuery(Query):
+    ordering = Ordering("name", "id")
+    name = serializers.CharField(required=False)
+
+
+class ClientSerializer(RowSerializer[Client]):
+    class Meta:
+        model = Client
+        fields: ClassVar = ["id", "name", "description", "is_active", "created_at"]
+        read_only_fields: ClassVar = ["created_at"]
+
+
+class ClientQuery(Query):
+    ordering = Ordering("name", "id")
+    name = serializers.CharField(required=False)
+    is_active = serializers.BooleanField(required=False)
+
+
+class KeySerializer(RowSerializer[ApiKey]):
+    """An API key. What callers present is shown once, in the answer to its creation; `isActive` false revokes it."""
+
+    client = ByName(slug_field="name", queryset=Client.objects.all(), help_text="The client's name or id.")
+    client_id = serializers.UUIDField(read_only=True)
+    tier = ByName(slug_field="name", queryset=Tier.objects.all(), allow_null=True, required=False)
+
+    class Meta:
+        model = ApiKey
+        fields: ClassVar = [
+            "id",
+            "client",
+            "client_id",
+            "name",
+            "prefix",
+            "scope",
+            "tier",
+            "is_active",
+            "expires_at",
+            "last_used_at",
+            "created_at",
+        ]
+        read_only_fields: ClassVar = ["prefix", "last_used_at", "created_at"]
+        fixed: ClassVar = ["client", "scope"]
+
+
+class NewKeySerializer(KeySerializer):
+    """A key that has just been made: `key` is never shown again."""
+
+    key = serializers.CharField(read_only=True, help_text="Keep it: it is shown only now.")
+
+    class Meta(KeySerializer.Meta):
+        fields: ClassVar = [*KeySerializer.Meta.fields, "key"]
+
+    def create(self, validated_data: Any) -> ApiKey:
+        secret = keys.new_secret()
+        row = ApiKey(**validated_data)
+        row.take(secret)
+        row.full_clean()
+        row.save(force_insert=True)
+        row.key = secret  # type: ignore[attr-defined]  # for the answer alone; it is not a column
+        return row
+
+
+class KeyQuery(Query):
+    ordering = Ordering("-id", "created_at")
+    client = serializers.CharField(source="client__name", required=False)
+    client_id = serializers.UUIDField(required=False)
+    tier = serializers.CharField(source="tier__name", required=False)
+    scope = serializers.ChoiceField(choices=ApiKey.Scope.choices, required=False)
+    is_active = serializers.BooleanField(required=False)

@@ -1,0 +1,118 @@
+"""Clients (the product backends that call), their API keys, and the tiers that bound them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from accounts import keys
+from core.models import Identified
+
+slug_like = RegexValidator(
+    r"^[a-z0-9][a-z0-9._-]*$",
+    "Use lower-case letters, digits, dots, dashes and underscores, starting with a letter or digit.",
+)
+
+
+class Tier(Identified):
+    """A bound that many keys share. An empty limit is no limit."""
+
+    name = models.CharField(max_length=64, unique=True, validators=[slug_like])
+    requests_per_minute = models.PositiveIntegerField(
+        "calls a minute", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    requests_per_hour = models.PositiveIntegerField(
+        "calls an hour", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        "tokens a minute", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Client(Identified):
+    """A product or team whose calls are counted together."""
+
+    name = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[slug_like],
+        help_text="Appears on every usage row, for example search-backend.",
+    )
+    description = models.CharField(max_length=200, blank=True)
+    is_active = models.BooleanField("active", default=True, help_text="Calls of an inactive client are refused.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(Identified):
+    """A client's key. The key itself is shown once, when it is made; here is only its hash."""
+
+    class Scope(models.TextChoices):
+        CALL = "call", "Call models"
+        MANAGE = "manage", "Call models and manage the platform"
+
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="keys")
+    name = models.CharField(max_length=64, blank=True, help_text="What it is for, for example production.")
+    prefix = models.CharField(max_length=16, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scope = models.CharField(max_length=8, choices=Scope.choices, default=Scope.CALL)
+    tier = models.ForeignKey(Tier, on_delete=models.PROTECT, null=True, blank=True, related_name="keys")
+    is_active = models.BooleanField("active", default=True)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="Refused from this time on. Empty: never expires."
+    )
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.client.name} · {self.name or self.prefix}"
+
+    @classmethod
+    def mint(
+        cls, *, client: Client, name: str = "", scope: str = Scope.CALL, tier: Tier | None = None
+    ) -> tuple[ApiKey, str]:
+        """A saved key and its secret, which cannot be had again."""
+        secret = keys.new_secret()
+        key = cls(client=client, name=name, scope=scope, tier=tier)
+        key.take(secret)
+        key.save()
+        return key, secret
+
+    def take(self, secret: str) -> None:
+        """Make `secret` this key's secret."""
+        self.prefix = keys.public_prefix(secret)
+        self.digest = keys.digest(secret)
+
+    def is_usable(self, now: datetime) -> bool:
+        return self.is_active and self.client.is_active and (self.expires_at is None or now < self.expires_at)
+
+
+class Revision(models.Model):
+    """One row: the newest configuration's number. Triggers bump it in the transaction that changes a watched table."""
+
+    number = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "catalogue_revision"
+
+    def __str__(self) -> str:
+        return str(self.number)

@@ -1,0 +1,152 @@
+"""Who may use the management API: administrators in their session, and keys with the `manage` scope."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import ValidationError as InvalidModelError
+from django.db import IntegrityError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils import timezone
+from django.views import defaults
+from rest_framework import exceptions, status
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.fields import get_error_detail
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import keys
+from accounts.api.camel import camel_errors
+from accounts.models import ApiKey
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which loads this module
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer KEY` or `x-api-key: KEY`. The request's `auth` is the `ApiKey`; it has no user."""
+
+    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
+        secret = presented_key(request.headers.get("Authorization", ""), request.headers.get("x-api-key", ""))
+        if not secret:
+            return None
+        key = ApiKey.objects.select_related("client").filter(digest__in=keys.digests(secret)).first()
+        if key is None or not key.is_usable(timezone.now()):
+            raise exceptions.AuthenticationFailed("This key is unknown, inactive or expired.")
+        return None, key
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def presented_key(authorization: str, x_api_key: str) -> str:
+    scheme, _, value = authorization.partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else x_api_key.strip()
+
+
+class CanManage(BasePermission):
+    """An administrator's session, or a key of scope `manage`."""
+
+    message = "This needs an administrator, or a key with the manage scope."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if isinstance(request.auth, ApiKey):
+            return request.auth.scope == ApiKey.Scope.MANAGE
+        return bool(request.user and request.user.is_active and request.user.is_staff)
+
+
+def error_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: every refusal in the platform's own form (API.md, section 1)."""
+    from rest_framework.views import exception_handler  # noqa: PLC0415  # it loads this module
+
+    error = _as_api_error(error)
+    answer = exception_handler(error, context)
+    if answer is None:
+        return None
+    request: Request = context["request"]
+    operation = getattr(context.get("view"), "action", None)
+    detail = camel_errors(answer.data) if isinstance(answer.data, Mapping) else answer.data
+    answer.data = error_body(request, answer.status_code, _message(detail), operation=operation)
+    if isinstance(error, exceptions.ValidationError):
+        answer.data["fields"] = detail
+    return answer
+
+
+def error_body(
+    request: Request | HttpRequest, status_code: int, message: str, *, operation: str | None = None
+) -> dict[str, Any]:
+    return {
+        "error": message,
+        "error_code": _CODES.get(status_code, "INVALID_REQUEST"),
+        "timestamp": time.time(),
+        "request_id": request.META.get("HTTP_X_REQUEST_ID", ""),
+        "context": {"operation": operation, "provider": None},
+    }
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Django's handler404: under `/api/` in our form."""
+    if not request.path.startswith("/api/"):
+        return defaults.page_not_found(request, exception)
+    return JsonResponse(error_body(request, 404, "There is nothing at this address."), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Django's handler500: under `/api/` in our form. The trace is in the log."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
+    return JsonResponse(error_body(request, 500, "Something went wrong here. It has been logged."), status=500)
+
+
+class DatabaseUnavailable(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The database cannot be reached. Try again."
+    wait = 5  # seconds, sent as Retry-After
+
+
+def _as_api_error(error: Exception) -> Exception:
+    """What the model or the database refused, as DRF would have refused it."""
+    if isinstance(error, InvalidModelError):
+        detail = get_error_detail(error)
+        return exceptions.ValidationError(detail if isinstance(detail, dict) else {NON_FIELD_ERRORS: detail})
+    if isinstance(error, IntegrityError):  # another writer came in between the check and the write
+        return exceptions.ValidationError({"nonFieldErrors": ["This clashes with what was stored just now."]})
+    if isinstance(error, OperationalError | InterfaceError):
+        return DatabaseUnavailable()
+    return error
+
+
+_CODES = {
+    status.HTTP_401_UNAUTHORIZED: "UNAUTHENTICATED",
+    status.HTTP_403_FORBIDDEN: "FORBIDDEN",
+    status.HTTP_404_NOT_FOUND: "NOT_FOUND",
+    status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+    status.HTTP_429_TOO_MANY_REQUESTS: "RATE_LIMITED",
+    status.HTTP_500_INTERNAL_SERVER_ERROR: "INTERNAL",
+    status.HTTP_503_SERVICE_UNAVAILABLE: "LEDGER_UNAVAILABLE",
+}
+
+
+_OF_THE_WHOLE = ("nonFieldErrors", "non_field_errors")
+
+
+def _message(detail: Any) -> str:
+    """One text out of DRF's nested detail, naming the fields, as in `pricing.currency: This field is required.`."""
+    if isinstance(detail, Mapping) and set(detail) == {"detail"}:
+        return str(detail["detail"])
+    return " ".join(_sentences(detail))
+
+
+def _sentences(detail: Any, path: str = "") -> Iterator[str]:
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            yield from _sentences(inner, path if name in _OF_THE_WHOLE else f"{path}.{name}".lstrip("."))
+    elif isinstance(detail, list | tuple):
+        for inner in detail:
+            yield from _sentences(inner, path)
+    else:
+        yield f"{path}: {detail}" if path else str(detail)

@@ -1,0 +1,23 @@
+"""Celery, with every periodic job in one table."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
+
+app = Celery("aiplatform")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# A job that waited longer than `expires` is dropped: the next one does its work.
+app.conf.beat_schedule = {
+    "prove the books": {"task": "usage.tasks.prove_books", "schedule": 3600.0, "options": {"expires": 3500}},
+    "keep the usage table's months": {
+        "task": "usage.tasks.keep_months",
+        "schedule": 24 * 3600.0,
+        "options": {"expires": 23 * 3600},
+    },
+    "probe providers": {"task": "providers.tasks.probe_providers", "schedule": 60.0, "options": {"expires": 55}},
+    "resume re-pricing": {"task": "usage.tasks.resume_repricings", "schedule": 60.0, "options": {"expires": 55}},
+}

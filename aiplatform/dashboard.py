@@ -1,0 +1,247 @@
+"""The admin's home page: what is spent, what fails, who is well, and what to do next."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from core import display
+from core.money import PICO_PER_USD
+from providers.kinds import KINDS
+from providers.models import Deployment, Health, Provider, Route
+from usage import queries
+from usage.queries import Group, Totals
+
+CHART_DAYS = 30
+TOP = 6
+STALE_AFTER = timedelta(minutes=5)  # checks run once a minute
+
+
+class Card(msgspec.Struct, frozen=True):
+    """One figure. `note` explains it; `tone` colours the note."""
+
+    title: str
+    value: str
+    note: str
+    url: str
+    tone: str = ""
+    exact: str = ""
+
+
+class ProviderCard(msgspec.Struct, frozen=True):
+    name: str
+    kind: str
+    url: str
+    state: str
+    tone: str
+    note: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A line of a top list; `share` is its part of the longest, in percent."""
+
+    name: str
+    calls: str
+    cost: str
+    share: int
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing to do before the platform is of use."""
+
+    text: str
+    hint: str
+    done: bool
+    url: str = ""
+    button: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    text: str
+    url: str = ""
+    link: str = ""
+
+
+def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK. Figures are for those who may see calls; others get the page without them."""
+    if request.user.has_perm("usage.view_usagerecord"):
+        context["home"] = _home(now=timezone.now(), zone=timezone.get_default_timezone())
+    return context
+
+
+def _home(*, now: datetime, zone: tzinfo) -> dict[str, Any]:
+    today, month = queries.bucket_start(now, "day", zone), queries.bucket_start(now, "month", zone)
+    tomorrow = queries.next_bucket(today, "day", zone)
+    spent_month = queries.totals(month, tomorrow)
+    providers = list(Provider.objects.select_related("health"))
+    steps = _steps(providers)
+    return {
+        "cards": _cards(queries.totals(today, tomorrow), spent_month, month),
+        "providers": [_provider_card(row, now) for row in providers if row.is_active],
+        "chart": _chart(today, tomorrow, zone, {row.slug: row.name for row in providers}),
+        "models": _top(queries.grouped(month, tomorrow, by="model"), "no model (refused)"),
+        "clients": _top(queries.grouped(month, tomorrow, by="client"), "no client"),
+        "steps": steps if not all(step.done for step in steps) else [],
+        "notices": list(_notices(providers, spent_month, now)),
+        "month": f"{month:%B}",
+        "is_new": not queries.has_calls(),
+        "curl": _curl(),
+        "address": f"http://{settings.HOST}:{settings.PORT}",
+    }
+
+
+# --- parts of the page --------------------------------------------------------------------------------------------
+
+
+def _cards(today: Totals, month: Totals, since: datetime) -> list[Card]:
+    calls, flying = reverse("admin:usage_usagerecord_changelist"), queries.in_flight()
+    errors = f"{calls}?period=today&status__exact=error"
+    return [
+        Card("Spent today", *_money(today), f"{calls}?period=today", exact=display.dollars(today.cost_pico)),
+        Card(f"Spent in {since:%B}", *_money(month), f"{calls}?period=month", exact=display.dollars(month.cost_pico)),
+        Card(
+            "Calls today",
+            display.count(today.requests),
+            _failed(today),
+            errors if today.errors else f"{calls}?period=today",
+            "bad" if today.error_share > 0.05 else "",
+        ),
+        Card(
+            "In flight now",
+            display.count(flying.calls),
+            f"at most {display.dollars_rounded(flying.amount_pico)}" if flying.calls else "no call is waiting",
+            reverse("admin:usage_hold_changelist"),
+        ),
+    ]
+
+
+def _failed(today: Totals) -> str:
+    if not today.requests:
+        return "none yet"
+    return f"{today.error_share:.1%} failed" if today.errors else "none failed"
+
+
+def _money(spent: Totals) -> tuple[str, str]:
+    """The sum, and how many calls it is for."""
+    calls = f"{display.count(spent.requests)} call{'' if spent.requests == 1 else 's'}"
+    tokens = f", {display.count(spent.total_tokens)} tokens" if spent.total_tokens else ""
+    return display.dollars_rounded(spent.cost_pico), calls + tokens
+
+
+def _provider_card(row: Provider, now: datetime) -> ProviderCard:
+    found: Health | None = getattr(row, "health", None)
+    kind = KINDS[row.kind].label.split(" (")[0] if row.kind in KINDS else row.kind
+    url = _page("providers_provider", row)
+    if found is None:
+        return ProviderCard(row.name, kind, url, "Never checked", "", "")
+    when = display.ago(found.checked_at, now=now)
+    if found.status == Health.Status.HEALTHY:
+        return ProviderCard(row.name, kind, url, "Healthy", "good", f"{display.milliseconds(found.latency_ms)}, {when}")
+    return ProviderCard(row.name, kind, url, "Not answering", "bad", f"{found.detail} Checked {when}.")
+
+
+def _chart(today: datetime, tomorrow: datetime, zone: tzinfo, names: dict[str, str]) -> dict[str, Any]:
+    """Days by provider, in dollars and in calls. Floats are good enough to draw."""
+    first = queries.midnight(today.date() - timedelta(days=CHART_DAYS - 1), zone)
+    days = [first.date() + timedelta(days=number) for number in range(CHART_DAYS)]
+    place = {day: number for number, day in enumerate(days)}
+    lines: dict[str, dict[str, Any]] = {}
+    for point in queries.series(first, tomorrow, by="provider", time_zone=zone):
+        name = names.get(point.key, point.key) or "no provider"
+        line = lines.setdefault(name, {"name": name, "cost": [0.0] * CHART_DAYS, "calls": [0] * CHART_DAYS})
+        line["cost"][place[point.starts_at.date()]] += point.cost_pico / PICO_PER_USD
+        line["calls"][place[point.starts_at.date()]] += point.requests
+    ordered = sorted(lines.values(), key=lambda line: (-sum(line["cost"]), -sum(line["calls"])))
+    return {"days": [f"{day:%-d %b}" for day in days], "lines": ordered}
+
+
+def _top(groups: list[Group], nameless: str) -> list[Row]:
+    shown = groups[:TOP]
+    longest = max((group.cost_pico or 0 for group in shown), default=0)
+    return [
+        Row(
+            group.key or nameless,
+            display.count(group.requests),
+            _known(group),
+            round(100 * (group.cost_pico or 0) / longest) if longest else 0,
+        )
+        for group in shown
+    ]
+
+
+def _known(spent: Totals) -> str:
+    """The sum of what is known; a notice above says if some of it is not."""
+    nothing_known = spent.unknown_cost_requests and not spent.cost_pico
+    return "unknown" if nothing_known else display.dollars_rounded(spent.cost_pico)
+
+
+def _steps(providers: list[Provider]) -> list[Step]:
+    own = [row for row in providers if row.kind != "demo" and row.is_active]
+    demo = any(row.kind == "demo" and row.is_active for row in providers)
+    return [
+        Step(
+            "Add a provider" if not demo else "Add a provider of your own",
+            "Its key, its models and their prices, all on one page."
+            + (" Until then the demo answers." if demo else ""),
+            bool(own),
+            reverse("admin:providers_provider_add"),
+            "Add a provider",
+        ),
+        Step(
+            "Create an API key",
+            "For the first product that is to call. It is shown once.",
+            ApiKey.objects.filter(is_active=True).exists(),
+            reverse("admin:accounts_apikey_add"),
+            "Create a key",
+        ),
+        Step("Make the first call", "Paste this into a terminal, with your key in it.", queries.has_calls()),
+    ]
+
+
+def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
+    if month.unknown_cost_requests:
+        number = month.unknown_cost_requests
+        yield Notice(
+            f"The cost of {display.count(number)} call{'' if number == 1 else 's'} this month is unknown, "
+            "so the sums here lack it. Most often a model has no price.",
+            f"{reverse('admin:providers_deployment_changelist')}?price=unknown",
+            "Models without a price",
+        )
+    checked = [row.health.checked_at for row in providers if row.is_active and getattr(row, "health", None) is not None]
+    if checked and now - max(checked) > STALE_AFTER:
+        yield Notice(
+            f"Providers were last checked {display.ago(max(checked), now=now)}. Is the background worker running?"
+        )
+    catch_all = Route.objects.filter(catch_all=True, is_active=True).first()
+    if catch_all is not None:
+        yield Notice(
+            f"The route “{catch_all.name}” answers calls for any unknown model name. Good for trying out; "
+            "switch it off before real use.",
+            _page("providers_route", catch_all),
+            "Change the route",
+        )
+
+
+def _curl() -> str:
+    """A first call, ready to paste but for the key; the page puts its own address in."""
+    route = Route.objects.filter(is_active=True).order_by("name").first()
+    model = Deployment.objects.filter(is_active=True, type=Deployment.Type.CHAT).first()
+    name = route.name if route is not None else model.name if model is not None else "default"
+    body = f'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    return (
+        "curl ADDRESS/v1/chat/completions \\\n"
+        '  -H "Authorization: Bearer YOUR_KEY" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f"  -d '{body}'"
+    )
+
+
+def _page(name: str, row: Any) -> str:
+    return reverse(f"admin:{name}_change", args=[row.pk])

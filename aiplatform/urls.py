@@ -1,0 +1,24 @@
+"""Django's own URLs. The data-plane doors are composed in `aiplatform.asgi`."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from accounts.rest import CanManage
+from gateway.completion_view import CompletionViewSet
+
+management = [
+    re_path("^ai-providers/complete/?$", CompletionViewSet.as_view({"post": "create"}), name="complete"),
+    path("", include("accounts.api.urls")),
+    path("", include("usage.api.urls")),
+    path("", include("providers.api.urls")),
+    re_path("^schema/?$", SpectacularAPIView.as_view(permission_classes=[CanManage]), name="schema"),
+    re_path("^docs/?$", SpectacularSwaggerView.as_view(permission_classes=[CanManage]), name="docs"),
+]
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/", include(management)),
+]
+handler404 = "accounts.rest.not_found"
+handler500 = "accounts.rest.server_error"

@@ -1,0 +1,1 @@
+"""Tools with no knowledge of the product: money, ids, secrets, outbound HTTP."""

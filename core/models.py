@@ -1,0 +1,26 @@
+"""What our models share."""
+
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from core.ids import uuid7
+
+
+class Identified(models.Model):
+    """A UUIDv7 primary key: made by us, ordered by time, safe to show."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+_EXACT_DIGITS = 15  # what SQLite keeps of a decimal number
+
+
+def exact(amount: Decimal) -> None:
+    """Refuse what a database would round."""
+    if len(amount.normalize().as_tuple().digits) > _EXACT_DIGITS:
+        raise ValidationError(f"At most {_EXACT_DIGITS} significant digits can be kept.")

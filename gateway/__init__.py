@@ -1,0 +1,1 @@
+"""The request path: from a caller's bytes to a provider and back, with the books kept."""

@@ -1,0 +1,95 @@
+"""A call as the pipeline sees it: who asks, what for, by which door, and what the headers ask besides."""
+
+from __future__ import annotations
+
+import time
+from asyncio import Future
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from gateway.catalogue import Caller
+from gateway.http import Exchange
+from wire.dialect import CallerDialect, Envelope
+from wire.errors import invalid
+
+MAX_TAGS = 16
+_MAX_TAG_CHARS = 64
+_MAX_END_USER_CHARS = 128
+_MAX_TIMEOUT_MS = 3_600_000
+_LEAST_S = 0.01
+
+
+class Call(msgspec.Struct, frozen=True):
+    """`started` is a monotonic time in seconds, `started_at` the wall clock's; `tags` is JSON text.
+
+    `watch` gives a future that is done when the caller has left, for doors that can tell.
+    """
+
+    request_id: str
+    surface: str
+    caller: Caller
+    dialect: CallerDialect
+    envelope: Envelope
+    provider: str | None
+    end_user: str
+    tags: str
+    timeout_s: float | None
+    started: float
+    started_at: datetime
+    watch: Callable[[], Future[Any]] | None = None
+
+    @property
+    def left_s(self) -> float | None:
+        """What is left of the caller's own deadline; None where there is none."""
+        return None if self.timeout_s is None else max(self.timeout_s - (time.perf_counter() - self.started), _LEAST_S)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self.timeout_s is not None and time.perf_counter() - self.started >= self.timeout_s
+
+
+def open_call(
+    exchange: Exchange, *, surface: str, caller: Caller, dialect: CallerDialect, body: bytes, started: float
+) -> Call:
+    """Raises `ApiError` INVALID_REQUEST, naming the field or header."""
+    envelope = dialect.open_chat(body)
+    return Call(
+        request_id=exchange.request_id,
+        surface=surface,
+        caller=caller,
+        dialect=dialect,
+        envelope=envelope,
+        provider=exchange.header(b"x-provider") or envelope.provider,
+        end_user=(envelope.end_user or exchange.header(b"x-end-user"))[:_MAX_END_USER_CHARS],
+        tags=_tags(exchange.header(b"x-tags")),
+        timeout_s=_timeout_s(exchange.header(b"x-timeout-ms")),
+        started=started,
+        started_at=datetime.now(UTC),
+        watch=exchange.watch,
+    )
+
+
+def _tags(header: str) -> str:
+    """`team=search,env=prod` -> JSON object."""
+    if not header:
+        return "{}"
+    pairs = [part.partition("=") for part in header.split(",")]
+    tags = {name.strip(): value.strip() for name, _, value in pairs}
+    if len(tags) > MAX_TAGS:
+        raise invalid(f"At most {MAX_TAGS} tags are allowed, not {len(tags)}.", param="X-Tags")
+    if any(not name or len(name) > _MAX_TAG_CHARS or len(value) > _MAX_TAG_CHARS for name, value in tags.items()):
+        raise invalid(
+            f"Tags are name=value pairs of 1 to {_MAX_TAG_CHARS} characters, separated by commas.", param="X-Tags"
+        )
+    return msgspec.json.encode(tags).decode()
+
+
+def _timeout_s(header: str) -> float | None:
+    if not header:
+        return None
+    if not header.isdigit() or not 0 < int(header) <= _MAX_TIMEOUT_MS:
+        raise invalid(f"A whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}.", param="X-Timeout-Ms")
+    return int(header) / 1000

@@ -1,0 +1,194 @@
+"""All configuration that a call needs, as one immutable snapshot in memory.
+
+It is built in a thread and swapped whole; a revision number, bumped in the changing transaction, tells when. When the
+database is away the last good snapshot serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.db import DatabaseError, InterfaceError, connection
+
+from accounts import revision
+from accounts.models import ApiKey
+from core.vault import UnreadableSecretError
+from providers.models import Credential, Deployment, Provider, Route, RouteTarget
+from providers.prices import histories
+from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec, TargetSpec, Topology
+from usage.budgets import Budgets, BudgetSpec
+from usage.models import Budget
+from usage.periods import Period
+from usage.pricing import Rates
+
+POLL_S = 0.5
+_STILL_OF_USE = timedelta(days=1)  # rates that ended before are nobody's: calls are priced as of now
+
+log = structlog.get_logger(__name__)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whose call it is. `expires_at` is in Unix seconds. An administrator's session has neither client row nor key."""
+
+    client_id: UUID | None
+    client: str
+    key_id: UUID | None
+    key_prefix: str
+    scope: str
+    expires_at: float | None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """`callers` are found by their key's digest."""
+
+    revision: int
+    callers: dict[str, Caller]
+    topology: Topology
+    budgets: Budgets
+
+
+class Catalogue:
+    """The current snapshot, kept fresh by `run`."""
+
+    def __init__(self, first: Snapshot) -> None:
+        self.current = first
+
+    async def run(self) -> None:
+        """Until cancelled: look at the revision twice a second, and reload when it has moved."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                newer = await asyncio.to_thread(_newer_than, self.current.revision)
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("the configuration cannot be read; the last one serves", error=str(error))
+                continue
+            if newer:
+                self.current = newer
+
+
+def load() -> Snapshot:
+    """The whole configuration, read from the database in this thread."""
+    try:
+        # The number first: a change in between is then seen again, never missed.
+        return Snapshot(revision=revision.current(), callers=_callers(), topology=_topology(), budgets=_budgets())
+    finally:
+        connection.close()
+
+
+def _newer_than(known: int) -> Snapshot | None:
+    try:
+        newest = revision.current()
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        raise
+    return load() if newest != known else None
+
+
+def _callers() -> dict[str, Caller]:
+    usable = ApiKey.objects.filter(is_active=True, client__is_active=True).select_related("client")
+    return {
+        key.digest: Caller(
+            client_id=key.client_id,
+            client=key.client.name,
+            key_id=key.id,
+            key_prefix=key.prefix,
+            scope=key.scope,
+            expires_at=key.expires_at.timestamp() if key.expires_at else None,
+        )
+        for key in usable
+    }
+
+
+def _budgets() -> Budgets:
+    return Budgets(
+        BudgetSpec(
+            id=row.id,
+            name=row.name,
+            scope=row.scope,
+            subject=row.subject,
+            cap_pico=row.cap_pico,
+            period=cast("Period", row.period),
+            time_zone=row.time_zone,
+            hard=row.hard,
+        )
+        for row in Budget.objects.filter(is_active=True)
+    )
+
+
+def _topology() -> Topology:
+    providers = _providers()
+    prices = histories(since=datetime.now(UTC) - _STILL_OF_USE)
+    deployments = [
+        _deployment(row, providers[row.provider_id], prices.get(row.id, ()))
+        for row in Deployment.objects.filter(is_active=True, provider__is_active=True)
+    ]
+    names: dict[str, list[TargetSpec]] = defaultdict(list)
+    for deployment in deployments:
+        target = TargetSpec(deployment, deployment.provider.priority, deployment.provider.weight)
+        names[deployment.name].append(target)
+        names[deployment.full_name].append(target)
+    routes = list(Route.objects.filter(is_active=True))
+    names |= _routes(routes, {deployment.id: deployment for deployment in deployments})
+    return Topology(
+        names={name: tuple(targets) for name, targets in names.items()},
+        deployments=tuple(deployments),
+        routes=tuple(route.name for route in routes),
+        catch_all=next((route.name for route in routes if route.catch_all), None),
+    )
+
+
+def _routes(routes: Iterable[Route], deployments: dict[UUID, DeploymentSpec]) -> dict[str, list[TargetSpec]]:
+    """A route shadows a deployment of its name."""
+    targets: dict[str, list[TargetSpec]] = {route.name: [] for route in routes}
+    for row in RouteTarget.objects.filter(route__is_active=True).select_related("route"):
+        if row.deployment_id in deployments:
+            targets[row.route.name].append(TargetSpec(deployments[row.deployment_id], row.priority, row.weight))
+    return targets
+
+
+def _providers() -> dict[UUID, ProviderSpec]:
+    credentials: dict[UUID, list[CredentialSpec]] = defaultdict(list)
+    for row in Credential.objects.filter(is_active=True):
+        try:
+            credentials[row.provider_id].append(CredentialSpec(row.id, row.label, row.reveal()))
+        except UnreadableSecretError as error:
+            log.warning(
+                "a provider's key is left out", provider_id=str(row.provider_id), label=row.label, error=str(error)
+            )
+    return {
+        row.id: ProviderSpec(
+            id=row.id,
+            slug=row.slug,
+            kind=row.kind,
+            address=row.address,
+            organization=row.organization,
+            priority=row.priority,
+            weight=row.weight,
+            connect_timeout_s=row.connect_timeout_ms / 1000,
+            first_token_timeout_s=row.first_token_timeout_ms / 1000,
+            between_chunks_timeout_s=row.between_chunks_timeout_ms / 1000,
+            timeout_s=row.timeout_ms / 1000,
+            drains=row.on_disconnect == Provider.OnDisconnect.DRAIN,
+            credentials=tuple(credentials[row.id]),
+        )
+        for row in Provider.objects.filter(is_active=True)
+    }
+
+
+def _deployment(row: Deployment, provider: ProviderSpec, prices: tuple[Rates, ...]) -> DeploymentSpec:
+    return DeploymentSpec(
+        id=row.id,
+        name=row.name,
+        model=row.model_at_provider,
+        type=row.type,
+        provider=provider,
+        max_output_tokens=row.max_output_tokens,
+        prices=prices,
+    )

@@ -1,0 +1,92 @@
+"""What the chat doors of all dialects share: read the call, let the pipeline answer it, write the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, cast
+
+from core.money import usd_text
+from gateway.calls import open_call
+from gateway.catalogue import Caller
+from gateway.http import EVENT_STREAM, JSON, Exchange, Headers
+from gateway.streaming import LiveStream
+from usage.rows import HoldRow, RecordRow
+from wire.dialect import Dialect
+
+if TYPE_CHECKING:
+    from gateway.asgi import Door, Gateway
+
+
+async def answer_chat(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """A chat call in `door`'s own dialect."""
+    started = time.perf_counter()
+    body = await exchange.body(gateway.max_body_bytes)
+    call = open_call(exchange, surface=door.surface, caller=caller, dialect=door.dialect, body=body, started=started)
+    reply = await gateway.pipeline.complete(call)
+    if isinstance(reply, LiveStream):
+        await relay(gateway, exchange, reply)
+        return
+    dialect = cast("Dialect", door.dialect)
+    encoded = reply.body if reply.response is None else dialect.encode_response(reply.response)
+    assert encoded is not None
+    await exchange.answer(200, encoded, [JSON, *answer_headers(reply.record)])
+
+
+async def relay(gateway: Gateway, exchange: Exchange, stream: LiveStream) -> None:
+    """Send the stream as it comes. Where the caller leaves, it is drained or closed, as its provider is set."""
+    gone = exchange.watch()
+    frames = stream.frames()
+    try:
+        await exchange.start_stream([EVENT_STREAM, *hold_headers(stream.attempt.hold)])
+        async for frame in frames:
+            if gone.done():
+                break
+            await exchange.send(frame)
+        else:
+            await exchange.end_stream()
+            return
+        stream.caller_left = True
+        if stream.attempt.deployment.provider.drains:
+            gateway.pipeline.detach(_drain(stream, frames))
+        else:
+            await stream.aclose()
+    except BaseException:
+        gateway.pipeline.detach(stream.aclose())
+        raise
+    finally:
+        exchange.unwatch()
+
+
+async def _drain(stream: LiveStream, frames: AsyncIterator[bytes]) -> None:
+    """Read the answer to its end, for its true usage; where we are stopped meanwhile, settle what is known."""
+    try:
+        async for _ in frames:
+            pass
+    finally:
+        await stream.aclose()
+
+
+def answer_headers(record: RecordRow) -> Headers:
+    """What every answer says of itself (API.md, section 1). The cost is left out where it is unknown."""
+    headers = [
+        (b"x-provider", record.provider.encode()),
+        (b"x-model", (record.served_model or record.deployment).encode()),
+        (b"x-attempts", b"%d" % record.attempt),
+        (b"x-cache", b"off"),
+    ]
+    if record.cost_pico is not None:
+        headers.append((b"x-cost-usd", usd_text(record.cost_pico).encode()))
+    if record.overhead_ms is not None:
+        headers.append((b"x-overhead-ms", b"%.2f" % record.overhead_ms))
+    return headers
+
+
+def hold_headers(hold: HoldRow) -> Headers:
+    """What a stream can say of itself at its start."""
+    return [
+        (b"x-provider", hold.provider.encode()),
+        (b"x-model", hold.deployment.encode()),
+        (b"x-attempts", b"%d" % hold.attempt),
+        (b"x-cache", b"off"),
+    ]

@@ -1,0 +1,69 @@
+"""`GET /v1/models`: what a caller may ask for, in the dialect in which it is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.catalogue import Caller
+from gateway.http import Exchange
+from providers.specs import Topology
+from wire.errors import ApiError, Code
+
+if TYPE_CHECKING:
+    from gateway.asgi import Door, Gateway
+
+_LONG_AGO = "2024-01-01T00:00:00Z"  # Anthropic's field is required; ours have no release date
+_LONG_AGO_UNIX = 1_704_067_200
+
+
+async def list_models(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """Routes and deployments, by name."""
+    del door, caller
+    names = _names(gateway.pipeline.catalogue.current.topology)
+    body = _anthropic(names) if exchange.header(b"anthropic-version") else _openai(names)
+    await exchange.answer(200, msgspec.json.encode(body))
+
+
+async def show_model(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
+    del door, caller
+    name = exchange.scope["path"].removeprefix("/v1/models/")
+    topology = gateway.pipeline.catalogue.current.topology
+    names = _names(topology) | {deployment.full_name: deployment.provider.slug for deployment in topology.deployments}
+    if name not in names:
+        known = ", ".join(_names(topology))
+        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {known}.", param="model")
+    one = _anthropic_model(name) if exchange.header(b"anthropic-version") else _openai_model(name, names[name])
+    await exchange.answer(200, msgspec.json.encode(one))
+
+
+def _names(topology: Topology) -> dict[str, str]:
+    """Name -> owner."""
+    owners = dict.fromkeys(topology.routes, "ai-platform")
+    for deployment in topology.deployments:
+        owners.setdefault(deployment.name, deployment.provider.slug)
+    return dict(sorted(owners.items()))
+
+
+def _openai(names: dict[str, str]) -> dict[str, Any]:
+    return {"object": "list", "data": [_openai_model(name, owner) for name, owner in names.items()]}
+
+
+def _openai_model(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": _LONG_AGO_UNIX, "owned_by": owner}
+
+
+def _anthropic(names: dict[str, str]) -> dict[str, Any]:
+    listed = list(names)
+    return {
+        "data": [_anthropic_model(name) for name in listed],
+        "has_more": False,
+        "first_id": listed[0] if listed else None,
+        "last_id": listed[-1] if listed else None,
+    }
+
+
+def _anthropic_model(name: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": _LONG_AGO}

@@ -1,0 +1,14 @@
+"""OpenAI's door: what its SDKs call when only their base URL is changed."""
+
+from gateway.asgi import Door
+from gateway.doors.chat import answer_chat
+from gateway.doors.models import list_models, show_model
+from wire import openai_chat
+
+ROUTES = {
+    ("POST", "/v1/chat/completions"): Door("openai.chat", openai_chat, answer_chat),
+    ("GET", "/v1/models"): Door("openai.models", openai_chat, list_models),
+}
+PREFIXES = {
+    ("GET", "/v1/models/"): Door("openai.models", openai_chat, show_model),
+}

@@ -1,0 +1,24 @@
+"""Errors of the doors that are no provider's dialect: specification B's form."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from wire import sse
+from wire.errors import ApiError
+
+
+def encode_error(error: ApiError, *, request_id: str, operation: str, stream: bool = False) -> bytes:
+    """`{"error", "error_code", "timestamp", "request_id", "context"}`, or the same as an SSE `error` event."""
+    body = msgspec.json.encode(
+        {
+            "error": error.message,
+            "error_code": error.code.name,
+            "timestamp": time.time(),
+            "request_id": request_id,
+            "context": {"operation": operation, "provider": error.provider, "field": error.param},
+        }
+    )
+    return sse.event(body, "error") if stream else body

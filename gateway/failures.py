@@ -1,0 +1,34 @@
+"""A provider's failure, as the caller is told of it (the table of errors in API.md)."""
+
+from __future__ import annotations
+
+from core.money import usd_text
+from providers.errors import CredentialRefusedError, ProviderFailureError
+from usage.budgets import BudgetExceededError
+from wire.errors import ApiError, Code
+
+
+def api_error(failure: ProviderFailureError, provider: str) -> ApiError:
+    code = Code[failure.code]
+    return ApiError(
+        code,
+        _told(failure, provider),
+        status=failure.status if code is Code.PROVIDER_REJECTED else None,
+        retry_after_s=failure.retry_after_s,
+        provider=provider,
+    )
+
+
+def _told(failure: ProviderFailureError, provider: str) -> str:
+    """What a provider says of our own key would mislead a caller about its key; the usage row keeps it."""
+    if isinstance(failure, CredentialRefusedError):
+        return f"{provider} refuses this platform's own key (status {failure.status}): an administrator must see to it."
+    return failure.detail
+
+
+def over_budget(error: BudgetExceededError) -> ApiError:
+    return ApiError(
+        Code.BUDGET_EXCEEDED,
+        f"The budget '{error.name}' has ${usd_text(error.left_pico)} left of ${usd_text(error.cap_pico)}, "
+        f"and this call may cost up to ${usd_text(error.wanted_pico)}.",
+    )

@@ -1,0 +1,115 @@
+"""One HTTP exchange over plain ASGI: headers, a bounded body, an answer or a stream, and whether the caller left."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from core.ids import uuid7
+from wire.errors import ApiError, Code
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+JSON = (b"content-type", b"application/json")
+EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+class Exchange:
+    """`started` says that the status line is out: from then on an error can only be a last event."""
+
+    __slots__ = ("_gone", "_headers", "_receive", "_send", "request_id", "scope", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._gone: asyncio.Future[Any] | None = None
+        self.started = False
+        self.request_id = _request_id(self._headers.get(b"x-request-id", b""))
+
+    def header(self, name: bytes) -> str:
+        """The value of a header given in lower case; '' where it is absent."""
+        return self._headers.get(name, b"").decode("latin-1")
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises `ApiError` PAYLOAD_TOO_LARGE, before reading where Content-Length tells."""
+        length = self.header(b"content-length")
+        if length.isdigit() and int(length) > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise CallerLeftError
+            parts.append(message.get("body", b""))
+            if (size := size + len(parts[-1])) > limit_bytes:
+                raise _too_large(limit_bytes)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+    def watch(self) -> asyncio.Future[Any]:
+        """Done when the caller has left. Only once the body has been read."""
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self._receive())
+        return self._gone
+
+    def unwatch(self) -> None:
+        if self._gone is not None:
+            self._gone.cancel()
+
+    async def answer(self, status: int, body: bytes, headers: Headers | None = None) -> None:
+        """A whole answer, JSON unless `headers` bring a content type."""
+        await self._start(status, [(b"content-length", b"%d" % len(body)), *(headers or [JSON])])
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def start_stream(self, headers: Headers) -> None:
+        await self._start(200, [*headers, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")])
+
+    async def send(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end_stream(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        self.started = True
+        headers.append((b"x-request-id", self.request_id.encode()))
+        if b"anthropic-version" in self._headers:
+            headers.append((b"request-id", self.request_id.encode()))  # where Anthropic's SDKs look for it
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
+    """The same for what is not ours to answer: Django sees the id as a header, and it is on the answer."""
+    request_id = _request_id(dict(scope["headers"]).get(b"x-request-id", b"")).encode()
+    others = [(name, value) for name, value in scope["headers"] if name != b"x-request-id"]
+
+    async def send_with_id(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+        await send(message)
+
+    return {**scope, "headers": [*others, (b"x-request-id", request_id)]}, receive, send_with_id
+
+
+def _request_id(given: bytes) -> str:
+    """The caller's own, where it is safe to write everywhere; else a new one."""
+    text = given.decode("latin-1")
+    return text if _SAFE_REQUEST_ID.fullmatch(text) else f"req_{uuid7().hex}"
+
+
+class CallerLeftError(Exception):
+    """The caller closed the connection before its request was complete: nobody is left to answer."""
+
+
+def _too_large(limit_bytes: int) -> ApiError:
+    return ApiError(Code.PAYLOAD_TOO_LARGE, f"The body is larger than {limit_bytes:,} bytes.")

@@ -1,0 +1,81 @@
+"""Which deployments may take a call, in the order of trying, each with its body and the budgets it counts in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from random import Random
+
+import msgspec
+
+from gateway.calls import Call
+from gateway.catalogue import Snapshot
+from providers import dispatch, routing
+from providers.specs import DeploymentSpec
+from usage import pricing
+from usage.budgets import Window
+from usage.pricing import Rates
+from wire.errors import ApiError, Code
+
+IMPOSED_OUTPUT_TOKENS = 4_000  # the answer's bound for callers with a hard budget who give none
+ASSUMED_OUTPUT_TOKENS = 4_000  # what a hold assumes where nothing bounds the answer
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`rates` are those in force now; None: the model has no price. `output_tokens` bounds all choices together."""
+
+    deployment: DeploymentSpec
+    body: bytes
+    output_tokens: int
+    rates: Rates | None
+    windows: tuple[Window, ...]
+
+
+def plans(call: Call, snapshot: Snapshot, *, now: datetime, rng: Random) -> list[Plan]:
+    """A plan for each deployment that can take the call. Where none can, the first one's `ApiError` is raised."""
+    try:
+        candidates = routing.candidates(
+            snapshot.topology, model=call.envelope.model, kind="chat", provider=call.provider, rng=rng
+        )
+    except routing.ModelNotFoundError as error:
+        raise ApiError(Code.MODEL_NOT_FOUND, str(error), param="model") from error
+    found: list[Plan] = []
+    reason: ApiError | None = None
+    for deployment in candidates:
+        try:
+            found.append(_plan(call, snapshot, deployment, now))
+        except ApiError as error:
+            reason = reason or error
+    if reason and not found:
+        raise reason
+    return found
+
+
+def _plan(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datetime) -> Plan:
+    """Raises `ApiError`: the deployment's API cannot say what is asked, or a hard budget cannot bound its cost."""
+    rates = pricing.in_force(deployment.prices, now)
+    windows = _windows(call, snapshot, deployment, now)
+    budgeted = any(window.hard for window in windows)
+    if budgeted and rates is None:
+        raise ApiError(
+            Code.UNPRICED_MODEL,
+            f"'{deployment.name}' has no price, and this caller has a budget that it could not be held against.",
+            param="model",
+        )
+    given, most = call.envelope.max_output_tokens, deployment.max_output_tokens
+    imposed = min(most or IMPOSED_OUTPUT_TOKENS, IMPOSED_OUTPUT_TOKENS) if budgeted and given is None else None
+    body = dispatch.encode(call.envelope, call.dialect, deployment, max_output_tokens=imposed)
+    bound = given or imposed or most or ASSUMED_OUTPUT_TOKENS
+    return Plan(deployment, body, bound * call.envelope.choices, rates, windows)
+
+
+def _windows(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datetime) -> tuple[Window, ...]:
+    if not snapshot.budgets:
+        return ()
+    return snapshot.budgets.windows(
+        client=call.caller.client,
+        key_id=call.caller.key_id,
+        end_user=call.end_user,
+        tags=msgspec.json.decode(call.tags, type=dict[str, str]),
+        provider=deployment.provider.slug,
+        now=now,
+    )

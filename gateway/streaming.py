@@ -1,0 +1,252 @@
+"""A provider's stream on its way to the caller.
+
+Events are passed on as they come; the one that ends the stream is held back until the books are settled. A stream
+that breaks ends in the dialect's error event, and without its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from core.money import usd_text
+from gateway import settlement
+from gateway.failures import api_error
+from gateway.settlement import Attempt, Outcome
+from providers.adapters import Answer
+from providers.dispatch import dialect_of, quotable
+from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UpstreamError
+from usage import estimates
+from usage.ledger import Extend
+from usage.pricing import more_output_bound_pico
+from usage.rows import RecordRow
+from wire.dialect import BadBodyError, CallerDialect, Dialect, StreamFailedError, StreamMeter
+from wire.errors import ApiError
+from wire.neutral import Settled, Usage
+from wire.sse import EventSplitter
+
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+_TAIL_S = 1.0
+
+
+class Books(Protocol):
+    """The pipeline's side of the ledger."""
+
+    async def settle(self, record: RecordRow) -> None: ...
+
+    async def extend(self, extend: Extend) -> None: ...
+
+
+class Relay(Protocol):
+    """Provider bytes in, caller bytes out. `meter` reads the books' figures on the way."""
+
+    meter: StreamMeter
+
+    def feed(self, chunk: bytes) -> bytes: ...
+
+    def close(self, settled: Settled) -> bytes: ...
+
+
+class PassThrough:
+    """Caller and provider speak the same dialect: events go through as they came."""
+
+    def __init__(self, dialect: Dialect, *, show_usage: bool) -> None:
+        self.meter = dialect.meter(show_usage=show_usage)
+        self._splitter = EventSplitter(max_event_bytes=MAX_EVENT_BYTES)
+
+    def feed(self, chunk: bytes) -> bytes:
+        see = self.meter.see
+        events = self._splitter.feed(chunk)
+        return see(events[0]) if len(events) == 1 else b"".join([see(event) for event in events])
+
+    def close(self, settled: Settled) -> bytes:
+        del settled
+        return self.meter.closing
+
+
+class Translation:
+    """The provider's events are decoded into neutral ones and encoded in the caller's dialect."""
+
+    def __init__(self, provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> None:
+        self.meter = provider.meter(show_usage=True)
+        self._decoder = provider.decoder()
+        self._encoder = caller.encoder(show_usage=show_usage)
+        self._splitter = EventSplitter(max_event_bytes=MAX_EVENT_BYTES)
+
+    def feed(self, chunk: bytes) -> bytes:
+        out = b""
+        for event in self._splitter.feed(chunk):
+            self.meter.see(event)
+            for neutral in self._decoder.decode(event):
+                out += self._encoder.encode(neutral)
+        return out
+
+    def close(self, settled: Settled) -> bytes:
+        return self._encoder.encode(settled) + self._encoder.close()
+
+
+class LiveStream:
+    """Iterate `frames()` once `open` has returned. `aclose` in any state settles what is not settled yet."""
+
+    def __init__(self, attempt: Attempt, answer: Answer, books: Books, *, sent_at: float) -> None:
+        self.attempt = attempt
+        self.caller_left = False
+        self._answer = answer
+        self._books = books
+        windows = attempt.hold.windows != "[]"
+        self._room_bytes = estimates.likely_bytes(attempt.hold.output_tokens) if windows else math.inf
+        self._settled = False
+        self._sent_at = sent_at
+        self._waited_s = 0.0
+        self._first = b""
+        self._first_at: float | None = None
+        self._chunks = answer.chunks()
+        call, dialect = attempt.call, dialect_of(attempt.deployment)
+        show_usage = call.envelope.show_usage
+        self._relay: Relay = (
+            PassThrough(dialect, show_usage=show_usage)
+            if dialect is call.dialect
+            else Translation(dialect, call.dialect, show_usage=show_usage)
+        )
+
+    async def open(self) -> None:
+        """Wait for the first bytes for the caller: until then another provider can still take over.
+
+        Raises `ProviderFailureError`; the attempt is then the caller's of this method to settle.
+        """
+        provider = self.attempt.deployment.provider
+        try:
+            while not self._first and not self._relay.meter.closing:
+                chunk = await self._next(provider.first_token_timeout_s, "began no answer")
+                self._first = self._feed(self._require_chunk(chunk))
+        except BaseException:
+            self._answer.close()
+            raise
+        self._first_at = time.perf_counter()
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """What goes to the caller, to the last event."""
+        try:
+            if self._first:
+                yield self._first
+            while (chunk := await self._next_or_end()) is not None:
+                out = self._feed(chunk)
+                if self._relay.meter.output_bytes > self._room_bytes:
+                    await self._make_room()
+                if out:
+                    yield out
+            self._require_finish()
+            yield await self._end()
+        except ProviderFailureError as failure:
+            await self._finish("error", failure)
+            error = api_error(failure, self.attempt.deployment.provider.slug)
+            yield self._error_event(error)
+        except ApiError as refusal:
+            await self._finish("error", None, refusal)
+            yield self._error_event(refusal)
+
+    def _require_chunk(self, chunk: bytes | None) -> bytes:
+        if chunk is None:
+            raise BadAnswerError(f"{self.attempt.deployment.provider.slug} ended its stream before it began.")
+        return chunk
+
+    def _require_finish(self) -> None:
+        if not self._relay.meter.finished:
+            raise BadAnswerError(f"{self.attempt.deployment.provider.slug} cut its answer short.")
+
+    async def _make_room(self) -> None:
+        """The answer outgrows its hold: hold half as much again. Raises `ApiError` where a budget has no room."""
+        hold, rates = self.attempt.hold, self.attempt.rates
+        more_tokens = max(hold.output_tokens // 2, 1)
+        self._room_bytes += estimates.likely_bytes(more_tokens)
+        if rates:
+            amount_pico = more_output_bound_pico(rates, input_tokens=hold.input_tokens, output_tokens=more_tokens)
+            await self._books.extend(Extend(hold.id, amount_pico))
+
+    def _error_event(self, error: ApiError) -> bytes:
+        return self.attempt.call.dialect.encode_error(error, request_id=self.attempt.call.request_id, stream=True)
+
+    async def aclose(self) -> None:
+        """The caller left, or we stop: settle with what is known so far."""
+        self._answer.close()
+        await self._finish("cancelled", None)
+
+    async def _end(self) -> bytes:
+        record = await self._finish("cancelled" if self.caller_left else "ok", None)
+        meter = self._relay.meter
+        return self._relay.close(
+            Settled(
+                model=meter.model,
+                provider=record.provider,
+                cost_usd=None if record.cost_pico is None else usd_text(record.cost_pico),
+                latency_ms=record.latency_ms or 0.0,
+                finish=record.finish_reason,
+                usage=meter.usage or Usage(input_tokens=record.input_tokens, output_tokens=record.output_tokens),
+            )
+        )
+
+    async def _finish(
+        self, status: str, failure: ProviderFailureError | None, refusal: ApiError | None = None
+    ) -> RecordRow:
+        record = self._record(status, failure, refusal)
+        if not self._settled:
+            self._settled = True
+            self._answer.close()
+            await self._books.settle(record)
+        return record
+
+    def _record(self, status: str, failure: ProviderFailureError | None, refusal: ApiError | None) -> RecordRow:
+        meter = self._relay.meter
+        call_started = self.attempt.call.started
+        whole = meter.finished or (failure is None and status == "ok")
+        return settlement.record(
+            self.attempt,
+            Outcome(
+                status=status,
+                # A stream that was cut has reported at most a part of its usage (Anthropic tells the input up front).
+                usage=meter.usage if whole else None,
+                output_bytes=meter.output_bytes,
+                served_model=meter.model,
+                finish=meter.finish or "",
+                failure=failure,
+                refusal=refusal,
+                provider_s=self._waited_s,
+                first_token_s=None if self._first_at is None else self._first_at - call_started,
+            ),
+        )
+
+    def _feed(self, chunk: bytes) -> bytes:
+        try:
+            return self._relay.feed(chunk)
+        except StreamFailedError as error:
+            detail = quotable(error.message, self.attempt.credential)
+            raise UpstreamError(detail or "The provider ended its stream with an error.") from error
+        except BadBodyError as error:
+            raise BadAnswerError("The provider sent an event that its API does not have.") from error
+
+    async def _next_or_end(self) -> bytes | None:
+        """After the closing event only the end of the body is awaited, and not for long: it frees the connection."""
+        if not self._relay.meter.closing:
+            return await self._next(
+                self.attempt.deployment.provider.between_chunks_timeout_s, "fell silent in mid-answer"
+            )
+        try:
+            return await self._next(_TAIL_S, "did not end its answer")
+        except ProviderFailureError:
+            return None
+
+    async def _next(self, limit_s: float, complaint: str) -> bytes | None:
+        """The next bytes, None at the end. Raises `TimedOutError` after `limit_s`, or past the call's own deadline."""
+        began = time.perf_counter()
+        left_s = self.attempt.timeout_s - (began - self._sent_at)
+        try:
+            async with asyncio.timeout(min(limit_s, left_s)):
+                return await anext(self._chunks, None)
+        except TimeoutError as error:
+            self._answer.close()
+            raise TimedOutError(f"{self.attempt.deployment.provider.slug} {complaint} in time.") from error
+        finally:
+            self._waited_s += time.perf_counter() - began

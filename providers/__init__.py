@@ -1,0 +1,1 @@
+"""Where calls can go: providers, and how to speak to them."""

@@ -1,0 +1,26 @@
+"""Anthropic's Messages API (https://docs.anthropic.com/en/api/messages)."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from providers.adapters.base import Answer, Request
+from providers.adapters.http import post
+from providers.specs import CredentialSpec, DeploymentSpec
+from wire import anthropic_messages
+from wire.dialect import Dialect
+
+_VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta headers
+
+
+class AnthropicAdapter:
+    dialect: Dialect = anthropic_messages
+
+    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
+        headers = {"Content-Type": "application/json", "anthropic-version": _VERSION}
+        if credential:
+            headers["x-api-key"] = credential.secret.reveal()
+        return Request(f"{deployment.provider.address}/v1/messages", headers, body)
+
+    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+        return await post(session, deployment.provider, request)

@@ -1,0 +1,48 @@
+"""What an adapter is: where a provider's API lies, how its key is presented, and which dialect it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from providers.specs import CredentialSpec, DeploymentSpec
+from wire.dialect import Dialect
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A call, ready to be sent."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Answer(Protocol):
+    """A provider's answer whose headers have come. An aiohttp response is one."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    async def read(self) -> bytes: ...
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Adapter(Protocol):
+    """A kind of provider: one object in `providers.adapters.ADAPTERS`."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request: ...
+
+    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+        """Raises `ProviderFailureError`."""

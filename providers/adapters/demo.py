@@ -1,0 +1,109 @@
+"""A provider that needs no key and no network: the same question always gets the same answer.
+
+It speaks the OpenAI dialect in process, so that every call takes the path of a real one. Its tokenizer is words and
+punctuation marks, so its token counts are true of what it reads and writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from providers.adapters.base import Answer, Request
+from providers.specs import CredentialSpec, DeploymentSpec
+from wire import openai_chat, sse
+from wire.dialect import Dialect
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_DEFAULT_TOKENS = 200
+_BETWEEN_CHUNKS_S = 0.02
+_EXCERPT_CHARS = 120
+_SENTENCES = (
+    "This is the demo provider, and it needs no key.",
+    "Your call went through the same path as one to a real provider: checked, reserved, answered, and accounted for.",
+    "You can see it, with its tokens and its cost, under Usage in the admin pages.",
+    "Add a provider with a key of your own there, and the same call will reach it.",
+)
+
+
+class DemoAdapter:
+    dialect: Dialect = openai_chat
+
+    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
+        del deployment, credential
+        return Request("", {}, body)
+
+    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+        del session, deployment
+        return _DemoAnswer(msgspec.json.decode(request.body))
+
+
+class _DemoAnswer:
+    status = 200
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, call: dict[str, Any]) -> None:
+        question = _last_question(call["messages"])
+        limit = call.get("max_completion_tokens") or call.get("max_tokens") or _DEFAULT_TOKENS
+        words = re.findall(r"\s*(?:\w+|[^\w\s])", _reply_to(question))
+        self._pieces = words[:limit]
+        self._model = call["model"]
+        self._id = "chatcmpl-demo-" + hashlib.sha256(msgspec.json.encode(call["messages"])).hexdigest()[:16]
+        self._finish = "length" if len(words) > limit else "stop"
+        prompt_tokens = sum(len(_TOKEN.findall(text)) for text in _texts(call["messages"]))
+        self._usage = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": len(self._pieces),
+            "total_tokens": prompt_tokens + len(self._pieces),
+        }
+
+    async def read(self) -> bytes:
+        message = {"role": "assistant", "content": "".join(self._pieces)}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
+        return msgspec.json.encode(self._body("chat.completion") | {"choices": [choice], "usage": self._usage})
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._chunk({"role": "assistant", "content": ""})
+        for piece in self._pieces:
+            await asyncio.sleep(_BETWEEN_CHUNKS_S)
+            yield self._chunk({"content": piece})
+        yield self._chunk({}, finish=self._finish)
+        yield sse.event(
+            msgspec.json.encode(self._body("chat.completion.chunk") | {"choices": [], "usage": self._usage})
+        )
+        yield sse.event(b"[DONE]")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _chunk(self, delta: dict[str, str], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return sse.event(msgspec.json.encode(self._body("chat.completion.chunk") | {"choices": [choice]}))
+
+    def _body(self, kind: str) -> dict[str, Any]:
+        return {"id": self._id, "object": kind, "created": 0, "model": self._model}
+
+
+def _reply_to(question: str) -> str:
+    excerpt = " ".join(question.split())[:_EXCERPT_CHARS]
+    return " ".join((f"You asked: “{excerpt}”." if excerpt else "You asked nothing.", *_SENTENCES))
+
+
+def _last_question(messages: list[dict[str, Any]]) -> str:
+    asked = [message for message in messages if message.get("role") == "user"]
+    return " ".join(_texts(asked[-1:]))
+
+
+def _texts(messages: list[dict[str, Any]]) -> list[str]:
+    texts: list[str] = []
+    for message in messages:
+        content = message.get("content") or ""
+        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        texts.extend(part for part in parts if isinstance(part, str))
+    return texts

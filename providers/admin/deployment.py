@@ -1,0 +1,105 @@
+"""A model at a provider, with the history of its price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import display as column
+
+from core import display
+from providers.admin import rates, saving
+from providers.admin.fields import CapabilitiesField
+from providers.admin.price import NewPriceInline, PriceHistoryInline
+from providers.models import Deployment
+from providers.prices import unpriced
+
+
+class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    capabilities = CapabilitiesField(help_text="Calls that need one of these go only to models that have it.")
+
+    class Meta:
+        model = Deployment
+        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets say which
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field = self.fields.get("capabilities")
+        if isinstance(field, CapabilitiesField):
+            field.offer(self.instance.capabilities)
+
+
+class PricedFilter(admin.SimpleListFilter):
+    title = "price"
+    parameter_name = "price"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("known", "Known"), ("unknown", "No price: cost unknown")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> QuerySet[Deployment]:
+        if self.value() is None:
+            return queryset
+        missing = [row.pk for row in unpriced(Deployment.objects.all(), now=timezone.now())]
+        return queryset.exclude(pk__in=missing) if self.value() == "known" else queryset.filter(pk__in=missing)
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(ModelAdmin):
+    form = DeploymentForm
+    inlines = (NewPriceInline, PriceHistoryInline)
+    warn_unsaved_form = True
+    fieldsets = (
+        (None, {"fields": ("provider", "name", "upstream_name", "type", "is_active")}),
+        ("What it can do", {"fields": ("capabilities", ("context_window", "max_output_tokens"))}),
+        ("For engineers", {"fields": ("defaults",), "classes": ["collapse"]}),
+    )
+    autocomplete_fields = ("provider",)
+    list_display = ("model_name", "at_provider", "type", "price", "since", "context", "is_active")
+    list_filter = (("provider", RelatedDropdownFilter), "type", PricedFilter, "is_active")
+    list_filter_submit = True
+    search_fields = ("name", "upstream_name", "provider__name", "provider__slug")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
+        rows: QuerySet[Deployment] = super().get_queryset(request)
+        return rows.select_related("provider").prefetch_related("prices")
+
+    @column(description="Model", ordering="name")
+    def model_name(self, row: Deployment) -> str:
+        return display.two_lines(row.name, row.upstream_name) if row.upstream_name else row.name
+
+    @column(description="Provider", ordering="provider__name")
+    def at_provider(self, row: Deployment) -> str:
+        return row.provider.name
+
+    @column(description="Price per million tokens")
+    def price(self, row: Deployment) -> str:
+        now = timezone.now()
+        price = rates.in_force(row, now)
+        if price is None:
+            return display.label(rates.UNPRICED, "warning")
+        trouble = rates.trouble(price, now)
+        shown = display.label(trouble, "warning") if trouble else ""
+        return display.two_lines(rates.summary(price), shown) if trouble else rates.summary(price)
+
+    @column(description="Since")
+    def since(self, row: Deployment) -> str:
+        price = rates.in_force(row, timezone.now())
+        return display.day(price.valid_from) if price is not None else "–"
+
+    @column(description="Context", ordering="context_window")
+    def context(self, row: Deployment) -> str:
+        return f"{row.context_window:,} tokens" if row.context_window else "–"
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        super().save_related(request, form, formsets, change)
+        if not change:
+            saving.join_default_route(form.instance)
+        now = timezone.now()
+        if trouble := rates.trouble(form.instance.price_at(now), now):
+            messages.warning(request, f"{form.instance.name}: {trouble}.")

@@ -1,0 +1,407 @@
+"""One page makes a provider: what it is, its keys, its models and what they cost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Prefetch, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action
+from unfold.decorators import display as column
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from core import display
+from core.display import Tone
+from providers import health
+from providers.admin import rates, saving
+from providers.admin.fields import NewKeyField, SecondsField, is_new
+from providers.connection import Finding
+from providers.kinds import KINDS
+from providers.models import Credential, Deployment, Health, Provider, RouteTarget
+from usage import queries
+
+_SHOWN_HEALTH: dict[bool, tuple[str, Tone]] = {True: ("Healthy", "success"), False: ("Not answering", "danger")}
+
+
+class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    kind = forms.ChoiceField(
+        choices=lambda: [("", "Choose…"), *((name, kind.label) for name, kind in KINDS.items())],
+        widget=UnfoldAdminSelectWidget,
+        help_text="Which API it speaks. Most hosts that are not listed speak OpenAI's.",
+    )
+    connect_timeout_ms = SecondsField(label="Time to connect")
+    first_token_timeout_ms = SecondsField(label="Time to the first word", help_text="Long prompts may take a while.")
+    between_chunks_timeout_ms = SecondsField(
+        label="Silence in mid-answer", help_text="Then the answer counts as broken."
+    )
+    timeout_ms = SecondsField(label="Whole call", help_text="At most an hour (3600).")
+    retry_delay_ms = SecondsField(
+        label="Wait before the second try", help_text="Doubles with each further try, at most 10 seconds."
+    )
+    open_ms = SecondsField(label="Leave it alone for", help_text="Then one call is let through as a trial.")
+    monitoring_period_ms = SecondsField(label="Count failures over")
+
+    class Meta:
+        model = Provider
+        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets say which
+        labels: ClassVar = {
+            "on_disconnect": "When the caller leaves",
+            "requests_per_minute": "Calls a minute",
+            "tokens_per_minute": "Tokens a minute",
+            "retry_attempts": "Tries in all",
+            "failure_threshold": "Failures in a row",
+            "success_threshold": "Successes to trust it again",
+        }
+        help_texts: ClassVar = {
+            "requests_per_minute": "Beyond it calls go to another provider or are refused. Empty: no limit.",
+            "tokens_per_minute": "Likewise, for tokens. Empty: no limit.",
+            "retry_attempts": "Of one call here, before another provider is tried.",
+            "failure_threshold": "So many failures, and calls go elsewhere for a while.",
+            "success_threshold": "So many trial calls must succeed.",
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, field in self.fields.items():
+            if isinstance(field, SecondsField):  # fields declared here do not take the model's default
+                self.initial.setdefault(name, getattr(self.instance, name))
+        if "slug" in self.fields:
+            self.fields["slug"].required = False  # made from the name
+
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data["slug"]
+        return slug or saving.free_slug(self.cleaned_data.get("name", ""))
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    new_key = NewKeyField(label="New key")
+
+    class Meta:
+        model = Credential
+        fields = ("label", "is_active")
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if is_new(self.instance) and data.get("new_key") is None and "new_key" not in self.errors:
+            self.add_error("new_key", "Paste the key here.")
+        return data
+
+    def save(self, commit: bool = True) -> Credential:  # noqa: FBT001, FBT002 -- Django's signature
+        if self.cleaned_data.get("new_key") is not None:
+            self.instance.take(self.cleaned_data["new_key"])
+        saved: Credential = super().save(commit)
+        return saved
+
+
+class KeyInline(TabularInline):
+    model = Credential
+    form = KeyForm
+    fields = ("label", "stored", "new_key", "is_active")
+    readonly_fields = ("stored",)
+    verbose_name = "key"
+    hide_title = True
+    verbose_name_plural = "API keys of the provider"
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
+        return 0 if obj is not None and obj.credentials.exists() else 1
+
+    @column(description="Stored key")
+    def stored(self, key: Credential) -> str:
+        return key.hint or "none yet"
+
+
+class ModelInline(TabularInline):
+    model = Deployment
+    form = rates.PricedModelForm
+    fields = ("name", "upstream_name", "type", "input_price", "output_price", "cached_price", "since", "is_active")
+    readonly_fields = ("since",)
+    hide_title = True
+    verbose_name_plural = "Models, and what they cost in dollars per million tokens"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
+        rows: QuerySet[Deployment] = super().get_queryset(request)
+        return rows.select_related("provider").prefetch_related("prices")
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
+        return 0 if obj is not None and obj.deployments.exists() else 1
+
+    @column(description="Price since")
+    def since(self, deployment: Deployment) -> str:
+        if is_new(deployment):
+            return "from now on"
+        price = rates.in_force(deployment, timezone.now())
+        url = reverse("admin:providers_deployment_change", args=[deployment.pk])
+        return display.link(url, display.day(price.valid_from) if price is not None else rates.UNPRICED)
+
+
+class HealthFilter(admin.SimpleListFilter):
+    title = "health"
+    parameter_name = "health"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*((str(value), str(text)) for value, text in Health.Status.choices), ("never", "Never checked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Provider]) -> QuerySet[Provider]:
+        if self.value() == "never":
+            return queryset.filter(health=None)
+        return queryset.filter(health__status=self.value()) if self.value() else queryset
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, kind.label) for name, kind in KINDS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Provider]) -> QuerySet[Provider]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+@admin.register(Provider)
+class ProviderAdmin(ModelAdmin):
+    form = ProviderForm
+    inlines = (KeyInline, ModelInline)
+    change_form_template = "admin/providers/provider/change_form.html"
+    prepopulated_fields: ClassVar = {"slug": ("name",)}
+    warn_unsaved_form = True
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "base_url", "organization", "slug", "is_active")}),
+        ("Which provider is tried first", {"fields": (("priority", "weight"),), "classes": ["collapse"]}),
+        (
+            "How long to wait",
+            {
+                "classes": ["collapse"],
+                "fields": (
+                    ("connect_timeout_ms", "first_token_timeout_ms"),
+                    ("between_chunks_timeout_ms", "timeout_ms"),
+                    "on_disconnect",
+                ),
+            },
+        ),
+        (
+            "Limits and retries",
+            {
+                "classes": ["collapse"],
+                "fields": (("requests_per_minute", "tokens_per_minute"), ("retry_attempts", "retry_delay_ms")),
+            },
+        ),
+        (
+            "When it keeps failing",
+            {
+                "classes": ["collapse"],
+                "fields": (("failure_threshold", "monitoring_period_ms"), ("open_ms", "success_threshold")),
+            },
+        ),
+    )
+    list_display = ("provider", "is_active", "state", "priority", "model_count", "key_count", "prices", "spend", "test")
+    list_filter = (KindFilter, HealthFilter, "is_active")
+    search_fields = ("name", "slug", "deployments__name")
+    actions = ("test_all", "activate", "deactivate")
+    actions_detail = ("test_connection",)
+    actions_row = ("test_connection", "activate_one", "deactivate_one")
+
+    # --- the list -------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+        rows: QuerySet[Provider] = super().get_queryset(request)
+        active = Deployment.objects.filter(is_active=True).prefetch_related("prices")
+        return (
+            rows.select_related("health")
+            .prefetch_related(Prefetch("deployments", queryset=active, to_attr="active_models"))
+            .annotate(active_keys=Count("credentials", filter=Q(credentials__is_active=True), distinct=True))
+        )
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        now = timezone.now()
+        spend = _spend_today(now)
+        changelist.result_list = list(changelist.result_list)
+        for row in changelist.result_list:
+            row.spend_today = spend.get(str(row.pk), queries.Totals())
+            row.price_range = _price_range(row.active_models, now)
+        return changelist
+
+    @column(description="Provider", ordering="name")
+    def provider(self, row: Provider) -> str:
+        return display.two_lines(row.name, kind_name(row))
+
+    @column(description="Health", ordering="health__status")
+    def state(self, row: Provider) -> str:
+        found: Health | None = getattr(row, "health", None)
+        if not row.is_active:
+            return display.label("Inactive", "default", title="It gets no calls and is not checked.")
+        if found is None:
+            return display.label("Never checked", "default")
+        healthy = found.status == Health.Status.HEALTHY
+        shown = display.label(*_SHOWN_HEALTH[healthy], title=found.detail)
+        return display.two_lines(shown, display.ago(found.checked_at, now=timezone.now()))
+
+    @column(description="Models")
+    def model_count(self, row: Any) -> str:
+        return str(len(row.active_models)) if row.active_models else display.label("none", "warning")
+
+    @column(description="Keys", ordering="active_keys")
+    def key_count(self, row: Any) -> str:
+        needed = row.kind in KINDS and KINDS[row.kind].needs_key
+        return display.label("none", "danger") if needed and not row.active_keys else str(row.active_keys)
+
+    @column(description="Per million tokens")
+    def prices(self, row: Any) -> str:
+        shown: str = row.price_range
+        return shown
+
+    @column(description="Spent today")
+    def spend(self, row: Any) -> str:
+        spent: queries.Totals = row.spend_today
+        return display.dollars_rounded(spent.cost_pico)
+
+    @column(description="")
+    def test(self, row: Provider) -> str:
+        url = reverse("admin:providers_provider_test_connection", args=[row.pk])
+        return format_html('<a class="aip-button" data-post href="{}">Test</a>', url)
+
+    # --- the form -------------------------------------------------------------------------------------------------
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> Any:
+        context["kinds"] = {
+            name: {"label": kind.label, "url": kind.base_url, "needsKey": kind.needs_key}
+            for name, kind in KINDS.items()
+        }
+        return super().render_change_form(request, context, **options)
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001
+        super().save_model(request, obj, form, change)
+        if change and "priority" in form.changed_data:
+            default = RouteTarget.objects.filter(route__name=saving.DEFAULT_ROUTE, deployment__provider=obj)
+            default.update(priority=obj.priority)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: FBT001
+        super().save_formset(request, form, formset, change)
+        if formset.model is Deployment:
+            now = timezone.now()
+            for row in formset.forms:
+                if row.has_changed() and row not in formset.deleted_forms:
+                    _save_price(row, now)
+            for deployment in formset.new_objects:
+                saving.join_default_route(deployment)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        super().save_related(request, form, formsets, change)
+        for warning in _warnings(form.instance):
+            messages.warning(request, warning)
+
+    # --- actions --------------------------------------------------------------------------------------------------
+
+    @action(description="Test connection", permissions=["change"], icon="network_check", attrs={"data-post": ""})
+    def test_connection(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        provider = self.get_object(request, object_id)
+        if provider is not None:
+            _tell(request, provider, health.check(provider, now=timezone.now()))
+        return _back(request)
+
+    @action(description="Activate", permissions=["change"], icon="play_arrow", attrs={"data-post": ""})
+    def activate_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._switch_one(request, object_id, is_active=True)
+
+    @action(description="Deactivate", permissions=["change"], icon="pause", attrs={"data-post": ""})
+    def deactivate_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._switch_one(request, object_id, is_active=False)
+
+    @admin.action(description="Test connection", permissions=["change"])
+    def test_all(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        chosen = queryset.prefetch_related("credentials", "deployments")
+        for provider, finding in health.check_all(chosen, now=timezone.now()):
+            _tell(request, provider, finding)
+
+    @admin.action(description="Activate", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._switch(request, list(queryset), is_active=True)
+
+    @admin.action(description="Deactivate", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._switch(request, list(queryset), is_active=False)
+
+    def _switch_one(self, request: HttpRequest, object_id: str, *, is_active: bool) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        provider = self.get_object(request, object_id)
+        self._switch(request, [provider] if provider is not None else [], is_active=is_active)
+        return _back(request)
+
+    def _switch(self, request: HttpRequest, providers: list[Provider], *, is_active: bool) -> None:
+        done = "is active: it gets calls again." if is_active else "is inactive: it gets no more calls."
+        for provider in providers:
+            Provider.objects.filter(pk=provider.pk).update(is_active=is_active)
+            self.log_change(request, provider, "Activated." if is_active else "Deactivated.")
+            messages.success(request, f"{provider.name} {done}")
+
+
+def kind_name(row: Provider) -> str:
+    """The kind's label without its explanation."""
+    return KINDS[row.kind].label.split(" (")[0] if row.kind in KINDS else row.kind
+
+
+def _save_price(row: Any, now: datetime) -> None:
+    new = row.new_rates()
+    if new is not None:
+        saving.set_price(row.instance, new, now=now)
+
+
+def _spend_today(now: datetime) -> dict[str, queries.Group]:
+    zone = timezone.get_default_timezone()
+    start = queries.bucket_start(now, "day", zone)
+    end = queries.next_bucket(start, "day", zone)
+    return {row.key: row for row in queries.grouped(start, end, by="providerId")}
+
+
+def _price_range(models: list[Deployment], now: datetime) -> str:
+    """`$0.15 - $10`: the lowest and the highest rate of its active models."""
+    prices = [rates.in_force(model, now) for model in models]
+    known = [price for price in prices if price is not None]
+    if not known:
+        return display.label("no price", "warning", title="Cost unknown") if models else "–"
+    amounts: list[Decimal] = [rate for price in known for rate in (price.input_per_million, price.output_per_million)]
+    currency = known[0].currency
+    low, high = display.rate(min(amounts), currency), display.rate(max(amounts), currency)
+    span = low if low == high else f"{low} – {high}"
+    missing = len(prices) - len(known)
+    return display.two_lines(span, f"{missing} without price") if missing else span
+
+
+def _warnings(provider: Provider) -> list[str]:
+    """What a person should know after saving."""
+    now = timezone.now()
+    found = []
+    if KINDS[provider.kind].needs_key and not provider.credentials.filter(is_active=True).exists():
+        found.append(f"{provider.name} has no active key yet: its calls will be refused.")
+    models = list(provider.deployments.filter(is_active=True).prefetch_related("prices"))
+    for model in models:
+        if trouble := rates.trouble(rates.in_force(model, now), now):
+            found.append(f"{model.name}: {trouble}.")
+    if not models:
+        found.append(f"{provider.name} has no model yet: it gets no calls.")
+    return found
+
+
+def _tell(request: HttpRequest, provider: Provider, finding: Finding) -> None:
+    tone = messages.ERROR if not finding.ok else messages.WARNING if finding.warnings else messages.SUCCESS
+    messages.add_message(request, tone, f"{provider.name}: {finding.text}")
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """To the page where the button was."""
+    came_from = request.headers.get("Referer", "")
+    safe = url_has_allowed_host_and_scheme(came_from, {request.get_host()})
+    return HttpResponseRedirect(came_from if safe else reverse("admin:providers_provider_changelist"))

@@ -1,0 +1,61 @@
+"""Routes: the public names behind which several models stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display as column
+
+from core import display
+from providers.models import Route, RouteTarget
+
+
+class TargetInline(TabularInline):
+    model = RouteTarget
+    fields = ("deployment", "priority", "weight")
+    autocomplete_fields = ("deployment",)
+    verbose_name = "model"
+    verbose_name_plural = "Models: the highest priority is tried first, equals share the calls by weight"
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
+        return 0 if obj is not None and obj.targets.exists() else 1
+
+
+@admin.register(Route)
+class RouteAdmin(ModelAdmin):
+    inlines = (TargetInline,)
+    warn_unsaved_form = True
+    list_display = ("name", "tried", "strategy", "catches_all", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("name", "targets__deployment__name")
+    fieldsets = (
+        (
+            None,
+            {
+                "description": "Callers put a route's name where they would put a model's. "
+                "The route called “default” also takes the calls that name no model.",
+                "fields": ("name", "strategy", "is_active", "catch_all"),
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
+        rows: QuerySet[Route] = super().get_queryset(request)
+        return rows.prefetch_related("targets__deployment__provider")
+
+    @column(description="Models, in the order they are tried")
+    def tried(self, row: Route) -> str:
+        targets = list(row.targets.all())
+        shown = ", ".join(str(target) for target in targets[:3])
+        more = f" and {len(targets) - 3} more" if len(targets) > 3 else ""
+        return shown + more if targets else display.label("no model: calls fail", "danger")
+
+    @column(description="Unknown names")
+    def catches_all(self, row: Route) -> str:
+        if not row.catch_all:
+            return "–"
+        return display.label("Answers any", "warning", title="Calls for model names that nobody knows come here.")

@@ -1,0 +1,100 @@
+"""One call to one deployment: encode, send, judge the status. What follows (reading, settling) is the pipeline's."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import time
+
+import aiohttp
+import msgspec
+
+from providers.adapters import ADAPTERS, Answer
+from providers.errors import from_status
+from providers.specs import CredentialSpec, DeploymentSpec
+from wire.dialect import CallerDialect, Dialect, Envelope
+from wire.neutral import ChatRequest
+
+MAX_RETRY_AFTER_S = 86_400.0
+_DETAIL_CHARS = 500
+_ERROR_BODY_TIMEOUT_S = 5.0
+
+
+def dialect_of(deployment: DeploymentSpec) -> Dialect:
+    return ADAPTERS[deployment.provider.kind].dialect
+
+
+def encode(
+    envelope: Envelope, caller: CallerDialect, deployment: DeploymentSpec, *, max_output_tokens: int | None
+) -> bytes:
+    """The body for `deployment`: the caller's own bytes where the dialects match, else a translation.
+
+    `max_output_tokens` is a bound that we impose (None: the caller's stands). Raises `ApiError`.
+    """
+    dialect = dialect_of(deployment)
+    if dialect is caller:
+        return dialect.rewrite_chat(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
+    request = caller.decode_chat(envelope)
+    return dialect.encode_chat(_for(deployment, request, max_output_tokens))
+
+
+def _for(deployment: DeploymentSpec, request: ChatRequest, max_output_tokens: int | None) -> ChatRequest:
+    bound = max_output_tokens if max_output_tokens is not None else request.max_output_tokens
+    return msgspec.structs.replace(
+        request, model=deployment.model, max_output_tokens=bound if bound is not None else deployment.max_output_tokens
+    )
+
+
+async def send(
+    session: aiohttp.ClientSession,
+    deployment: DeploymentSpec,
+    credential: CredentialSpec | None,
+    body: bytes,
+) -> Answer:
+    """A successful answer whose headers have come. Raises `ProviderFailureError` for everything else but a timeout."""
+    adapter = ADAPTERS[deployment.provider.kind]
+    request = adapter.chat_request(deployment, credential, body)
+    answer = await adapter.send(session, deployment, request)
+    if answer.status == 200:
+        return answer
+    detail = quotable(await _error_detail(adapter.dialect, answer), credential)
+    raise from_status(answer.status, detail, retry_after_s=_retry_after(answer))
+
+
+def quotable(message: str, credential: CredentialSpec | None) -> str:
+    """A provider's own words for callers and usage rows: some providers repeat the key that they refuse."""
+    if credential is not None and credential.secret:
+        message = message.replace(credential.secret.reveal(), str(credential.secret))
+    return message[:_DETAIL_CHARS]
+
+
+async def _error_detail(dialect: Dialect, answer: Answer) -> str:
+    try:
+        async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
+            body = await answer.read()
+    except TimeoutError:
+        body = b""
+    finally:
+        answer.close()
+    return dialect.error_message(body) or f"The provider answered {answer.status}."
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds, from a count or an HTTP date (RFC 9110, section 10.2.3); None for what is neither."""
+    value = answer.headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str) -> float:
+    """NaN for what is no date."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return math.nan

@@ -1,0 +1,356 @@
+"""Where calls can go: providers, their keys, the models deployed at them, what those cost, and named routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import slug_like
+from core.http import validate_address
+from core.models import Identified, exact
+from core.vault import EncryptedField, Secret, decrypt
+from providers import kinds
+from usage.pricing import DOLLARS
+
+currency_like = RegexValidator(r"^[A-Z]{3}$", "Three capital letters, for example USD.")
+
+
+def not_dollars(currency: str) -> None:
+    if currency == DOLLARS:
+        raise ValidationError("A dollar is a dollar: only other currencies need a rate.")
+
+
+class Provider(Identified):
+    """A company or host that runs models, and how we behave towards it."""
+
+    class OnDisconnect(models.TextChoices):
+        DRAIN = "drain", "Finish the call, for its true usage"
+        ABORT = "abort", "Stop the call, and estimate what it used"
+
+    name = models.CharField(max_length=80, unique=True, help_text="As people call it, for example OpenAI (Europe).")
+    slug = models.CharField(
+        "short name",
+        max_length=64,
+        unique=True,
+        validators=[slug_like],
+        help_text="As programs call it: in X-Provider, in provider/model, on every usage row.",
+    )
+    kind = models.CharField(max_length=32, help_text="Which API it speaks.")
+    base_url = models.CharField(
+        "address",
+        max_length=300,
+        blank=True,
+        validators=[validate_address],
+        help_text="Only where it is not the provider's usual one.",
+    )
+    organization = models.CharField(
+        max_length=100, blank=True, help_text="OpenAI organization, where your key has several."
+    )
+    is_active = models.BooleanField("active", default=True, help_text="Inactive providers get no calls.")
+    priority = models.IntegerField(default=10, help_text="Higher is tried first. Equals share the calls.")
+    weight = models.PositiveIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Share among providers of equal priority.",
+    )
+
+    connect_timeout_ms = models.PositiveIntegerField(default=5_000, validators=[MinValueValidator(100)])
+    first_token_timeout_ms = models.PositiveIntegerField(default=120_000, validators=[MinValueValidator(100)])
+    between_chunks_timeout_ms = models.PositiveIntegerField(default=60_000, validators=[MinValueValidator(100)])
+    timeout_ms = models.PositiveIntegerField(
+        default=600_000,
+        validators=[MinValueValidator(1_000), MaxValueValidator(3_600_000)],
+        help_text="Bound of the whole call.",
+    )
+    on_disconnect = models.CharField(
+        max_length=8,
+        choices=OnDisconnect.choices,
+        default=OnDisconnect.DRAIN,
+        help_text="When the caller leaves in mid-call.",
+    )
+
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    retry_attempts = models.PositiveSmallIntegerField(
+        default=3, validators=[MinValueValidator(1), MaxValueValidator(10)]
+    )
+    retry_delay_ms = models.PositiveIntegerField(default=1_000, validators=[MaxValueValidator(10_000)])
+    failure_threshold = models.PositiveSmallIntegerField(default=5, validators=[MinValueValidator(1)])
+    success_threshold = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
+    open_ms = models.PositiveIntegerField("stay open for (ms)", default=60_000, validators=[MinValueValidator(1_000)])
+    monitoring_period_ms = models.PositiveIntegerField(default=120_000, validators=[MinValueValidator(1_000)])
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-priority", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        kind = kinds.KINDS.get(self.kind)
+        if kind is None:
+            raise ValidationError({"kind": f"Choose one of {', '.join(kinds.KINDS)}."})
+        if kind.base_url is None and not self.base_url:
+            raise ValidationError(
+                {"base_url": f"{kind.label} needs the address of its API, for example https://llm.example.com/v1."}
+            )
+
+    @property
+    def address(self) -> str:
+        """The base URL that calls go to, without a slash at its end ('' for a kind that is not called over HTTP)."""
+        return (self.base_url or kinds.KINDS[self.kind].base_url or "").rstrip("/")
+
+
+class Credential(Identified):
+    """One of a provider's API keys, encrypted. Several share the calls in turn."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="credentials")
+    label = models.CharField(max_length=64, default="main", help_text="Appears on usage rows; never the key itself.")
+    secret = EncryptedField(editable=False)
+    hint = models.CharField(max_length=12, blank=True, editable=False)
+    is_active = models.BooleanField("active", default=True)
+    weight = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(1000)])
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["created_at"]
+        verbose_name = "key"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["provider", "label"], name="credential_label_once")]
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.hint}"
+
+    def take(self, secret: Secret) -> None:
+        """Make `secret` this credential's key."""
+        self.secret = secret
+        self.hint = secret.hint
+
+    def reveal(self) -> Secret:
+        """Raises `UnreadableSecretError` where the encryption key has gone."""
+        return self.secret if isinstance(self.secret, Secret) else decrypt(self.secret)
+
+
+class Deployment(Identified):
+    """One model at one provider, under the name by which callers ask for it."""
+
+    class Type(models.TextChoices):
+        CHAT = "chat", "Chat"
+        EMBEDDING = "embedding", "Embeddings"
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="deployments")
+    name = models.CharField(
+        "model name", max_length=128, help_text="By which callers ask for it. Several providers may share a name."
+    )
+    upstream_name = models.CharField(
+        "name at the provider", max_length=200, blank=True, help_text="Only where the provider calls it something else."
+    )
+    type = models.CharField(max_length=12, choices=Type.choices, default=Type.CHAT)
+    context_window = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Tokens of prompt and answer together."
+    )
+    max_output_tokens = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Tokens of the longest answer it gives."
+    )
+    capabilities = models.JSONField(
+        default=list, blank=True, help_text='For example ["tools", "vision", "json_schema", "reasoning"].'
+    )
+    defaults = models.JSONField(
+        default=dict, blank=True, help_text='Used where a call says nothing, for example {"temperature": 0.7}.'
+    )
+    is_active = models.BooleanField("active", default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        verbose_name = "model"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["provider", "name"], name="deployment_name_once_a_provider")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider.slug}/{self.name}"
+
+    @property
+    def model_at_provider(self) -> str:
+        return self.upstream_name or self.name
+
+    def price_at(self, moment: datetime) -> Price | None:
+        """The price row in force at `moment`."""
+        return self.prices.filter(valid_from__lte=moment).order_by("-valid_from").first()
+
+
+def _money(**options: Any) -> models.DecimalField:  # type: ignore[type-arg]  # generic only in the stubs
+    """Ten decimals, so that any per-token price that a provider has published is exact."""
+    validators = [MinValueValidator(Decimal(0)), exact]
+    return models.DecimalField(max_digits=20, decimal_places=10, validators=validators, **options)
+
+
+def _rate(kind_of: str) -> models.DecimalField:  # type: ignore[type-arg]
+    return _money(null=True, blank=True, help_text=f"Empty: as {kind_of}.")
+
+
+class PerMillion(models.Model):
+    """Money for a million tokens of each kind. An empty rate is billed as the kind it is part of: input or output."""
+
+    input_per_million = _money()
+    output_per_million = _money()
+    cached_input_per_million = _rate("input")
+    cache_write_5m_per_million = _rate("input")
+    cache_write_1h_per_million = _rate("input")
+    audio_input_per_million = _rate("input")
+    image_input_per_million = _rate("input")
+    reasoning_per_million = _rate("output")
+    audio_output_per_million = _rate("output")
+    image_output_per_million = _rate("output")
+
+    class Meta:
+        abstract = True
+
+
+class Price(Identified, PerMillion):
+    """What a model costs from a moment on, in its own currency. Rows are added, never edited: history stays true.
+
+    `source` names where it was imported from; empty: somebody set it by hand.
+    """
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="prices", verbose_name="model")
+    valid_from = models.DateTimeField(
+        "in force from", default=timezone.now, help_text="In force from this moment until the next row's."
+    )
+    currency = models.CharField(max_length=3, default="USD", validators=[currency_like])
+    per_request = _money(default=Decimal(0), help_text="For each call, whatever its length. Usually 0.")
+    source = models.CharField(max_length=40, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["deployment", "-valid_from"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["deployment", "valid_from"], name="price_once_a_moment"),
+            models.CheckConstraint(
+                condition=Q(input_per_million__gte=0) & Q(output_per_million__gte=0), name="price_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deployment} since {self.valid_from:%Y-%m-%d}"
+
+
+class PriceTier(PerMillion):
+    """Other rates of a price for long prompts. They are those of the whole call, not only of what exceeds the bound."""
+
+    price = models.ForeignKey(Price, on_delete=models.CASCADE, related_name="tiers")
+    above_tokens = models.PositiveIntegerField(
+        "for prompts of more than",
+        validators=[MinValueValidator(1)],
+        help_text="Tokens of the prompt, cached ones included.",
+    )
+
+    class Meta:
+        ordering: ClassVar = ["above_tokens"]
+        verbose_name = "price of long prompts"
+        verbose_name_plural = "prices of long prompts"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["price", "above_tokens"], name="tier_once_a_price")]
+
+    def __str__(self) -> str:
+        return f"more than {self.above_tokens:,} tokens"
+
+    @property
+    def currency(self) -> str:
+        return self.price.currency
+
+
+class ExchangeRate(Identified):
+    """What a currency is worth from a day on. Every call's row keeps the rate by which it was priced."""
+
+    currency = models.CharField(
+        max_length=3, validators=[currency_like, not_dollars], help_text="Its three letters, for example EUR."
+    )
+    day = models.DateField(
+        "in force from",
+        default=timezone.localdate,
+        help_text="From midnight UTC of this day, until a later row of the same currency.",
+    )
+    usd_per_unit = _money(help_text="US dollars for one unit of the currency: 1.0842 where a euro costs $1.0842.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["currency", "-day"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["currency", "day"], name="exchange_rate_once_a_day"),
+            models.CheckConstraint(condition=Q(usd_per_unit__gt=0), name="exchange_rate_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} from {self.day}"
+
+
+class Route(Identified):
+    """A public name behind which several deployments stand."""
+
+    class Strategy(models.TextChoices):
+        PRIORITY = "priority", "Highest priority first"
+
+    name = models.CharField(
+        max_length=128, unique=True, help_text="What callers put in their model field, for example default."
+    )
+    strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.PRIORITY)
+    catch_all = models.BooleanField(
+        "answer unknown names", default=False, help_text="Also answers calls for model names that nobody knows."
+    )
+    is_active = models.BooleanField("active", default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["catch_all"], condition=Q(catch_all=True), name="one_catch_all_route"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RouteTarget(models.Model):
+    """A deployment's place in a route."""
+
+    route = models.ForeignKey(Route, on_delete=models.CASCADE, related_name="targets")
+    deployment = models.ForeignKey(
+        Deployment, on_delete=models.CASCADE, related_name="route_targets", verbose_name="model"
+    )
+    priority = models.IntegerField(default=10, help_text="Higher is tried first.")
+    weight = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(1000)])
+
+    class Meta:
+        ordering: ClassVar = ["-priority", "pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["route", "deployment"], name="target_once_a_route")]
+
+    def __str__(self) -> str:
+        return str(self.deployment)
+
+
+class Health(models.Model):
+    """What the last probe of a provider found."""
+
+    class Status(models.TextChoices):
+        HEALTHY = "healthy", "Healthy"
+        UNHEALTHY = "unhealthy", "Not answering as it should"
+
+    provider = models.OneToOneField(Provider, on_delete=models.CASCADE, primary_key=True, related_name="health")
+    status = models.CharField(max_length=12, choices=Status.choices)
+    detail = models.CharField(max_length=300, blank=True)
+    latency_ms = models.FloatField(null=True)
+    checked_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "health"
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.get_status_display()}"

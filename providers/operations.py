@@ -1,0 +1,286 @@
+"""Making and changing providers: provider, key, model and price together, in one transaction.
+
+Everything is validated here, whoever asks (DRF, command line, bootstrap). A refusal is Django's `ValidationError`
+whose keys name the field: Provider's and Price's under their own names, a deployment's too, but its name as `model`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict, Unpack
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.utils.text import slugify
+
+from core.vault import Secret
+from providers.kinds import KINDS
+from providers.models import Credential, Deployment, Price, PriceTier, Provider, Route, RouteTarget
+from providers.prices import list_price
+from usage.pricing import DOLLARS, TierPrice
+
+DEFAULT_ROUTE = "default"
+MAIN_KEY = "main"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """US dollars (or `currency`) per million tokens; see `Price` for what an empty rate and `source` mean."""
+
+    input_per_million: Decimal
+    output_per_million: Decimal
+    cached_input_per_million: Decimal | None = None
+    cache_write_5m_per_million: Decimal | None = None
+    cache_write_1h_per_million: Decimal | None = None
+    audio_input_per_million: Decimal | None = None
+    image_input_per_million: Decimal | None = None
+    reasoning_per_million: Decimal | None = None
+    audio_output_per_million: Decimal | None = None
+    image_output_per_million: Decimal | None = None
+    per_request: Decimal = Decimal(0)
+    currency: str = DOLLARS
+    tiers: tuple[TierPrice, ...] = ()
+    source: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, price: Price) -> Rates:
+        """What `price` says, without its source: whoever changes it is the source of the change."""
+        listed = list_price(price)
+        return cls(**{f.name: getattr(listed, f.name) for f in dataclasses.fields(cls) if f.name != "source"})
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the price's own row holds of this."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "tiers"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A deployment as it should be. `rates` None: its price is unknown, or, on an update, stays as it is."""
+
+    name: str
+    rates: Rates | None = None
+    upstream_name: str = ""
+    type: str = Deployment.Type.CHAT
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: Sequence[str] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> ModelSpec:
+        """What `deployment` is now, to be changed with `dataclasses.replace`."""
+        names = [f.name for f in dataclasses.fields(cls) if f.name != "rates"]
+        return cls(**{name: getattr(deployment, name) for name in names})
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the deployment's row holds of this, apart from its name."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in {"name", "rates"}}
+        return own | {"capabilities": list(self.capabilities), "defaults": dict(self.defaults)}
+
+
+class ProviderSettings(TypedDict, total=False):
+    """Fields of `Provider` that have a default there."""
+
+    base_url: str
+    organization: str
+    is_active: bool
+    priority: int
+    weight: int
+    connect_timeout_ms: int
+    first_token_timeout_ms: int
+    between_chunks_timeout_ms: int
+    timeout_ms: int
+    on_disconnect: str
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    retry_attempts: int
+    retry_delay_ms: int
+    failure_threshold: int
+    success_threshold: int
+    open_ms: int
+    monitoring_period_ms: int
+
+
+def add_provider(
+    *,
+    name: str,
+    kind: str,
+    models: Sequence[ModelSpec],
+    now: datetime,
+    slug: str = "",
+    api_key: Secret | None = None,
+    **settings: Unpack[ProviderSettings],
+) -> Provider:
+    """A new provider with its key, its models and their prices from `now` on; its chat models join the route `default`.
+
+    `slug` is made from the name where it is empty.
+    """
+    if not api_key and kind in KINDS and KINDS[kind].needs_key:
+        raise ValidationError({"api_key": f"{KINDS[kind].label} needs an API key."})
+    with transaction.atomic():
+        provider = Provider(name=name, kind=kind, slug=slug or _free_slug(name), **settings)
+        _save(provider)
+        if api_key:
+            _set_key(provider, api_key)
+        for model in models:
+            _join_default_route(_set_model(provider, model, now=now))
+    return provider
+
+
+def update_provider(
+    provider: Provider,
+    *,
+    now: datetime,
+    name: str | None = None,
+    kind: str | None = None,
+    api_key: Secret | None = None,
+    model: ModelSpec | None = None,
+    **settings: Unpack[ProviderSettings],
+) -> Provider:
+    """Change what is given, and nothing else.
+
+    `model` takes the place of the main deployment, on routes too; a price that differs becomes a new row from `now` on.
+    """
+    changed = {**settings, **{key: value for key, value in (("name", name), ("kind", kind)) if value is not None}}
+    with transaction.atomic():
+        provider = Provider.objects.select_for_update().get(pk=provider.pk)
+        for key, value in changed.items():
+            setattr(provider, key, value)
+        _save(provider)
+        if api_key:
+            _set_key(provider, api_key)
+        if model is not None:
+            _replace_main_deployment(provider, model, now=now)
+        if "priority" in settings:
+            default_targets = RouteTarget.objects.filter(route__name=DEFAULT_ROUTE, deployment__provider=provider)
+            default_targets.update(priority=provider.priority)
+    return provider
+
+
+def deactivate_provider(provider: Provider) -> None:
+    """No more calls go there; its history, keys and prices stay."""
+    Provider.objects.filter(pk=provider.pk).update(is_active=False)
+
+
+def main_deployment(provider: Provider) -> Deployment | None:
+    """The model that specification D's flat body speaks of: the oldest active one."""
+    active = [each for each in provider.deployments.all() if each.is_active]
+    return min(active, key=lambda each: (each.created_at, each.pk), default=None)
+
+
+def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datetime) -> None:
+    before = main_deployment(provider)
+    after = _set_model(provider, model, now=now)
+    if before is None:
+        _join_default_route(after)
+    elif before.pk != after.pk:
+        Deployment.objects.filter(pk=before.pk).update(is_active=False)
+        already = RouteTarget.objects.filter(deployment=after).values("route")
+        before.route_targets.exclude(route__in=already).update(deployment=after)
+
+
+def _set_key(provider: Provider, api_key: Secret) -> None:
+    credential = provider.credentials.filter(label=MAIN_KEY).first() or Credential(provider=provider, label=MAIN_KEY)
+    credential.take(api_key)
+    credential.is_active = True
+    _save(credential, unchecked={"secret"})  # cleaning it as text would put its hint in its place
+
+
+def _set_model(provider: Provider, model: ModelSpec, *, now: datetime) -> Deployment:
+    """The provider's deployment of that name, made or brought in line, active and priced."""
+    deployment = provider.deployments.filter(name=model.name).first() or Deployment(provider=provider, name=model.name)
+    for column, value in model.columns.items():
+        setattr(deployment, column, value)
+    deployment.is_active = True
+    _save(deployment, renamed={"name": "model"})
+    if model.rates is not None:
+        set_price(deployment, model.rates, now=now)
+    return deployment
+
+
+def set_price(deployment: Deployment, rates: Rates, *, now: datetime) -> None:
+    """History stays true: a changed price is a new row."""
+    current = deployment.price_at(now)
+    if current is None or Rates.of(current) != rates:
+        tiers = [PriceTier(**msgspec.structs.asdict(tier)) for tier in rates.tiers]
+        save_price(Price(deployment=deployment, valid_from=now, **rates.columns), tiers=tiers)
+
+
+def save_price(price: Price, *, tiers: Sequence[PriceTier]) -> Price:
+    """A new price row with its tiers, whose `price` is set here."""
+    with transaction.atomic():
+        _save(price)
+        for tier in tiers:
+            tier.price = price
+            try:
+                _save(tier)
+            except ValidationError as error:
+                raise ValidationError({"tiers": error.messages}) from error
+    return price
+
+
+def _join_default_route(deployment: Deployment) -> None:
+    """Callers who name no model reach every chat deployment, the provider of the highest priority first."""
+    route = Route.objects.filter(name=DEFAULT_ROUTE).first()
+    if route is not None and deployment.type == Deployment.Type.CHAT:
+        place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
+        RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
+
+
+def _free_slug(name: str) -> str:
+    """`openai-europe` of `OpenAI (Europe)`; with a number after it where another provider has that."""
+    base = slugify(name)[:56] or "provider"
+    taken = set(Provider.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    number = 1
+    slug = base
+    while slug in taken:
+        number += 1
+        slug = f"{base}-{number}"
+    return slug
+
+
+def _save(row: models.Model, *, renamed: Mapping[str, str] | None = None, unchecked: Collection[str] = ()) -> None:
+    """Validate, then write. `renamed` says under which names the row's fields are refused."""
+    try:
+        row.full_clean(exclude=unchecked)
+    except ValidationError as error:
+        known = renamed or {}
+        raise ValidationError({known.get(key, key): value for key, value in error.error_dict.items()}) from error
+    row.save()
+
+
+def save_route(route: Route, *, targets: Sequence[RouteTarget] | None = None, **columns: Any) -> Route:
+    """A new or changed route. `targets`, where given, replace those it had; their `route` is set here."""
+    with transaction.atomic():
+        for column, value in columns.items():
+            setattr(route, column, value)
+        _refuse_second_catch_all(route)
+        _save(route)
+        if targets is not None:
+            _refuse_twice(targets)
+            route.targets.all().delete()
+            for target in targets:
+                target.route = route
+            RouteTarget.objects.bulk_create(targets)
+    return Route.objects.prefetch_related("targets__deployment__provider").get(pk=route.pk)
+
+
+def _refuse_second_catch_all(route: Route) -> None:
+    other = Route.objects.filter(catch_all=True).exclude(pk=route.pk).first()
+    if route.catch_all and other is not None:
+        raise ValidationError({"catch_all": f"The route {other} answers unknown names already."})
+
+
+def _refuse_twice(targets: Sequence[RouteTarget]) -> None:
+    seen: set[Any] = set()
+    for target in targets:
+        if target.deployment_id in seen:
+            raise ValidationError({"targets": f"{target.deployment} is in it twice."})
+        seen.add(target.deployment_id)

@@ -1,0 +1,69 @@
+"""A small host that lists its models, as OpenAI-compatible ones do: what a connection test is tried against."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+class ModelHost:
+    """Listens on a free port. Set `status`, `body`, `key` or `delay_s` to change what it answers."""
+
+    def __init__(self) -> None:
+        self.models = ["house-large", "house-small"]
+        self.status = 200
+        self.body: str | None = None
+        self.key: str | None = None
+        self.delay_s = 0.0
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        self.seen.append((path, headers))
+        time.sleep(self.delay_s)
+        given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        if self.key is not None and given != self.key:
+            return 401, json.dumps({"error": {"message": f"wrong key {given}"}})
+        if self.body is not None:
+            return self.status, self.body
+        return self.status, json.dumps(
+            {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
+        )
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                known = self.path.split("?")[0].endswith("/v1/models")
+                status, body = host._answer(self.path, headers) if known else (404, "{}")
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body.encode())))
+                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Silence."""
+
+        return Handler

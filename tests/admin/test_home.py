@@ -1,0 +1,73 @@
+"""The home page: figures when there are calls, what to do next when there are none."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+from django.test import Client as Browser
+from django.utils import timezone
+
+from providers.models import Health, Provider, Route
+from usage.models import UsageRecord
+
+
+def home(staff: Browser) -> tuple[dict[str, Any], str]:
+    answer = staff.get("/admin/")
+    assert answer.status_code == 200
+    return answer.context["home"], answer.content.decode()
+
+
+def test_an_empty_installation_says_what_to_do_next(staff: Browser) -> None:
+    figures, text = home(staff)
+    assert [step.done for step in figures["steps"]] == [False, False, False]
+    assert "Add a provider" in text
+    assert "curl ADDRESS/v1/chat/completions" in text
+
+
+def test_steps_that_are_done_are_ticked(staff: Browser, filled: None) -> None:
+    figures, _ = home(staff)
+    assert figures["steps"] == []
+
+
+def test_the_figures_are_those_of_the_books(staff: Browser, filled: None) -> None:
+    figures, text = home(staff)
+    chart = json.loads(re.findall(r'<script id="aip-chart-data" type="application/json">(.*?)</script>', text)[0])
+    since = timezone.localdate() - timedelta(days=29)
+    rows = [row for row in UsageRecord.objects.all() if timezone.localdate(row.started_at) >= since]
+    assert len(chart["days"]) == 30
+    assert sum(sum(line["calls"]) for line in chart["lines"]) == len(rows)
+    drawn = sum(sum(line["cost"]) for line in chart["lines"])
+    assert abs(drawn - sum(row.cost_pico or 0 for row in rows) / 10**12) < 1e-9
+    assert [card.value for card in figures["cards"]][-1] == "3"
+
+
+def test_notices_tell_of_stale_checks_unknown_costs_and_the_catch_all_route(staff: Browser, filled: None) -> None:
+    Health.objects.update(checked_at=timezone.now() - timedelta(hours=2))
+    Route.objects.update(catch_all=True)
+    row = UsageRecord.objects.filter(status="ok").latest("id")
+    UsageRecord.objects.bulk_create(
+        [_copy(row, cost_pico=None)],
+    )
+    _, text = home(staff)
+    for told in ("last checked 2 hours ago", "is unknown", "answers calls for any unknown model name"):
+        assert told in text
+
+
+def _copy(row: UsageRecord, **changes: Any) -> UsageRecord:
+    from core.ids import uuid7
+
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    now = timezone.now()
+    return UsageRecord(**{**values, "id": uuid7(), "started_at": now, "ended_at": now, **changes})
+
+
+def test_a_provider_that_is_down_is_told_first_hand(staff: Browser, filled: None) -> None:
+    figures, _ = home(staff)
+    states = {card.name: card.state for card in figures["providers"]}
+    assert states["Our own machines"] == "Not answering"
+    assert states["OpenAI"] == "Healthy"
+    assert states["Demo"] == "Never checked"
+    assert len(states) == Provider.objects.filter(is_active=True).count()

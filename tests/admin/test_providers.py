@@ -1,0 +1,364 @@
+"""A provider with its keys, models and prices, on one page."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client as Browser
+from django.urls import reverse
+from django.utils import timezone
+
+from providers.models import Credential, Deployment, Health, Price, Provider, Route
+from tests.admin import demo
+from tests.admin.modelhost import ModelHost
+
+ADD = "/admin/providers/provider/add/"
+KEY = "sk-canary-typed-into-the-form-77aa"
+
+
+def form(**changes: Any) -> dict[str, Any]:
+    """What the browser posts for a new provider with one key and one model."""
+    settings = Provider()
+    fields: dict[str, Any] = {
+        "name": "House",
+        "kind": "custom",
+        "base_url": "https://llm.example.com/v1",
+        "organization": "",
+        "slug": "",
+        "is_active": "on",
+        "on_disconnect": "drain",
+        "connect_timeout_ms": "5",
+        "first_token_timeout_ms": "120",
+        "between_chunks_timeout_ms": "60",
+        "timeout_ms": "600",
+        "retry_delay_ms": "1",
+        "open_ms": "60",
+        "monitoring_period_ms": "120",
+        **{
+            name: getattr(settings, name)
+            for name in ("priority", "weight", "retry_attempts", "failure_threshold", "success_threshold")
+        },
+        "requests_per_minute": "",
+        "tokens_per_minute": "",
+        "credentials-TOTAL_FORMS": "1",
+        "credentials-INITIAL_FORMS": "0",
+        "credentials-0-label": "main",
+        "credentials-0-new_key": KEY,
+        "credentials-0-is_active": "on",
+        "deployments-TOTAL_FORMS": "1",
+        "deployments-INITIAL_FORMS": "0",
+        "deployments-0-name": "house-large",
+        "deployments-0-upstream_name": "",
+        "deployments-0-type": "chat",
+        "deployments-0-input_price": "0.5",
+        "deployments-0-output_price": "1.5",
+        "deployments-0-cached_price": "",
+        "deployments-0-is_active": "on",
+    }
+    return {**fields, **changes}
+
+
+def edit(provider: Provider, **changes: Any) -> dict[str, Any]:
+    """What the browser posts from the page of a provider made of `form`."""
+    key, model = provider.credentials.get(), provider.deployments.get()
+    return form(
+        **{
+            "slug": provider.slug,
+            "credentials-INITIAL_FORMS": "1",
+            "credentials-0-id": key.pk,
+            "credentials-0-provider": provider.pk,
+            "credentials-0-new_key": "",
+            "deployments-INITIAL_FORMS": "1",
+            "deployments-0-id": model.pk,
+            "deployments-0-provider": provider.pk,
+            **changes,
+        }
+    )
+
+
+def change_url(provider: Provider) -> str:
+    return reverse("admin:providers_provider_change", args=[provider.pk])
+
+
+@pytest.fixture
+def house(staff: Browser) -> Provider:
+    answer = staff.post(ADD, form())
+    assert answer.status_code == 302, _errors(answer)
+    return Provider.objects.get()
+
+
+def _errors(answer: Any) -> Any:
+    context = answer.context or {}
+    return [context["adminform"].errors, *(inline.formset.errors for inline in context["inline_admin_formsets"])]
+
+
+def _texts(answer: Any) -> str:
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+def test_one_page_makes_a_provider_with_key_model_and_price(house: Provider) -> None:
+    assert house.slug == "house"
+    assert house.connect_timeout_ms == 5_000
+    assert house.timeout_ms == 600_000
+    assert house.credentials.get().reveal().reveal() == KEY
+    price = house.deployments.get().prices.get()
+    assert (price.input_per_million, price.output_per_million) == (Decimal("0.5"), Decimal("1.5"))
+    assert price.cached_input_per_million is None
+    assert price.valid_from <= timezone.now()
+
+
+def test_the_empty_form_holds_a_new_providers_settings(staff: Browser) -> None:
+    shown = staff.get(ADD).context["adminform"].form
+    assert {name: str(shown[name].value()) for name in ("connect_timeout_ms", "timeout_ms", "retry_delay_ms")} == {
+        "connect_timeout_ms": "5",
+        "timeout_ms": "600",
+        "retry_delay_ms": "1",
+    }
+
+
+def test_a_new_chat_model_joins_the_default_route(staff: Browser) -> None:
+    route = Route.objects.create(name="default")
+    staff.post(ADD, form())
+    assert route.targets.get().deployment.name == "house-large"
+
+
+def test_a_key_is_never_rendered_back(staff: Browser, house: Provider) -> None:
+    page = staff.get(change_url(house)).content.decode()
+    assert "••••77aa" in page
+    rejected = staff.post(change_url(house), edit(house, name="", **{"credentials-0-new_key": KEY})).content.decode()
+    assert "errornote" in rejected
+    saved = staff.post(change_url(house), edit(house, **{"credentials-0-new_key": KEY}), follow=True).content.decode()
+    log = " ".join(f"{entry.object_repr} {entry.change_message}" for entry in LogEntry.objects.all())
+    history = staff.get(reverse("admin:providers_provider_history", args=[house.pk])).content.decode()
+    assert all(KEY not in text for text in (page, rejected, saved, log, history))
+
+
+def test_an_empty_new_key_keeps_the_stored_one(staff: Browser, house: Provider) -> None:
+    staff.post(change_url(house), edit(house, **{"credentials-0-label": "renamed"}))
+    key = Credential.objects.get()
+    assert (key.label, key.reveal().reveal()) == ("renamed", KEY)
+
+
+def test_a_new_key_replaces_the_stored_one(staff: Browser, house: Provider) -> None:
+    staff.post(change_url(house), edit(house, **{"credentials-0-new_key": " sk-another-key-entirely-1234\n"}))
+    key = Credential.objects.get()
+    assert (key.hint, key.reveal().reveal()) == ("••••1234", "sk-another-key-entirely-1234")
+
+
+@pytest.mark.parametrize("typed", ["two words", "sk-ключ-0123456789"])
+def test_what_is_no_key_is_refused(staff: Browser, typed: str) -> None:
+    answer = staff.post(ADD, form(**{"credentials-0-new_key": typed}))
+    assert "does not look like a key" in answer.content.decode()
+    assert not Provider.objects.exists()
+
+
+def test_a_named_key_needs_its_key(staff: Browser) -> None:
+    answer = staff.post(ADD, form(**{"credentials-0-label": "backup", "credentials-0-new_key": ""}))
+    assert "Paste the key here." in answer.content.decode()
+
+
+def test_a_changed_price_is_a_new_row_and_the_old_one_stays(staff: Browser, house: Provider) -> None:
+    old = Price.objects.get()
+    Price.objects.filter(pk=old.pk).update(reasoning_per_million=Decimal(7))
+
+    staff.post(change_url(house), edit(house, **{"deployments-0-output_price": "2.25"}))
+
+    new = Price.objects.exclude(pk=old.pk).get()
+    old.refresh_from_db()
+    assert old.output_per_million == Decimal("1.5")
+    assert (new.input_per_million, new.output_per_million) == (Decimal("0.5"), Decimal("2.25"))
+    assert new.reasoning_per_million == Decimal(7)
+    assert new.valid_from > old.valid_from
+
+
+def test_an_unchanged_price_makes_no_row(staff: Browser, house: Provider) -> None:
+    staff.post(change_url(house), edit(house, name="House two", **{"deployments-0-upstream_name": "x"}))
+    assert Provider.objects.get().name == "House two"
+    assert Price.objects.count() == 1
+
+
+def test_a_price_cannot_be_taken_back(staff: Browser, house: Provider) -> None:
+    emptied = {"deployments-0-input_price": "", "deployments-0-output_price": ""}
+    answer = staff.post(change_url(house), edit(house, **emptied))
+    assert "cannot be taken back" in answer.content.decode()
+    assert Price.objects.count() == 1
+
+
+def test_half_a_price_is_refused(staff: Browser) -> None:
+    answer = staff.post(ADD, form(**{"deployments-0-output_price": ""}))
+    assert "Enter both prices" in answer.content.decode()
+    assert not Provider.objects.exists()
+
+
+def test_a_model_without_price_is_said_plainly(staff: Browser) -> None:
+    unpriced = {"deployments-0-input_price": "", "deployments-0-output_price": ""}
+    saved = staff.post(ADD, form(**unpriced), follow=True)
+    assert "no price: cost unknown" in _texts(saved)
+    assert "no price: cost unknown" in staff.get("/admin/providers/deployment/").content.decode()
+
+
+def test_a_kind_without_usual_address_needs_one(staff: Browser) -> None:
+    answer = staff.post(ADD, form(base_url=""))
+    assert "needs the address of its API" in answer.content.decode()
+
+
+def test_a_provider_without_the_key_it_needs_is_warned_about(staff: Browser) -> None:
+    none = {"credentials-TOTAL_FORMS": "0"}
+    saved = staff.post(ADD, form(kind="openai", base_url="", **none), follow=True)
+    assert "no active key" in _texts(saved)
+
+
+def test_times_are_typed_in_seconds(staff: Browser, house: Provider) -> None:
+    staff.post(change_url(house), edit(house, connect_timeout_ms="2.5"))
+    assert Provider.objects.get().connect_timeout_ms == 2_500
+    assert 'value="2.5"' in staff.get(change_url(house)).content.decode()
+
+
+def test_a_time_beyond_its_bound_is_refused(staff: Browser, house: Provider) -> None:
+    answer = staff.post(change_url(house), edit(house, timeout_ms="99999"))
+    assert "errornote" in answer.content.decode()
+
+
+def test_a_changed_priority_holds_on_the_default_route_too(staff: Browser) -> None:
+    route = Route.objects.create(name="default")
+    staff.post(ADD, form())
+    provider = Provider.objects.get()
+    staff.post(change_url(provider), edit(provider, priority="77"))
+    assert route.targets.get().priority == 77
+
+
+# --- the list and its buttons -------------------------------------------------------------------------------------
+
+
+def test_the_list_tells_health_prices_and_what_is_missing(staff: Browser, filled: None) -> None:
+    text = staff.get("/admin/providers/provider/").content.decode()
+    for shown in ("Healthy", "Not answering", "Never checked", "$0.25 – $10", "1 without price"):
+        assert shown in text
+
+
+def _test(staff: Browser, provider: Provider) -> str:
+    url = reverse("admin:providers_provider_test_connection", args=[provider.pk])
+    return _texts(staff.post(url, follow=True))
+
+
+def test_testing_a_connection_tells_what_happened_and_stores_it(
+    staff: Browser, host: ModelHost, house: Provider
+) -> None:
+    Provider.objects.update(base_url=host.url)
+    host.key = KEY
+
+    assert "House: Connected in" in _test(staff, house)
+
+    health = Health.objects.get()
+    assert (health.status, health.provider_id) == ("healthy", house.pk)
+    assert host.seen[0][0] == "/v1/models"
+    assert "Healthy" in staff.get("/admin/providers/provider/").content.decode()
+
+
+def test_a_refused_key_and_a_missing_model_are_told_in_plain_words(
+    staff: Browser, host: ModelHost, house: Provider
+) -> None:
+    Provider.objects.update(base_url=host.url)
+    host.models = ["something-else"]
+    assert "Not offered there: house-large." in _test(staff, house)
+
+    host.key = "sk-the-right-one"
+    told = _test(staff, house)
+    assert "refused the key" in told
+    assert KEY not in told
+    assert Health.objects.get().status == "unhealthy"
+
+
+def test_nothing_is_tested_or_switched_by_following_a_link(staff: Browser, house: Provider) -> None:
+    for name in ("test_connection", "deactivate_one"):
+        assert staff.get(reverse(f"admin:providers_provider_{name}", args=[house.pk])).status_code == 405
+    assert Provider.objects.get().is_active
+
+
+def test_many_are_tested_and_switched_at_once(staff: Browser, filled: None) -> None:
+    Provider.objects.exclude(slug="demo").update(base_url="http://127.0.0.1:9/v1")
+    chosen = {"_selected_action": [str(row.pk) for row in Provider.objects.all()]}
+
+    tested = staff.post("/admin/providers/provider/", {"action": "test_all", **chosen}, follow=True)
+    assert _texts(tested).count("Nothing answers at that address") == 4
+    assert "The demo provider always answers." in _texts(tested)
+    assert demo.SECRET not in tested.content.decode()
+
+    staff.post("/admin/providers/provider/", {"action": "deactivate", **chosen})
+    assert not Provider.objects.filter(is_active=True).exists()
+    staff.post("/admin/providers/provider/", {"action": "activate", **chosen})
+    assert not Provider.objects.filter(is_active=False).exists()
+
+
+def test_one_is_switched_by_its_row(staff: Browser, house: Provider) -> None:
+    staff.post(reverse("admin:providers_provider_deactivate_one", args=[house.pk]))
+    assert not Provider.objects.get().is_active
+    staff.post(reverse("admin:providers_provider_activate_one", args=[house.pk]))
+    assert Provider.objects.get().is_active
+
+
+# --- models and prices --------------------------------------------------------------------------------------------
+
+
+def _model_form(model: Deployment, **changes: Any) -> dict[str, Any]:
+    return {
+        "provider": model.provider_id,
+        "name": model.name,
+        "upstream_name": "",
+        "type": model.type,
+        "is_active": "on",
+        "capabilities": ["tools"],
+        "context_window": "",
+        "max_output_tokens": "",
+        "defaults": "{}",
+        "prices-TOTAL_FORMS": "1",
+        "prices-INITIAL_FORMS": "0",
+        "prices-0-input_per_million": "",
+        "prices-0-output_per_million": "",
+        "prices-0-cached_input_per_million": "",
+        "prices-0-valid_from_0": "",
+        "prices-0-valid_from_1": "",
+        "prices-0-per_request": "0",
+        "prices-0-currency": "USD",
+        "prices-2-TOTAL_FORMS": "0",
+        "prices-2-INITIAL_FORMS": "0",
+        **changes,
+    }
+
+
+def test_a_model_is_saved_without_touching_its_price(staff: Browser, house: Provider) -> None:
+    model = house.deployments.get()
+    url = reverse("admin:providers_deployment_change", args=[model.pk])
+    answer = staff.post(url, _model_form(model, context_window="1000"))
+    assert answer.status_code == 302, _errors(answer)
+    model.refresh_from_db()
+    assert (model.context_window, model.capabilities, model.prices.count()) == (1_000, ["tools"], 1)
+
+
+def test_a_row_is_added_to_the_price_history(staff: Browser, house: Provider) -> None:
+    model = house.deployments.get()
+    url = reverse("admin:providers_deployment_change", args=[model.pk])
+    new = {"prices-0-input_per_million": "9", "prices-0-output_per_million": "19", "prices-0-per_request": "0.01"}
+    answer = staff.post(url, _model_form(model, **new))
+    assert answer.status_code == 302, _errors(answer)
+    price = model.price_at(timezone.now())
+    assert price is not None
+    assert (price.input_per_million, price.per_request, model.prices.count()) == (Decimal(9), Decimal("0.01"), 2)
+    page = staff.get(url).content.decode()
+    assert "$9" in page
+    assert "$0.50" in page
+
+
+def test_prices_are_added_and_never_edited(staff: Browser, house: Provider) -> None:
+    price = Price.objects.get()
+    url = reverse("admin:providers_price_change", args=[price.pk])
+    assert staff.post(url, {"input_per_million": "0"}).status_code == 403
+    assert staff.post(reverse("admin:providers_price_delete", args=[price.pk]), {"post": "yes"}).status_code == 403
+    fields = {"deployment": price.deployment_id, "input_per_million": "3", "output_per_million": "4", "currency": "USD"}
+    assert (
+        staff.post("/admin/providers/price/add/", {**fields, "valid_from_0": "", "valid_from_1": ""}).status_code == 302
+    )
+    assert Price.objects.count() == 2

@@ -1,0 +1,111 @@
+"""Calls and calls in flight can be read, found and never changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from core.ids import uuid7_at
+from usage.models import UsageRecord
+
+LIST = "/admin/usage/usagerecord/"
+
+
+def call(**facts: Any) -> UsageRecord:
+    at = facts.pop("at", timezone.now() - timedelta(seconds=5))
+    defaults: dict[str, Any] = {
+        "id": uuid7_at(int(at.timestamp() * 1000)),
+        "started_at": at,
+        "ended_at": at,
+        "client": "shop",
+        "provider": "openai",
+        "deployment": "gpt-5",
+        "status": "ok",
+        "evidence": "reported",
+        "cost_pico": 12_500_000,
+        "request_id": "req_1",
+    }
+    return UsageRecord.objects.create(**{**defaults, **facts})
+
+
+def listed(staff: Browser, **query: str) -> set[Any]:
+    answer = staff.get(LIST, query)
+    assert answer.status_code == 200
+    return {row.pk for row in answer.context["cl"].result_list}
+
+
+@pytest.mark.parametrize("name", ["usagerecord", "hold"])
+def test_rows_cannot_be_added_changed_or_deleted(staff: Browser, filled: None, name: str) -> None:
+    from usage.models import Hold
+
+    model: Any = {"usagerecord": UsageRecord, "hold": Hold}[name]
+    row, before = model.objects.first(), model.objects.count()
+    assert staff.post(f"/admin/usage/{name}/add/", {}).status_code == 403
+    assert staff.post(reverse(f"admin:usage_{name}_change", args=[row.pk]), {"client": "x"}).status_code == 403
+    assert staff.post(reverse(f"admin:usage_{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    staff.post(f"/admin/usage/{name}/", {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"})
+    assert model.objects.count() == before
+
+
+def test_costs_are_exact_and_an_unknown_one_is_called_so(staff: Browser) -> None:
+    call()
+    unknown = call(cost_pico=None)
+    text = staff.get(LIST).content.decode()
+    assert "$0.0000125" in text
+    assert "unknown" in text
+    assert "unknown" in staff.get(reverse("admin:usage_usagerecord_change", args=[unknown.pk])).content.decode()
+
+
+def test_the_list_counts_nothing(staff: Browser, filled: None) -> None:
+    with CaptureQueriesContext(
+        connection,
+    ) as ran:
+        staff.get(LIST)
+    assert [query["sql"] for query in ran if "COUNT(" in query["sql"] and "usage_usagerecord" in query["sql"]] == []
+
+
+def test_thirty_days_are_shown_unless_another_period_is_asked_for(staff: Browser) -> None:
+    now = timezone.now()
+    new, old = call(at=now - timedelta(seconds=1)), call(at=now - timedelta(days=40))
+    assert listed(staff) == {new.pk}
+    assert listed(staff, period="all") == {new.pk, old.pk}
+    day = timezone.localdate(old.started_at).isoformat()
+    assert listed(staff, started_at_from=day, started_at_to=day) == {old.pk}
+
+
+def test_filters_and_search(staff: Browser) -> None:
+    ok = call(end_user="ann", requested_model="default")
+    failed = call(status="error", client="blog", request_id="req_2", deployment="claude", provider="anthropic")
+    assert listed(staff, status__exact="error") == {failed.pk}
+    assert listed(staff, client="shop") == {ok.pk}
+    assert listed(staff, provider="anthropic") == {failed.pk}
+    assert listed(staff, q="req_2") == {failed.pk}
+    assert listed(staff, q="ann") == {ok.pk}
+    assert listed(staff, q="clau") == {failed.pk}
+    assert listed(staff, q=str(ok.pk)) == {ok.pk}
+    assert listed(staff, q="nothing like it") == set()
+
+
+def test_an_adjustment_says_what_it_corrects_and_why(staff: Browser) -> None:
+    row = call(cost_pico=None)
+    at = row.started_at + timedelta(milliseconds=1)
+    note = call(at=at, kind="adjustment", is_final=False, adjusts_id=row.pk, reason="priced later", author="ann")
+    text = staff.get(reverse("admin:usage_usagerecord_change", args=[note.pk])).content.decode()
+    assert reverse("admin:usage_usagerecord_change", args=[row.pk]) in text
+    assert "priced later · ann" in text
+
+
+def test_a_calls_page_explains_itself(staff: Browser, filled: None) -> None:
+    row = UsageRecord.objects.filter(status="ok", price_id__isnull=False).first()
+    assert row is not None
+    text = staff.get(reverse("admin:usage_usagerecord_change", args=[row.pk])).content.decode()
+    assert "The provider said how many tokens it used" in text
+    assert reverse("admin:providers_price_change", args=[row.price_id]) in text
+    assert reverse("admin:providers_deployment_change", args=[row.deployment_id]) in text

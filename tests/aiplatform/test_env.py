@@ -1,0 +1,89 @@
+"""The environment: what production refuses, and what the embedded start makes by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from tests import environment
+
+_STRONG = {"SECRET_KEY": "s" * 50, "ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+
+
+def _settings(state_dir: Path, show: str = "'fine'", **env: str) -> subprocess.CompletedProcess[str]:
+    """Load the settings in a process of its own, and print an expression."""
+    return subprocess.run(
+        [sys.executable, "-c", f"from aiplatform import settings; print({show})"],
+        env={**environment.bare(), "STATE_DIR": str(state_dir), **env},
+        cwd=environment.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEYS"])
+@pytest.mark.parametrize("value", ["", "short"])
+def test_production_refuses_a_weak_secret_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+    done = _settings(tmp_path, DJANGO_ENV="production", **(_STRONG | {name: value}))
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert name in done.stderr
+
+
+def test_production_starts_with_strong_secrets(tmp_path: Path) -> None:
+    done = _settings(tmp_path, "settings.PRODUCTION", DJANGO_ENV="production", **_STRONG)
+
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mounted"
+    file.write_text("f" * 40)
+
+    done = _settings(tmp_path, "settings.SECRET_KEY", SECRET_KEY_FILE=str(file))
+
+    assert done.stdout.strip() == "f" * 40
+
+
+def test_embedded_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    first = _settings(tmp_path, "settings.SECRET_KEY")
+    second = _settings(tmp_path, "settings.SECRET_KEY")
+
+    kept = tmp_path / "secrets" / "secret_key"
+    assert first.stdout == second.stdout == kept.read_text() + "\n"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.stat().st_uid == os.getuid()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "http"), ("DJANGO_ENV", "prod"), ("LOG_FORMAT", "xml"), ("WEB_WORKERS", "two")]
+)
+def test_a_value_that_makes_no_sense_stops_the_start_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+    done = _settings(tmp_path, **{name: value})
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert name in done.stderr
+    assert value in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "expected"),
+    [
+        ({"AI_SERVICE_PORT": "8001"}, "settings.PORT", "8001"),
+        ({"AI_PROVIDER_PORT": "8002", "PORT": "8003"}, "settings.PORT", "8003"),
+        ({"REDIS_ADDR": "cache:6379"}, "settings.REDIS_URL", "redis://cache:6379"),
+        ({"AI_ENCRYPTION_KEY": "any text"}, "len(settings.ENCRYPTION_KEYS[0])", "44"),
+    ],
+)
+def test_the_specifications_names_are_understood(
+    tmp_path: Path, given: dict[str, str], shown: str, expected: str
+) -> None:
+    assert _settings(tmp_path, shown, **given).stdout.strip() == expected

@@ -1,0 +1,371 @@
+"""Keys, models, prices, routes, clients, API keys and tiers; who may; and what all lists share."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.test import Client as Browser
+from rest_framework.test import APIClient
+
+from accounts import keys
+from accounts.models import ApiKey, Client
+from providers.models import Credential, Deployment, Route
+
+ADDRESSES = [
+    "/api/ai-providers",
+    "/api/ai-providers/credentials",
+    "/api/ai-providers/deployments",
+    "/api/ai-providers/prices",
+    "/api/ai-providers/routes",
+    "/api/ai-providers/metrics",
+    "/api/ai-providers/health/check",
+    "/api/ai-providers/statistics/usage",
+    "/api/ai-providers/statistics/cost",
+    "/api/ai-providers/statistics/performance",
+    "/api/ai-providers/statistics/requests",
+    "/api/accounts/clients",
+    "/api/accounts/keys",
+    "/api/accounts/tiers",
+    "/api/usage/records",
+    "/api/schema",
+    "/api/docs",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_every_address_is_for_managers_only(
+    nobody: APIClient, caller: APIClient, api: APIClient, address: str, slash: str
+) -> None:
+    found = [who.get(address + slash).status_code for who in (nobody, caller, api)]
+
+    assert found == [401, 403, 200]
+
+
+def test_a_refusal_says_why_in_the_platforms_form(nobody: APIClient, caller: APIClient, db: None) -> None:
+    unknown = nobody.get("/api/ai-providers", headers={"X-Request-ID": "abc"})
+    lesser = caller.post("/api/ai-providers", {}, format="json")
+
+    assert unknown.json() | {"timestamp": 0} == {
+        "error": "Authentication credentials were not provided.",
+        "error_code": "UNAUTHENTICATED",
+        "timestamp": 0,
+        "request_id": "abc",
+        "context": {"operation": "list", "provider": None},
+    }
+    assert lesser.json()["error_code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize("secret", ["", "aip_unknown", "aip_\0", "ü"])
+def test_a_wrong_key_is_refused(nobody: APIClient, db: None, secret: str) -> None:
+    assert nobody.get("/api/ai-providers", headers={"x-api-key": secret}).status_code == 401
+
+
+def test_a_revoked_key_is_refused(api: APIClient) -> None:
+    [key] = api.get("/api/accounts/keys").json()["results"]
+
+    api.patch(f"/api/accounts/keys/{key['id']}", {"isActive": False}, format="json")
+
+    assert api.get("/api/accounts/keys").status_code == 401
+
+
+def test_an_administrator_manages_in_a_session_with_csrf(admin: User) -> None:
+    browser = Browser(enforce_csrf_checks=True)
+    browser.force_login(admin)
+    tier = {"name": "gold"}
+
+    without = browser.post("/api/accounts/tiers", tier, content_type="application/json")
+    browser.cookies["csrftoken"] = "a" * 32
+    given = browser.post(
+        "/api/accounts/tiers", tier, content_type="application/json", headers={"X-CSRFToken": "a" * 32}
+    )
+
+    assert browser.get("/api/accounts/tiers").status_code == 200
+    assert without.status_code == 403
+    assert "CSRF" in without.json()["error"]
+    assert given.status_code == 201
+
+
+def test_a_user_who_is_no_administrator_is_refused(db: None, nobody: APIClient) -> None:
+    nobody.force_login(User.objects.create_user("charlie", password="correct horse battery"))
+
+    assert nobody.get("/api/ai-providers").status_code == 403
+
+
+def test_unknown_addresses_answer_in_the_platforms_form(api: APIClient) -> None:
+    answer = api.get("/api/nowhere")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
+
+
+def test_a_keys_secret_is_shown_once(api: APIClient) -> None:
+    api.post("/api/accounts/tiers", {"name": "premium", "requestsPerHour": 1000}, format="json")
+    client = api.post("/api/accounts/clients", {"name": "search-backend"}, format="json").json()
+
+    made = api.post(
+        "/api/accounts/keys", {"client": "search-backend", "name": "production", "tier": "premium"}, format="json"
+    ).json()
+
+    row = ApiKey.objects.get(pk=made["id"])
+    assert row.digest == keys.digest(made["key"])
+    assert made["key"].startswith(made["prefix"])
+    assert (made["clientId"], made["scope"], made["tier"]) == (client["id"], "call", "premium")
+    assert "key" not in api.get(f"/api/accounts/keys/{made['id']}").json()
+    assert made["key"].encode() not in api.get("/api/accounts/keys").content
+
+
+def test_a_key_keeps_its_client_and_scope(api: APIClient) -> None:
+    Client.objects.create(name="other")
+    [key] = api.get("/api/accounts/keys").json()["results"]
+    url = f"/api/accounts/keys/{key['id']}"
+
+    wider = api.patch(url, {"scope": "call"}, format="json")
+    moved = api.patch(url, {"client": "other"}, format="json")
+    named = api.put(url, key | {"name": "pipeline"}, format="json")
+
+    assert (wider.status_code, list(wider.json()["fields"])) == (400, ["scope"])
+    assert (moved.status_code, list(moved.json()["fields"])) == (400, ["client"])
+    assert (named.status_code, named.json()["name"]) == (200, "pipeline")
+
+
+def test_a_credential_is_written_and_never_read(api: APIClient, gpt4: dict[str, Any]) -> None:
+    url = "/api/ai-providers/credentials"
+    body = {"provider": "openai-gpt-4", "label": "second", "apiKey": "sk-second-secret-wxyz", "weight": 3}
+
+    made = api.post(url, body, format="json")
+    row = Credential.objects.get(label="second")
+    before = row.reveal().reveal()
+    api.patch(f"{url}/{row.pk}", {"apiKey": "sk-third-secret-9876"}, format="json")
+    api.patch(f"{url}/{row.pk}", {"weight": 4}, format="json")
+    row.refresh_from_db()
+
+    assert made.status_code == 201, made.content
+    assert (made.json()["hint"], made.json()["providerId"]) == ("••••wxyz", gpt4["id"])
+    assert "apiKey" not in made.json()
+    assert (before, row.reveal().reveal(), row.weight) == ("sk-second-secret-wxyz", "sk-third-secret-9876", 4)
+    again = api.post(url, body, format="json")
+    assert again.status_code == 400, again.content
+
+
+def test_a_deployment(api: APIClient, gpt4: dict[str, Any]) -> None:
+    url = "/api/ai-providers/deployments"
+    body = {
+        "provider": gpt4["id"],
+        "name": "gpt-4o",
+        "upstreamName": "gpt-4o-2024-08-06",
+        "contextWindow": 128_000,
+        "capabilities": ["tools", "vision"],
+        "defaults": {"temperature": 0.2, "top_p": 1},
+    }
+
+    made = api.post(url, body, format="json")
+    row = Deployment.objects.get(name="gpt-4o")
+    off = api.patch(f"{url}/{row.pk}", {"isActive": False}, format="json")
+
+    assert made.status_code == 201, made.content
+    assert {key: made.json()[key] for key in body} == body | {"provider": "openai-gpt-4"}
+    assert off.json()["isActive"] is False
+    assert [each["name"] for each in api.get(url, {"isActive": "true"}).json()["results"]] == ["gpt-4"]
+
+
+@pytest.mark.parametrize("defaults", ['{"a": "x\\u0000"}', '{"a": "\\ud800"}', '{"a": [1e999]}', "[1]", '"text"'])
+def test_json_that_a_database_refuses_is_refused_before(api: APIClient, gpt4: dict[str, Any], defaults: str) -> None:
+    body = f'{{"provider": "openai-gpt-4", "name": "m", "defaults": {defaults}}}'
+
+    answer = api.post("/api/ai-providers/deployments", body, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == ["defaults"]
+
+
+def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]) -> None:
+    url = "/api/ai-providers/prices"
+    body = {
+        "deployment": "openai-gpt-4/gpt-4",
+        "validFrom": "2030-01-01T00:00:00Z",
+        "currency": "USD",
+        "inputPerMillion": "2.50",
+        "outputPerMillion": "10",
+        "cachedInputPerMillion": "1.25",
+        "cacheWrite5mPerMillion": "3",
+    }
+
+    made = api.post(url, body, format="json")
+
+    assert made.status_code == 201, made.content
+    assert (made.json()["inputPerMillion"], made.json()["cacheWrite5mPerMillion"]) == ("2.5000000000", "3.0000000000")
+    assert made.json()["deployment"] == "openai-gpt-4/gpt-4"
+    address = f"{url}/{made.json()['id']}"
+    assert [api.put(address, body, format="json").status_code, api.delete(address).status_code] == [405, 405]
+    assert api.post(url, body, format="json").status_code == 400
+    assert len(api.get(url, {"deployment": "openai-gpt-4/gpt-4"}).json()["results"]) == 2
+    assert api.get(f"/api/ai-providers/{gpt4['id']}").json()["pricing"]["inputTokenCost"] == 0.03
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"deployment": "openai-gpt-4/none"}, "deployment"),
+        ({"deployment": str(uuid4())}, "deployment"),
+        ({"deployment": "nonsense"}, "deployment"),
+        ({"deployment": 5}, "deployment"),
+        ({"inputPerMillion": -1}, "inputPerMillion"),
+        ({"inputPerMillion": "0.00000000001"}, "inputPerMillion"),
+        ({"inputPerMillion": "NaN"}, "inputPerMillion"),
+        ({"outputPerMillion": "123456789.1234567"}, "outputPerMillion"),
+        ({"currency": "Euro"}, "currency"),
+        ({"validFrom": "soon"}, "validFrom"),
+        ({"outputPerMillion": None}, "outputPerMillion"),
+    ],
+)
+def test_a_bad_price_names_its_field(api: APIClient, gpt4: dict[str, Any], change: dict[str, Any], field: str) -> None:
+    body = {"deployment": "openai-gpt-4/gpt-4", "inputPerMillion": 1, "outputPerMillion": 2} | change
+
+    answer = api.post("/api/ai-providers/prices", body, format="json")
+
+    assert answer.status_code == 400, answer.content
+    assert list(answer.json()["fields"]) == [field]
+
+
+def test_a_route(api: APIClient, gpt4: dict[str, Any]) -> None:
+    url = "/api/ai-providers/routes"
+    target = {"deployment": "openai-gpt-4/gpt-4", "weight": 3, "priority": 20}
+    body = {"name": "smart", "strategy": "priority", "catchAll": True, "targets": [target]}
+
+    made = api.post(url, body, format="json")
+    address = f"{url}/{made.json()['id']}"
+    renamed = api.patch(address, {"name": "smarter"}, format="json")
+    emptied = api.patch(address, {"targets": []}, format="json")
+
+    assert made.status_code == 201, made.content
+    assert {key: made.json()[key] for key in body} == body
+    assert (renamed.json()["name"], renamed.json()["targets"]) == ("smarter", [target])
+    assert emptied.json()["targets"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"strategy": "luck"}, "strategy"),
+        ({"targets": [{"deployment": "no/model"}]}, "targets"),
+        ({"targets": [{"deployment": "openai-gpt-4/gpt-4"}] * 2}, "targets"),
+        ({"targets": [{"deployment": "openai-gpt-4/gpt-4", "wieght": 1}]}, "targets"),
+        ({"name": "first"}, "name"),
+        ({"catchAll": True}, "catchAll"),
+    ],
+)
+def test_a_bad_route_names_its_field_and_changes_nothing(
+    api: APIClient, gpt4: dict[str, Any], change: dict[str, Any], field: str
+) -> None:
+    Route.objects.create(name="first", catch_all=True)
+    body = {"name": "second", "targets": []} | change
+
+    answer = api.post("/api/ai-providers/routes", body, format="json")
+
+    assert answer.status_code == 400, answer.content
+    assert list(answer.json()["fields"]) == [field]
+    assert Route.objects.count() == 1
+
+
+def test_pages_follow_one_another_and_miss_nothing(api: APIClient) -> None:
+    names = [f"client-{number:02}" for number in range(7)]
+    Client.objects.bulk_create(Client(name=name) for name in reversed(names))
+
+    seen: list[str] = []
+    address = "/api/accounts/clients?pageSize=3&ordering=name"
+    while address:
+        page = api.get(address).json()
+        seen += [row["name"] for row in page["results"]]
+        address = page["next"]
+
+    assert seen == [*names, "operations"]
+    assert [row["name"] for row in api.get("/api/accounts/clients?ordering=-name&pageSize=1").json()["results"]] == [
+        "operations"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("pageSize=0", "pageSize"),
+        ("pageSize=501", "pageSize"),
+        ("ordering=digest", "ordering"),
+        ("isActive=perhaps", "isActive"),
+        ("clinetId=1", "clinetId"),
+        ("clientId=1", "clientId"),
+        ("client=%00", "client"),
+    ],
+)
+def test_a_bad_query_names_the_parameter(api: APIClient, query: str, field: str) -> None:
+    answer = api.get(f"/api/accounts/keys?{query}")
+
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == [field]
+
+
+@pytest.mark.parametrize("said", ["nonsense", "cD1ub25zZW5zZQ==", "cj0xJnA9JTAw"])
+def test_a_bad_cursor_is_refused(api: APIClient, said: str) -> None:
+    answer = api.get("/api/accounts/keys", {"cursor": said})
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("address", ADDRESSES[:-2])
+def test_every_address_describes_itself(api: APIClient, address: str) -> None:
+    assert api.options(address).status_code == 200
+
+
+def test_without_the_database_it_says_so(api: APIClient) -> None:
+    def gone(*_query: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    with connection.execute_wrapper(gone):
+        answer = api.get("/api/ai-providers")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "LEDGER_UNAVAILABLE")
+    assert answer["Retry-After"] == "5"
+
+
+def test_a_fault_of_ours_answers_in_the_platforms_form(api: APIClient) -> None:
+    def broken(*_query: Any) -> None:
+        raise RuntimeError
+
+    api.raise_request_exception = False
+    with connection.execute_wrapper(broken):
+        answer = api.get("/api/ai-providers")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL")
+
+
+def test_bodies_that_are_not_json_objects_are_refused(api: APIClient) -> None:
+    answers = [
+        api.post("/api/accounts/tiers", text, content_type="application/json")
+        for text in ("[]", "5", "null", "{", '{"name": NaN}', "\xff")
+    ]
+
+    assert {answer.status_code for answer in answers} == {400}
+    assert {answer.json()["error_code"] for answer in answers} == {"INVALID_REQUEST"}
+
+
+def test_the_schema_is_valid_and_without_warnings(db: None, tmp_path: Any) -> None:
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yml"))
+
+    text = (tmp_path / "schema.yml").read_text()
+    assert text.startswith("openapi: 3.1.0")
+    assert "/api/ai-providers/{id}" in text
+    assert "cacheWrite5mPerMillion" in text
+
+
+def test_the_documentation_needs_no_other_host(admin: User) -> None:
+    browser = Browser()
+    browser.force_login(admin)
+
+    page = browser.get("/api/docs").content.decode()
+
+    assert "/static/drf_spectacular_sidecar/" in page
+    assert "https://" not in page

@@ -1,0 +1,186 @@
+"""Statistics and the ledger's rows, read over the management API."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rest_framework.test import APIClient
+
+from core.money import pico_from_usd
+from tests.api.conftest import NewRecord
+from usage.models import UsageRecord
+
+URL = "/api/ai-providers/statistics"
+MARCH = {"startDate": "2026-03-01", "endDate": "2026-03-31", "timeZone": "UTC"}
+
+
+@pytest.fixture
+def books(new_record: NewRecord, noon: datetime) -> list[UsageRecord]:
+    """Alice's and Bob's calls on two days, one of unknown cost, one failed first and then answered elsewhere."""
+    alice = {"client": "alice", "client_id": UUID(int=1), "end_user": "u1", "tags": {"team": "search", "env": "prod"}}
+    bob = {"client": "bob", "client_id": UUID(int=9), "provider": "ollama", "provider_id": UUID(int=3)}
+    tomorrow = noon + timedelta(days=1)
+    return [
+        new_record(noon, **alice),
+        new_record(noon, **alice, status="error", is_final=False, cost_pico=7),
+        new_record(tomorrow, **(alice | {"cost_pico": 10**12, "tags": {}})),
+        new_record(noon, **bob, deployment="llama3", cost_pico=None),
+        new_record(tomorrow, **bob, deployment="llama3", cost_pico=0, status="error"),
+        new_record(
+            tomorrow, **alice, kind="adjustment", is_final=False, cost_pico=-5, input_tokens=0, output_tokens=-1
+        ),
+        new_record(noon - timedelta(days=40), **bob),
+    ]
+
+
+@pytest.mark.parametrize("topic", ["usage", "cost", "performance", "requests"])
+def test_totals_are_the_sums_of_the_rows(api: APIClient, books: list[UsageRecord], topic: str) -> None:
+    answer = api.get(f"{URL}/{topic}", MARCH).json()
+
+    counted = books[:-1]
+    assert (answer["from"], answer["to"], answer["timeZone"]) == ("2026-03-01", "2026-03-31", "UTC")
+    totals = answer["totals"]
+    assert pico_from_usd(totals["costUsd"]) == sum(row.cost_pico or 0 for row in counted)
+    assert totals["costUsd"] == "1.000001234569"
+    assert totals["inputTokens"] == sum(row.input_tokens for row in counted)
+    assert totals["outputTokens"] == sum(row.output_tokens for row in counted)
+    assert (totals["requests"], totals["failedRequests"], totals["successfulRequests"]) == (4, 1, 3)
+    assert (totals["unknownCostRequests"], totals["errorRate"]) == (1, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("provider", ["openai", "ollama"]),
+        ("providerId", [str(UUID(int=2)), str(UUID(int=3))]),
+        ("model", ["openai/gpt-4", "llama3"]),
+        ("client", ["alice", "bob"]),
+        ("endUser", ["u1", ""]),
+        ("tag", ["", "env=prod", "team=search"]),
+        ("hour", ["2026-03-10T12:00:00+00:00", "2026-03-11T12:00:00+00:00"]),
+        ("day", ["2026-03-10", "2026-03-11"]),
+        ("month", ["2026-03"]),
+    ],
+)
+def test_groups_by_every_dimension(api: APIClient, books: list[UsageRecord], by: str, groups: list[str]) -> None:
+    answer = api.get(f"{URL}/usage", MARCH | {"groupBy": by}).json()
+
+    assert answer["groupBy"] == by
+    assert sorted(row[by] for row in answer["rows"]) == sorted(groups)
+    if by != "tag":
+        costs = [pico_from_usd(row["costUsd"]) for row in answer["rows"] if row["costUsd"] is not None]
+        assert sum(costs) == pico_from_usd(answer["totals"]["costUsd"])
+        assert sum(row["requests"] for row in answer["rows"]) == answer["totals"]["requests"]
+
+
+def test_one_clients_figures_are_its_own(api: APIClient, books: list[UsageRecord]) -> None:
+    alice = api.get(f"{URL}/cost", MARCH | {"client": "alice", "groupBy": "client"}).json()
+    ollama = api.get(f"{URL}/cost", MARCH | {"providerId": str(UUID(int=3))}).json()
+    tagged = api.get(f"{URL}/cost", MARCH | {"tag": "team=search"}).json()
+
+    assert [row["client"] for row in alice["rows"]] == ["alice"]
+    assert alice["totals"]["requests"] == 2
+    assert ollama["totals"]["requests"] == 2
+    assert tagged["totals"]["requests"] == 1
+
+
+def test_an_unknown_cost_is_null_and_counted(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
+    new_record(noon, cost_pico=None)
+
+    totals = api.get(f"{URL}/cost", MARCH).json()["totals"]
+
+    assert (totals["costUsd"], totals["unknownCostRequests"]) == (None, 1)
+
+
+def test_the_last_day_is_included_in_the_zone_asked_for(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
+    new_record(noon.replace(hour=23, minute=59))
+    day = {"startDate": "2026-03-10", "endDate": "2026-03-10"}
+
+    utc = api.get(f"{URL}/usage", day | {"timeZone": "UTC"}).json()
+    kathmandu = api.get(f"{URL}/usage", day | {"timeZone": "Asia/Kathmandu"}).json()
+    next_day = {"startDate": "2026-03-11", "endDate": "2026-03-11", "timeZone": "Asia/Kathmandu", "groupBy": "day"}
+    following = api.get(f"{URL}/usage", next_day).json()
+
+    assert (utc["totals"]["requests"], kathmandu["totals"]["requests"]) == (1, 0)
+    assert [row["day"] for row in following["rows"]] == ["2026-03-11"]
+
+
+def test_without_dates_it_is_the_last_thirty_days(api: APIClient) -> None:
+    answer = api.get(f"{URL}/usage").json()
+
+    days = datetime.fromisoformat(answer["to"]) - datetime.fromisoformat(answer["from"])
+    assert (days, answer["totals"]["costUsd"], answer["rows"]) == (timedelta(days=29), "0", [])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"startDate": "yesterday"}, "startDate"),
+        ({"startDate": "2026-02-30"}, "startDate"),
+        ({"startDate": "2026-04-01"}, "endDate"),
+        ({"startDate": "0001-01-01"}, "startDate"),
+        ({"endDate": "9999-12-31"}, "endDate"),
+        ({"startDate": "1999-01-01"}, "startDate"),
+        ({"groupBy": "colour"}, "groupBy"),
+        ({"startDate": "2025-01-01", "groupBy": "hour"}, "groupBy"),
+        ({"timeZone": "Mars/Olympus"}, "timeZone"),
+        ({"timeZone": "../etc/passwd"}, "timeZone"),
+        ({"timeZone": "Europe"}, "timeZone"),
+        ({"providerId": "openai"}, "providerId"),
+        ({"tag": "team"}, "tag"),
+        ({"tag": "team__gt=a"}, "tag"),
+        ({"stratDate": "2026-01-01"}, "stratDate"),
+    ],
+)
+def test_a_bad_parameter_is_named(api: APIClient, change: dict[str, Any], field: str) -> None:
+    answer = api.get(f"{URL}/usage", MARCH | change)
+
+    assert answer.status_code == 400, answer.content
+    assert list(answer.json()["fields"]) == [field]
+
+
+def test_a_bad_grouping_says_what_is_allowed(api: APIClient) -> None:
+    error = api.get(f"{URL}/usage", {"groupBy": "colour"}).json()["error"]
+
+    for allowed in ("provider", "model", "client", "endUser", "tag", "day", "hour", "month"):
+        assert allowed in error
+
+
+def test_records_are_the_ledgers_rows(api: APIClient, books: list[UsageRecord]) -> None:
+    rows = api.get("/api/usage/records", MARCH).json()["results"]
+
+    assert {row["id"] for row in rows} == {str(row.pk) for row in books[:-1]}
+    assert [row["id"] for row in rows] == sorted((row["id"] for row in rows), reverse=True)
+    by_id = {row["id"]: row for row in rows}
+    assert by_id[str(books[0].pk)]["costUsd"] == "0.000001234567"
+    assert by_id[str(books[3].pk)]["costUsd"] is None
+    assert by_id[str(books[5].pk)]["costUsd"] == "-0.000000000005"
+    assert by_id[str(books[0].pk)]["tags"] == {"team": "search", "env": "prod"}
+
+
+def test_records_by_filter_and_page(api: APIClient, books: list[UsageRecord]) -> None:
+    def ids(**query: Any) -> list[str]:
+        page = api.get("/api/usage/records", MARCH | query).json()
+        found = [row["id"] for row in page["results"]]
+        while page["next"]:
+            page = api.get(page["next"]).json()
+            found += [row["id"] for row in page["results"]]
+        return found
+
+    assert set(ids(client="bob", pageSize=1)) == {str(books[3].pk), str(books[4].pk)}
+    assert len(ids(pageSize=2)) == len(set(ids(pageSize=4))) == 6
+    assert ids(status="error", isFinal="false") == [str(books[1].pk)]
+    assert ids(kind="adjustment") == [str(books[5].pk)]
+    assert ids(requestId="none") == []
+
+
+def test_records_cannot_be_written(api: APIClient, books: list[UsageRecord]) -> None:
+    one = f"/api/usage/records/{books[0].pk}"
+
+    answers = [api.post("/api/usage/records", {}), api.put(one, {}), api.patch(one, {}), api.delete(one)]
+
+    assert [answer.status_code for answer in answers] == [405] * 4
+    assert api.get(one).json()["id"] == str(books[0].pk)

@@ -1,0 +1,69 @@
+"""Debian's chromium, driven by playwright, on pages of a live server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import TransactionTestCase
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.admin.modelhost import ModelHost
+from tests.browser.screenshots import CHROMIUM, PASSWORD, launch, log_in
+from usage.immutability import ledger_purge
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ledger_may_be_emptied() -> Iterator[None]:
+    """After a test on a live server all tables are emptied, the append-only ledger too."""
+    empty = TransactionTestCase._fixture_teardown
+
+    def purge(case: TransactionTestCase) -> None:
+        with ledger_purge():
+            empty(case)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", purge)
+        yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip("no browser here; install it with: apt-get install -y chromium")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright's loop lives in the test's own thread, and so does the ORM.
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        running = launch(playwright)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: Any) -> Iterator[Page]:
+    """Logged in as an administrator. A script error, or anything asked of another host, fails the test."""
+    User.objects.create_superuser("admin", "admin@example.com", PASSWORD)
+    troubles: list[str] = []
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: _note_foreign(request.url, live_server.url, troubles))
+    log_in(page, live_server.url)
+    yield page
+    context.close()
+    assert troubles == []
+
+
+@pytest.fixture
+def host() -> Iterator[ModelHost]:
+    with ModelHost() as running:
+        yield running
+
+
+def _note_foreign(url: str, own: str, troubles: list[str]) -> None:
+    if not url.startswith((own, "data:", "blob:")):
+        troubles.append(f"asked of another host: {url}")

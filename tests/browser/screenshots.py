@@ -1,0 +1,135 @@
+"""Pictures of the admin, filled and empty, on a desk and on a phone.
+
+`python -m tests.browser.screenshots FOLDER [PAGE …]`
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.management import call_command
+from django.test.testcases import LiveServerThread
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+WIDTHS = {"desk": (1440, 900), "phone": (390, 844)}
+PASSWORD = "a-long-password"
+CHROMIUM = "/usr/bin/chromium"
+
+
+def main(folder: Path, wanted: list[str]) -> None:
+    from django.contrib.auth.models import User
+
+    from tests.admin import demo
+
+    folder.mkdir(parents=True, exist_ok=True)
+    call_command("migrate", verbosity=0)
+    User.objects.create_superuser("admin", "admin@example.com", PASSWORD)
+    with served() as address, sync_playwright() as playwright:
+        browser = launch(playwright)
+        if not wanted:
+            _shoot(browser, address, folder, {"empty-home": ""})
+        demo.fill(now=timezone.now())
+        _shoot(
+            browser, address, folder, {name: path for name, path in _pages().items() if not wanted or name in wanted}
+        )
+        browser.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--headless"])
+
+
+def log_in(page: Page, address: str) -> None:
+    page.goto(f"{address}/admin/login/")
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url(f"{address}/admin/")
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The admin on a free port, its static files with it."""
+    settings.ALLOWED_HOSTS = ["*"]
+    server = LiveServerThread("127.0.0.1", StaticFilesHandler)
+    server.daemon = True
+    server.start()
+    server.is_ready.wait()
+    if server.error is not None:
+        raise server.error
+    yield f"http://127.0.0.1:{server.port}"
+    server.terminate()
+
+
+def _pages() -> dict[str, str]:
+    from accounts.models import Client
+    from providers.models import Deployment, Price, Provider, Route
+    from usage.models import UsageRecord
+
+    provider = Provider.objects.get(slug="openai")
+    model = Deployment.objects.get(provider=provider, name="gpt-5")
+    price = Price.objects.filter(deployment=model).latest("valid_from")
+    call = UsageRecord.objects.filter(status="ok", deployment="gpt-5").latest("id")
+    return {
+        "home": "",
+        "providers": "providers/provider/",
+        "provider-new": "providers/provider/add/",
+        "provider": f"providers/provider/{provider.pk}/change/",
+        "models": "providers/deployment/",
+        "model": f"providers/deployment/{model.pk}/change/",
+        "prices": "providers/price/",
+        "price-new": "providers/price/add/",
+        "price": f"providers/price/{price.pk}/change/",
+        "routes": "providers/route/",
+        "route": f"providers/route/{Route.objects.get().pk}/change/",
+        "clients": "accounts/client/",
+        "client": f"accounts/client/{Client.objects.get(name='mobile-app').pk}/change/",
+        "keys": "accounts/apikey/",
+        "key-new": "accounts/apikey/add/",
+        "tiers": "accounts/tier/",
+        "calls": "usage/usagerecord/",
+        "call": f"usage/usagerecord/{call.pk}/change/",
+        "in-flight": "usage/hold/",
+        "users": "auth/user/",
+    }
+
+
+def _shoot(browser: Browser, address: str, folder: Path, pages: dict[str, str]) -> None:
+    for width, (x, y) in WIDTHS.items():
+        page = browser.new_page(viewport={"width": x, "height": y})
+        page.on("console", lambda message: _complain(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: _complain(str(error)))
+        page.on("request", lambda request: _must_be_local(request.url, address))
+        log_in(page, address)
+        for name, path in pages.items():
+            page.goto(f"{address}/admin/{path}")
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if wide > 0:
+                _complain(f"{name} on a {width}: {wide} px too wide")
+        page.close()
+
+
+def _must_be_local(url: str, address: str) -> None:
+    if not url.startswith((address, "data:", "blob:")):
+        _complain(f"loaded from another host: {url}")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # playwright's loop lives in this thread, and so does the ORM
+    django.setup()
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,124 @@
+"""A real model server, llama.cpp, added through the admin's own form and called through the platform."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from tests.clients import tiny_model
+from tests.conftest import NewProduct
+from tests.journeys import operating
+from tests.journeys.admin_session import AdminSession
+from tests.product import Product
+from tests.servers import Server
+
+KEY = "sk-canary-llama"
+MODEL = "tiny-llama"
+INPUT_PICO, CACHED_PICO, OUTPUT_PICO = 300_000, 75_000, 1_250_000  # $0.30, $0.075 and $1.25 a million
+
+
+class Llama(Server):
+    def command(self) -> list[str]:
+        return [sys.executable, tiny_model.__file__, str(self.folder / "tiny.gguf"), str(self.port), KEY, MODEL]
+
+    def answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
+    server = Llama(tmp_path_factory.mktemp("llama"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def platform(new_product: NewProduct, llama: Llama) -> Iterator[Product]:
+    """An administrator has added the server as a custom provider, with its key, model and prices, on one page."""
+    with new_product() as running:
+        admin = AdminSession(running)
+        page = "/admin/providers/provider/add/"
+        admin.submit(page, admin.form(page) | filled_in(llama))
+        operating.until_in_force(lambda: running.request("GET", f"/v1/models/{MODEL}", key=running.key).status == 200)
+        yield running
+
+
+def filled_in(llama: Llama) -> dict[str, str]:
+    return {
+        "name": "Our llama",
+        "slug": "our-llama",
+        "kind": "custom",
+        "base_url": f"http://127.0.0.1:{llama.port}/v1",
+        "credentials-0-label": "main",
+        "credentials-0-new_key": KEY,
+        "deployments-0-name": MODEL,
+        "deployments-0-input_price": "0.30",
+        "deployments-0-output_price": "1.25",
+        "deployments-0-cached_price": "0.075",
+    }
+
+
+@pytest.fixture
+def client(platform: Product) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=platform.url("/v1"), api_key=platform.key, max_retries=0) as client:
+        yield client
+
+
+def test_it_answers_and_is_billed_for_what_it_reports(platform: Product, client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "Once upon a time"}], max_tokens=24, temperature=0
+    )
+
+    assert answer.choices[0].message.content
+    assert answer.usage is not None
+    assert 0 < answer.usage.completion_tokens <= 24
+    check_row(platform, answer._request_id or "", answer.usage)
+
+
+def test_it_streams_and_is_billed_for_what_it_reports(platform: Product, client: openai.OpenAI) -> None:
+    with client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "Once upon a time, in a far country"}],
+        max_tokens=24,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as stream:
+        chunks = list(stream)
+        request_id = stream.response.headers["x-request-id"]
+
+    assert len([chunk for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]) > 1
+    assert chunks[-1].usage is not None
+    check_row(platform, request_id, chunks[-1].usage)
+
+
+def test_its_own_complaint_reaches_the_caller(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="context"):
+        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "x " * 3_000}])
+
+
+def check_row(platform: Product, request_id: str, usage: openai.types.CompletionUsage) -> None:
+    cached = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
+    row = operating.row(platform, request_id)
+
+    assert (row["provider"], row["deployment"], row["credential"]) == ("our-llama", MODEL, "main")
+    assert (row["status"], row["evidence"]) == ("ok", "reported")
+    assert (row["input_tokens"], row["cached_input_tokens"]) == (usage.prompt_tokens, cached)
+    assert row["output_tokens"] == usage.completion_tokens
+    assert row["cost_pico"] == (
+        (usage.prompt_tokens - cached) * INPUT_PICO + cached * CACHED_PICO + usage.completion_tokens * OUTPUT_PICO
+    )

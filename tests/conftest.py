@@ -1,0 +1,164 @@
+"""Fixtures that all tests share: real servers, the product as real processes, a scripted provider, a fixed cast.
+
+`product` and `production` serve the whole session: tests add to them and never change what others rely on. Who kills,
+restarts or reconfigures takes `new_product` or `new_production`. Tests of the database itself run twice, on SQLite and
+on PostgreSQL (`test_on_postgresql.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from typing import Any
+
+import pytest
+from django.test import TransactionTestCase
+
+from accounts.models import Client
+from tests import product as products
+from tests.on_postgresql import SecondRun
+from tests.prepare import CAST
+from tests.product import Product, Template
+from tests.servers import Servers
+from tests.upstream import Upstream
+from usage.immutability import ledger_purge
+
+ON_POSTGRESQL = "TEST_DATABASE_URL" in os.environ
+_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
+SECOND_RUN = pytest.StashKey[SecondRun]()
+
+
+def pytest_configure() -> None:
+    """A test that commits empties its database afterwards, which the ledger's triggers would refuse."""
+    case: Any = TransactionTestCase  # the stubs do not know the method
+    empty = case._fixture_teardown
+
+    def empty_ledger_too(self: TransactionTestCase) -> None:
+        with ledger_purge():
+            empty(self)
+
+    case._fixture_teardown = empty_ledger_too
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The run on PostgreSQL repeats those tests alone that use the database in process."""
+    if ON_POSTGRESQL:
+        kept = [item for item in items if _uses_database(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    items.sort(key=_waits_for_second_run)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the run on PostgreSQL beside this one, where its result will be asked for."""
+    asked_for = any(map(_waits_for_second_run, session.items)) and not session.config.option.collectonly
+    if asked_for and not ON_POSTGRESQL:
+        session.config.stash[SECOND_RUN] = SecondRun()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if run := config.stash.get(SECOND_RUN, None):
+        run.stop()
+
+
+def _waits_for_second_run(item: pytest.Item) -> bool:
+    return item.path.name == "test_on_postgresql.py"
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """A PostgreSQL and a Redis for the session, each started when first asked for."""
+    running = Servers()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def session_upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(session_upstream: Upstream) -> Iterator[Upstream]:
+    """The scripted provider behind `up-chat`, `up-unpriced`, `up-embed` and `up-claude`, with an empty bill."""
+    session_upstream.reset()
+    yield session_upstream
+    session_upstream.reset()
+
+
+@pytest.fixture(scope="session")
+def embedded_template(tmp_path_factory: pytest.TempPathFactory, session_upstream: Upstream) -> Template:
+    folder = tmp_path_factory.mktemp("embedded-template")
+    return products.embedded_template(folder, upstream_url=session_upstream.url)
+
+
+@pytest.fixture(scope="session")
+def production_template(
+    tmp_path_factory: pytest.TempPathFactory, session_upstream: Upstream, servers: Servers
+) -> Template:
+    folder = tmp_path_factory.mktemp("production-template")
+    return products.production_template(folder, upstream_url=session_upstream.url, postgres=servers.postgres)
+
+
+NewProduct = Callable[..., AbstractContextManager[Product]]
+
+
+@pytest.fixture(scope="session")
+def new_product(embedded_template: Template, tmp_path_factory: pytest.TempPathFactory) -> NewProduct:
+    """An embedded product of one's own: `with new_product(env={…}, jobs=True) as product`."""
+    return partial(products.embedded, embedded_template, folder=tmp_path_factory.mktemp("products"))
+
+
+@pytest.fixture(scope="session")
+def new_production(
+    production_template: Template, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> NewProduct:
+    """One's own, on the session's servers or on others: `with new_production(workers=4, redis=own) as product`."""
+    folder = tmp_path_factory.mktemp("productions")
+    return partial(
+        products.production, production_template, folder=folder, postgres=servers.postgres, redis=servers.redis
+    )
+
+
+@pytest.fixture(scope="session")
+def product(new_product: NewProduct) -> Iterator[Product]:
+    """The session's embedded product: one web process, SQLite."""
+    with new_product() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def production(new_production: NewProduct) -> Iterator[Product]:
+    """The session's production product: two web workers, PostgreSQL, Redis."""
+    with new_production() as running:
+        yield running
+
+
+@pytest.fixture(params=["embedded", "production"])
+def topology(request: pytest.FixtureRequest) -> Product:
+    """The test runs on both of the session's products."""
+    name = {"embedded": "product", "production": "production"}[request.param]
+    running: Product = request.getfixturevalue(name)
+    return running
+
+
+@pytest.fixture
+def cast(db: None) -> dict[str, Client]:
+    """Alice, Bob and Charlie, in process."""
+    return {name: Client.objects.create(name=name) for name in CAST}
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """For what a test opens and must close, however it ends."""
+    with ExitStack() as opened:
+        yield opened

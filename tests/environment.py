@@ -1,0 +1,26 @@
+"""What of the developer's own environment reaches a test: nothing that configures the product."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+# Empty counts as unset, and keeps a `.env` in the checkout from being read.
+CLEARED = dict.fromkeys(
+    (
+        *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DEEPSEEK_API_KEY", "GOOGLE_AI_API_KEY", "OPENAI_ORGANIZATION"),
+        *("DATABASE_URL", "REDIS_URL", "REDIS_ADDR", "QDRANT_URL", "QDRANT_HOST", "ALLOWED_HOSTS", "EMAIL_URL"),
+        *("DJANGO_ENV", "SECRET_KEY", "ENCRYPTION_KEYS", "AI_ENCRYPTION_KEY", "CSRF_TRUSTED_ORIGINS", "MAX_BODY_BYTES"),
+        *("HOST", "PORT", "AI_SERVICE_PORT", "AI_PROVIDER_PORT", "WEB_WORKERS", "GRPC_PORT", "METRICS_PORT"),
+        *("TIME_ZONE", "RETENTION_MONTHS", "LOG_LEVEL", "LOG_FORMAT", "CACHE_TTL", "ANONYMOUS_CLIENT", "JWT_SECRET", "JWT_JWKS_URL"),
+    ),
+    "",
+)
+
+
+def bare() -> dict[str, str]:
+    """The environment that a product process starts from."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed | CLEARED | {"DJANGO_SETTINGS_MODULE": "aiplatform.settings", "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,46 @@
+"""A product with providers for every trouble: dead, shaky, hasty, and one that stops when its caller leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import NewProduct
+from tests.journeys import operating
+from tests.product import Product
+from tests.servers import free_port
+from tests.upstream import Upstream
+
+
+@pytest.fixture(scope="session")
+def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Product]:
+    """It logs all there is to log, and an unknown model is an error.
+
+    `dead-first`: nobody listens, then the scripted provider. `shaky-first`: the scripted provider in OpenAI's dialect,
+    then in Anthropic's. `all-dead`: nobody at all. `hasty`: waits 0.4 s for a chunk. `leaving`: aborts its calls.
+    """
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
+    openai, anthropic = session_upstream.openai_url, session_upstream.url
+    with new_product(env={"LOG_LEVEL": "DEBUG"}) as running:
+        operating.answer_known_names_alone(running)
+        for name, kind, endpoint, model, priority in (
+            ("dead", "custom", nobody, "dead-first", -20),
+            ("alive", "custom", openai, "dead-first", -30),
+            ("shaky", "custom", openai, "shaky-first", -20),
+            ("steady", "anthropic", anthropic, "shaky-first", -30),
+            ("gone", "custom", nobody, "all-dead", -20),
+            ("gone-too", "custom", nobody, "all-dead", -30),
+            ("hasty", "custom", openai, "hasty", -20),
+            ("leaving", "custom", openai, "leaving", -20),
+        ):
+            operating.add_provider(
+                running, name=name, kind=kind, endpoint=endpoint, model=model, priority=priority, wait=False
+            )
+        running.sql(
+            "UPDATE providers_provider SET first_token_timeout_ms = 400, between_chunks_timeout_ms = 400 "
+            "WHERE slug = 'hasty'"
+        )
+        running.sql("UPDATE providers_provider SET on_disconnect = 'abort' WHERE slug = 'leaving'")
+        operating.until_in_force(lambda: running.request("GET", "/v1/models/leaving", key=running.key).status == 200)
+        yield running

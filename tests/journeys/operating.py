@@ -1,0 +1,94 @@
+"""What an operator does to a running product through its management API, and what its books then say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from tests.product import Answer, Product
+from tests.servers import wait_until
+
+IN_FORCE_S = 1.0  # a change of the configuration is in force within a second, without a restart
+AFTER_THE_REST = -20  # a provider of this priority answers no call that was meant for another
+INPUT_PICO, OUTPUT_PICO = 2_500_000, 10_000_000  # a token, at the scripted provider's $2.50 and $10 a million
+
+
+def manage(product: Product, method: str, path: str, body: Any = None) -> Any:
+    """A call of the management API that must succeed."""
+    answer = product.request(method, path, body=body, key=product.manage_key)
+    assert answer.status < 300, answer.text
+    return answer.json() if answer.content else None
+
+
+def add_provider(
+    product: Product, *, name: str, kind: str, endpoint: str, model: str, wait: bool = True, **fields: Any
+) -> str:
+    """A provider of one model, as specification D's flat body makes it; its id. `wait`: until calls can reach it."""
+    body = {
+        "name": name,
+        "type": kind.upper(),
+        "endpoint": endpoint,
+        "apiKey": f"sk-canary-{name}",
+        "model": model,
+        "pricing": {"inputTokenCost": 0.0025, "outputTokenCost": 0.01},
+        "priority": AFTER_THE_REST,
+        **fields,
+    }
+    made: str = manage(product, "POST", "/api/ai-providers", body)["id"]
+    if wait:
+        until_in_force(lambda: product.request("GET", f"/v1/models/{name}/{model}", key=product.key).status == 200)
+    return made
+
+
+def answer_known_names_alone(product: Product) -> None:
+    """Switch the demo's catch-all route off, so that an unknown model is an error."""
+    for route in manage(product, "GET", "/api/ai-providers/routes")["results"]:
+        manage(product, "PATCH", f"/api/ai-providers/routes/{route['id']}", {"catchAll": False})
+    until_in_force(lambda: product.chat(model="nobody-knows-it").status == 404)
+
+
+def until_in_force(condition: Callable[[], bool]) -> None:
+    """Wait for a change of the configuration, no longer than is promised."""
+    wait_until(condition, timeout_s=IN_FORCE_S, what="the change to be in force")
+
+
+def rows(product: Product, request_id: str) -> list[dict[str, Any]]:
+    """What the books hold of a call, in the order of its attempts."""
+    return product.sql("SELECT * FROM usage_usagerecord WHERE request_id = %s ORDER BY id", request_id)
+
+
+def row(product: Product, request_id: str) -> dict[str, Any]:
+    """The one row of a call, as soon as it is there."""
+    wait_until(lambda: rows(product, request_id), what=f"a usage row of {request_id}")
+    (only,) = rows(product, request_id)
+    return only
+
+
+def row_of(product: Product, answer: Answer) -> dict[str, Any]:
+    return row(product, answer.headers["x-request-id"])
+
+
+def open_holds(product: Product) -> int:
+    count: int = product.sql("SELECT count(*) AS holds FROM usage_hold")[0]["holds"]
+    return count
+
+
+def cost_pico(input_tokens: int, output_tokens: int) -> int:
+    """At the scripted provider's prices."""
+    return input_tokens * INPUT_PICO + output_tokens * OUTPUT_PICO
+
+
+def usd(pico: int) -> Decimal:
+    return Decimal(pico).scaleb(-12)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """The block takes no longer."""
+    began = time.monotonic()
+    yield
+    taken = time.monotonic() - began
+    assert taken <= seconds, f"took {taken:.2f} s, not {seconds:g} s"

@@ -1,0 +1,130 @@
+"""What an operator changes is in force within a second, without a restart; and how several keys and providers share."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.journeys import operating
+from tests.journeys.dialects import OPENAI
+from tests.product import Product
+from tests.upstream import Fault, Upstream
+
+
+def test_a_new_key_calls_and_a_deactivated_one_no_more(topology: Product) -> None:
+    made = operating.manage(topology, "POST", "/api/accounts/keys", {"client": "bob"})
+    operating.until_in_force(lambda: topology.chat(key=made["key"]).status == 200)
+
+    operating.manage(topology, "PATCH", f"/api/accounts/keys/{made['id']}", {"isActive": False})
+    operating.until_in_force(lambda: topology.chat(key=made["key"]).status == 401)
+    assert topology.chat(key=topology.keys["bob"]).status == 200
+
+
+def test_the_keys_of_a_deactivated_client_are_refused(house: Product) -> None:
+    (charlie,) = operating.manage(house, "GET", "/api/accounts/clients?name=charlie")["results"]
+
+    operating.manage(house, "PATCH", f"/api/accounts/clients/{charlie['id']}", {"isActive": False})
+    operating.until_in_force(lambda: house.chat(key=house.keys["charlie"]).status == 401)
+
+    operating.manage(house, "PATCH", f"/api/accounts/clients/{charlie['id']}", {"isActive": True})
+    operating.until_in_force(lambda: house.chat(key=house.keys["charlie"]).status == 200)
+
+
+def test_a_key_stops_at_the_moment_it_expires(house: Product) -> None:
+    made = operating.manage(house, "POST", "/api/accounts/keys", {"client": "bob"})
+    operating.until_in_force(lambda: house.chat(key=made["key"]).status == 200)
+
+    operating.manage(house, "PATCH", f"/api/accounts/keys/{made['id']}", {"expiresAt": "2020-01-01T00:00:00Z"})
+
+    operating.until_in_force(lambda: "expired" in house.chat(key=made["key"]).text)
+
+
+def test_a_provider_comes_changes_its_price_and_goes(topology: Product, upstream: Upstream) -> None:
+    """Each change by the management API, each in force by the next second, in every web process."""
+    name = f"newcomer-{topology.port}"
+    made = operating.add_provider(
+        topology, name=name, kind="custom", endpoint=upstream.openai_url, model=name, wait=False
+    )
+    operating.until_in_force(lambda: _statuses(topology, name) == {200})
+
+    # A pico-dollar for an input token, the output free of charge.
+    pricing = {"inputTokenCost": 0.000000001, "outputTokenCost": 0}
+    operating.manage(topology, "PATCH", f"/api/ai-providers/{made}", {"pricing": pricing})
+    one_a_token = format(operating.usd(upstream.bill[-1].input_tokens), "f")
+    operating.until_in_force(lambda: _costs(topology, name) == {one_a_token})
+
+    operating.manage(topology, "DELETE", f"/api/ai-providers/{made}")
+    operating.until_in_force(lambda: topology.request("GET", f"/v1/models/{name}", key=topology.key).status == 404)
+
+
+def _statuses(product: Product, model: str) -> set[int]:
+    """Of several calls, which the web processes share."""
+    return {OPENAI.call(product, model, headers={"X-Provider": model}).status for _ in range(4)}
+
+
+def _costs(product: Product, model: str) -> set[str]:
+    return {OPENAI.call(product, model).headers["x-cost-usd"] for _ in range(4)}
+
+
+def test_a_new_provider_key_is_used_from_now_on(house: Product, upstream: Upstream) -> None:
+    made = operating.add_provider(house, name="rekeyed", kind="custom", endpoint=upstream.openai_url, model="rekeyed")
+    OPENAI.call(house, "rekeyed")
+
+    operating.manage(house, "PATCH", f"/api/ai-providers/{made}", {"apiKey": "sk-canary-second"})
+
+    def _uses_the_new_key() -> bool:
+        OPENAI.call(house, "rekeyed")
+        return upstream.bill[-1].headers["Authorization"] == "Bearer sk-canary-second"
+
+    operating.until_in_force(_uses_the_new_key)
+    assert upstream.bill[0].headers["Authorization"] == "Bearer sk-canary-rekeyed"
+
+
+def test_several_keys_take_turns(house: Product, upstream: Upstream) -> None:
+    operating.add_provider(house, name="keyring", kind="custom", endpoint=upstream.openai_url, model="keyring")
+    for label in ("second", "third"):
+        body = {"provider": "keyring", "label": label, "apiKey": f"sk-canary-{label}"}
+        operating.manage(house, "POST", "/api/ai-providers/credentials", body)
+    operating.until_in_force(lambda: OPENAI.call(house, "keyring") is not None and _labels_seen(house) == 3)
+    upstream.reset()
+
+    answers = [OPENAI.call(house, "keyring") for _ in range(9)]
+
+    used = Counter(line.headers["Authorization"] for line in upstream.bill)
+    labels = Counter(operating.row_of(house, answer)["credential"] for answer in answers)
+    assert set(used.values()) == {3}
+    assert labels == {"main": 3, "second": 3, "third": 3}
+
+
+def _labels_seen(house: Product) -> int:
+    seen = house.sql("SELECT count(DISTINCT credential) AS labels FROM usage_usagerecord WHERE provider = 'keyring'")
+    return int(seen[0]["labels"])
+
+
+def test_a_key_that_a_provider_refuses_does_not_stop_the_others(house: Product, upstream: Upstream) -> None:
+    """The next provider answers, though this one has several keys of which one is bad."""
+    upstream.on("shaky-first", Fault(status=401))
+
+    assert OPENAI.call(house, "shaky-first").headers["x-provider"] == "steady"
+
+
+def test_equal_providers_share_the_calls_by_weight(house: Product, upstream: Upstream) -> None:
+    for name, weight in (("heavy", 3), ("light", 1)):
+        made = operating.add_provider(house, name=name, kind="custom", endpoint=upstream.openai_url, model="shared")
+        house.sql("UPDATE providers_provider SET weight = %s WHERE id = %s", weight, made.replace("-", ""))
+    operating.until_in_force(
+        lambda: house.sql("SELECT weight FROM providers_provider WHERE slug = 'heavy'")[0]["weight"] == 3
+    )
+
+    shares = Counter(OPENAI.call(house, "shared").headers["x-provider"] for _ in range(120))
+
+    assert set(shares) == {"heavy", "light"}
+    assert shares["heavy"] > shares["light"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/ping", "/health", "/v1/health"])
+def test_health_is_open_and_tells_nothing_else(house: Product, path: str) -> None:
+    answer = house.request("GET", path)
+
+    assert (answer.status, answer.json()) == (200, {"status": "ok"})

@@ -1,0 +1,250 @@
+"""A provider fails: each door says so in its own dialect, with the right code, and the books hold one true row."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from typing import Any
+
+import pytest
+
+from tests.journeys import operating
+from tests.journeys.dialects import ANTHROPIC, DOORS, OPENAI, Door, events
+from tests.product import Product
+from tests.upstream import Fault, Upstream
+
+every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
+either_model = pytest.mark.parametrize("model", ["up-chat", "up-claude"])
+BAD_GATEWAY_TYPES = {"openai": "PROVIDER_ERROR", "anthropic": "api_error", "spec-d": "PROVIDER_ERROR"}
+REJECTED_TYPES = {"openai": "PROVIDER_REJECTED", "anthropic": "invalid_request_error", "spec-d": "PROVIDER_REJECTED"}
+TIMEOUT_TYPES = {"openai": "PROVIDER_TIMEOUT", "anthropic": "timeout_error", "spec-d": "PROVIDER_TIMEOUT"}
+
+
+@every_door
+@either_model
+@pytest.mark.parametrize("stream", [False, True])
+class TestBeforeTheFirstWord:
+    def test_it_rejects_the_call(
+        self, house: Product, upstream: Upstream, door: Door, model: str, *, stream: bool
+    ) -> None:
+        upstream.on(model, Fault(status=400, message="max_tokens is too large"))
+
+        answer = door.call(house, model, stream=stream)
+
+        assert answer.status == 400
+        assert door.code(answer.json()) == REJECTED_TYPES[door.name]
+        assert door.message(answer.json()) == "max_tokens is too large"
+        assert answer.headers["x-should-retry"] == "false"
+        check_failed(house, answer.headers["x-request-id"], "PROVIDER_REJECTED", cost_pico=0)
+
+    @pytest.mark.parametrize("status", [401, 403, 429, 500, 529])
+    def test_it_answers_with_an_error(
+        self, house: Product, upstream: Upstream, door: Door, model: str, status: int, *, stream: bool
+    ) -> None:
+        upstream.on(model, Fault(status=status, message="not today", retry_after="7"))
+
+        answer = door.call(house, model, stream=stream)
+
+        assert answer.status == 502
+        assert door.code(answer.json()) == BAD_GATEWAY_TYPES[door.name]
+        assert door.message(answer.json())
+        assert "x-should-retry" not in answer.headers
+        assert answer.headers["x-provider"] == {"up-chat": "upstream", "up-claude": "upstream-anthropic"}[model]
+        assert answer.headers.get("retry-after") == ("7" if status not in (401, 403) else None)
+        check_failed(house, answer.headers["x-request-id"], "PROVIDER_ERROR", cost_pico=0)
+
+    def test_it_takes_too_long(
+        self, house: Product, upstream: Upstream, door: Door, model: str, *, stream: bool
+    ) -> None:
+        """The caller has paid for what the provider may have done: an estimate says so."""
+        upstream.on(model, Fault(delay_s=5))
+
+        with operating.within(1):
+            answer = door.call(house, model, stream=stream, headers={"X-Timeout-Ms": "200"})
+
+        assert answer.status == 504
+        assert door.code(answer.json()) == TIMEOUT_TYPES[door.name]
+        row = check_failed(house, answer.headers["x-request-id"], "PROVIDER_TIMEOUT", evidence="estimated")
+        assert row["cost_pico"] > 0
+
+    def test_it_hangs_up(self, house: Product, upstream: Upstream, door: Door, model: str, *, stream: bool) -> None:
+        upstream.on(model, Fault(drop=True))
+
+        answer = door.call(house, model, stream=stream)
+
+        assert (answer.status, door.code(answer.json())) == (502, BAD_GATEWAY_TYPES[door.name])
+        check_failed(house, answer.headers["x-request-id"], "PROVIDER_ERROR", evidence="estimated")
+
+
+@every_door
+@either_model
+def test_a_bad_body(house: Product, upstream: Upstream, door: Door, model: str) -> None:
+    upstream.on(model, Fault(bad_body=True))
+
+    answer = door.call(house, model)
+
+    assert (answer.status, door.code(answer.json())) == (502, BAD_GATEWAY_TYPES[door.name])
+    check_failed(house, answer.headers["x-request-id"], "PROVIDER_ERROR", evidence="estimated")
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [("7", 7, 7), ("0.2", 1, 1), ("soon", None, None), ("-5", 1, 1), ("inf", None, None), ("nan", None, None)],
+)
+def test_retry_after_is_passed_on(
+    house: Product, upstream: Upstream, said: str, least: int | None, most: int | None
+) -> None:
+    upstream.on("up-chat", Fault(status=429, retry_after=said))
+
+    answer = OPENAI.call(house, "up-chat")
+
+    assert answer.status == 502
+    told = answer.headers.get("retry-after")
+    assert told is None if least is None or most is None else least <= int(str(told)) <= most
+
+
+@pytest.mark.parametrize("said", ["99999999999", "1e400", "Fri, 31 Dec 99999 23:59:59 GMT"])
+def test_an_absurd_retry_after_is_bounded(house: Product, upstream: Upstream, said: str) -> None:
+    upstream.on("up-chat", Fault(status=429, retry_after=said))
+
+    answer = OPENAI.call(house, "up-chat")
+
+    assert answer.status == 502
+    assert int(answer.headers.get("retry-after", 1)) <= 86_400
+
+
+@every_door
+def test_a_refused_platform_key_is_not_taken_for_the_callers(house: Product, upstream: Upstream, door: Door) -> None:
+    """The caller's own key is right; the provider's words are for the administrator, in the books."""
+    upstream.on("up-chat", Fault(status=401, message="Incorrect API key provided. See your account page."))
+
+    answer = door.call(house, "up-chat")
+
+    assert "this platform's own key" in door.message(answer.json())
+    assert "Incorrect API key" in operating.row_of(house, answer)["error_detail"]
+
+
+def test_retry_after_as_a_date_is_passed_on_in_seconds(house: Product, upstream: Upstream) -> None:
+    upstream.on("up-chat", Fault(status=429, retry_after=email.utils.formatdate(time.time() + 30, usegmt=True)))
+
+    assert 25 <= int(OPENAI.call(house, "up-chat").headers["retry-after"]) <= 30
+
+
+@every_door
+@either_model
+class TestInMidStream:
+    """What was said before stands; then comes an error event of the dialect, and no end."""
+
+    def test_it_is_cut(self, house: Product, upstream: Upstream, door: Door, model: str) -> None:
+        upstream.on(model, Fault(cut_after=4))
+
+        stream = door.stream(house, model)
+
+        check_broken(house, stream, door, code="PROVIDER_ERROR", type_=BAD_GATEWAY_TYPES[door.name])
+        assert stream.text.strip() == "word0 word1 word2"
+
+    def test_it_says_an_error(self, house: Product, upstream: Upstream, door: Door, model: str) -> None:
+        upstream.on(model, Fault(error_after=4, chunk_s=0.02, message="overloaded in mid-answer"))
+
+        stream = door.stream(house, model)
+
+        check_broken(house, stream, door, code="PROVIDER_ERROR", type_=BAD_GATEWAY_TYPES[door.name])
+        assert "overloaded in mid-answer" in door.message(stream.error or {})
+
+    def test_it_says_what_it_should_not(self, house: Product, upstream: Upstream, door: Door, model: str) -> None:
+        upstream.on(model, Fault(bad_chunk_after=4, chunk_s=0.02))
+
+        stream = door.stream(house, model)
+
+        check_broken(house, stream, door, code="PROVIDER_ERROR", type_=BAD_GATEWAY_TYPES[door.name])
+
+    def test_it_reports_no_usage(self, house: Product, upstream: Upstream, door: Door, model: str) -> None:
+        upstream.on(model, Fault(no_usage=True))
+
+        stream = door.stream(house, model)
+
+        row = operating.row(house, stream.request_id)
+        assert stream.ended
+        if model == "up-chat":  # Anthropic's tells a part of it up front
+            assert (row["status"], row["evidence"]) == ("ok", "estimated")
+        assert row["input_tokens"] > 0
+        assert row["output_tokens"] > 0
+        assert row["cost_pico"] == operating.cost_pico(row["input_tokens"], row["output_tokens"])
+
+
+@every_door
+@either_model
+def test_an_answer_without_usage_is_estimated(house: Product, upstream: Upstream, door: Door, model: str) -> None:
+    upstream.on(model, Fault(no_usage=True))
+
+    answer = door.call(house, model)
+
+    row = operating.row_of(house, answer)
+    assert (answer.status, row["status"], row["evidence"]) == (200, "ok", "estimated")
+    assert row["output_tokens"] > 0
+    assert row["cost_pico"] == operating.cost_pico(row["input_tokens"], row["output_tokens"]) > 0
+
+
+class TestStalls:
+    """The provider of `hasty` may be silent for 0.4 s."""
+
+    @every_door
+    def test_before_the_first_word(self, house: Product, upstream: Upstream, door: Door) -> None:
+        upstream.on("hasty", Fault(stall_after=0))
+
+        with operating.within(1.5):
+            answer = door.call(house, "hasty", stream=True)
+
+        assert (answer.status, door.code(answer.json())) == (504, TIMEOUT_TYPES[door.name])
+        check_failed(house, answer.headers["x-request-id"], "PROVIDER_TIMEOUT", evidence="estimated")
+
+    @every_door
+    def test_between_words(self, house: Product, upstream: Upstream, door: Door) -> None:
+        upstream.on("hasty", Fault(stall_after=3))
+
+        with operating.within(1.5):
+            stream = door.stream(house, "hasty")
+
+        check_broken(house, stream, door, code="PROVIDER_TIMEOUT", type_=TIMEOUT_TYPES[door.name])
+        assert stream.text.strip() == "word0 word1"
+
+    def test_a_slow_but_steady_stream_is_not_cut(self, house: Product, upstream: Upstream) -> None:
+        upstream.on("hasty", Fault(chunk_s=0.15))
+
+        assert OPENAI.stream(house, "hasty").ended
+
+
+def test_words_reach_the_caller_as_they_come(house: Product, upstream: Upstream) -> None:
+    """Through both a dialect's own and a translated stream: nothing is held back until the end."""
+    for door in (OPENAI, ANTHROPIC):
+        upstream.on("up-chat", Fault(chunk_s=0.05, words=10))
+
+        with door.streaming(house, "up-chat") as answer:
+            arrivals = [time.monotonic() for data in events(answer) if "word" in data]
+
+        assert len(arrivals) == 10
+        assert arrivals[-1] - arrivals[0] > 0.3
+
+
+def check_failed(
+    house: Product, request_id: str, code: str, *, evidence: str = "none", cost_pico: int | None = None
+) -> dict[str, Any]:
+    row = operating.row(house, request_id)
+    assert (row["status"], row["error_code"], row["evidence"]) == ("error", code, evidence)
+    assert row["error_detail"]
+    assert row["is_final"]
+    if cost_pico is not None:
+        assert row["cost_pico"] == cost_pico
+    return row
+
+
+def check_broken(house: Product, stream: Any, door: Door, *, code: str, type_: str) -> None:
+    assert stream.status == 200
+    assert not stream.ended
+    assert stream.error is not None
+    assert door.code(stream.error) == type_
+    assert door.message(stream.error)
+    row = operating.row(house, stream.request_id)
+    assert (row["status"], row["error_code"], row["evidence"]) == ("error", code, "estimated")
+    assert row["output_tokens"] > 0
+    assert row["cost_pico"] == operating.cost_pico(row["input_tokens"], row["output_tokens"])

@@ -1,0 +1,132 @@
+"""What a connection test finds, against a real server that misbehaves in every way that people meet."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from core.vault import Secret
+from providers import connection
+from providers.connection import Target, Trouble, check
+from tests.admin.modelhost import ModelHost
+
+KEY = "sk-canary-of-the-connection-test-5d5d"
+
+
+@pytest.fixture
+def host() -> Iterator[ModelHost]:
+    with ModelHost() as running:
+        yield running
+
+
+def target(host: ModelHost, kind: str = "custom", *keys: str, models: tuple[str, ...] = ()) -> Target:
+    address = host.url if kind not in ("ollama", "anthropic") else host.url.removesuffix("/v1")
+    pairs = tuple((f"key {number}", Secret(key)) for number, key in enumerate(keys or (KEY,)))
+    return Target(kind=kind, address=address, keys=pairs, models=models)
+
+
+@pytest.mark.parametrize("kind", ["custom", "openai", "deepseek", "ollama", "anthropic"])
+def test_each_kind_lists_models_with_its_own_sdk(host: ModelHost, kind: str) -> None:
+    host.key = KEY
+    finding = check(target(host, kind))
+    assert (finding.ok, finding.offered, finding.warnings) == (True, ("house-large", "house-small"), ())
+    assert finding.latency_ms is not None
+    assert "2 models offered" in finding.summary
+    assert KEY not in repr(finding)
+
+
+def test_the_demo_provider_answers_at_once() -> None:
+    assert check(Target(kind="demo", address="")).ok
+
+
+def test_no_key_is_sent_where_there_is_none(host: ModelHost) -> None:
+    assert check(Target(kind="custom", address=host.url)).ok
+    assert "authorization" not in host.seen[0][1]
+
+
+def test_a_kind_that_needs_a_key_says_so() -> None:
+    assert check(Target(kind="openai", address="http://127.0.0.1:9")).trouble is Trouble.NO_KEY
+
+
+def test_an_unreadable_key_is_told() -> None:
+    finding = check(Target(kind="openai", address="http://127.0.0.1:9", keys=(("main", None),)))
+    assert finding.trouble is Trouble.UNREADABLE_KEY
+
+
+@pytest.mark.parametrize(
+    ("status", "trouble"),
+    [
+        (302, Trouble.NO_MODEL_LIST),
+        (400, Trouble.REFUSED),
+        (401, Trouble.KEY_REFUSED),
+        (403, Trouble.NOT_ALLOWED),
+        (404, Trouble.NO_MODEL_LIST),
+        (429, Trouble.TOO_MANY_CALLS),
+        (500, Trouble.PROVIDER_FAILS),
+        (529, Trouble.PROVIDER_FAILS),
+    ],
+)
+@pytest.mark.parametrize("kind", ["custom", "anthropic"])
+def test_statuses(host: ModelHost, kind: str, status: int, trouble: Trouble) -> None:
+    host.status, host.body = status, "{}"
+    finding = check(target(host, kind))
+    assert (finding.ok, finding.trouble) == (False, trouble)
+    assert len(host.seen) == 1  # neither retried nor redirected
+
+
+@pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", '{"data": 7}', '{"data": [7]}', "null", "", '"x"'])
+def test_what_is_no_model_list(host: ModelHost, body: str) -> None:
+    host.body = body
+    assert check(target(host)).trouble is Trouble.NOT_AN_API
+
+
+def test_an_empty_list_is_a_list(host: ModelHost) -> None:
+    host.body = '{"data": null}'
+    assert check(target(host)).offered == ()
+
+
+def test_an_address_that_does_not_exist() -> None:
+    finding = check(Target(kind="custom", address="http://no-such-host.invalid/v1"))
+    assert finding.trouble is Trouble.ADDRESS_NOT_FOUND
+
+
+def test_a_port_where_nothing_listens() -> None:
+    assert check(Target(kind="custom", address="http://127.0.0.1:9/v1")).trouble is Trouble.NOTHING_LISTENS
+
+
+def test_plain_http_behind_an_https_address(host: ModelHost) -> None:
+    address = host.url.replace("http://", "https://")
+    assert check(Target(kind="custom", address=address)).trouble is Trouble.BAD_CERTIFICATE
+
+
+def test_an_address_that_is_none() -> None:
+    for address in ("http://[broken/v1", "http://host:port/v1", "ftp://example.com/v1", "nonsense"):
+        assert check(Target(kind="custom", address=address)).trouble is Trouble.BAD_ADDRESS
+
+
+def test_silence_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        finding = check(Target(kind="custom", address=f"http://127.0.0.1:{silent.getsockname()[1]}/v1"))
+    assert finding.trouble is Trouble.TOO_SLOW
+
+
+def test_one_good_key_of_several_is_enough_and_the_others_are_named(host: ModelHost) -> None:
+    host.key = KEY
+    finding = check(target(host, "custom", "sk-revoked-since-a-while", KEY))
+    assert finding.ok
+    assert finding.warnings == (f"Key “key 0”: {Trouble.KEY_REFUSED.value}",)
+
+
+def test_a_trouble_that_every_key_would_meet_is_met_once(host: ModelHost) -> None:
+    host.status, host.body = 500, "{}"
+    assert check(target(host, "custom", KEY, "sk-another-key-of-the-same", "sk-a-third-one-of-them")).trouble
+    assert len(host.seen) == 1
+
+
+def test_models_that_are_not_offered_are_named(host: ModelHost) -> None:
+    host.models = ["a", "llama3:latest"]
+    finding = check(target(host, "ollama", models=("a", "llama3", "b", "c")))
+    assert finding.warnings == ("Not offered there: b, c.",)

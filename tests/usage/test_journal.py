@@ -1,0 +1,88 @@
+"""The journal keeps what it said it keeps, through crashes, torn lines and repeated replays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.usage.rows import hold, record
+from usage import journal
+from usage.journal import Journal
+from usage.ledger import Entry, Note, Reserve, Settle, Void
+
+
+def _entries() -> list[Entry]:
+    held = hold()
+    return [Reserve(held), Settle(record(held)), Void(hold().id), Note(record(hold(), status="refused"))]
+
+
+def test_what_is_kept_is_replayed_in_its_order_and_once(tmp_path: Path) -> None:
+    kept, seen = _entries(), list[Entry]()
+    mine = Journal(tmp_path / "a.journal")
+    mine.append(kept[:3])
+    mine.append(kept[3:])
+    assert mine.replay(seen.extend) == 4
+    assert seen == kept
+    assert mine.is_empty
+    assert mine.replay(seen.extend) == 0
+
+
+def test_a_replay_that_breaks_off_is_made_again_whole(tmp_path: Path) -> None:
+    mine = Journal(tmp_path / "a.journal")
+    kept = _entries()
+    mine.append(kept)
+
+    def fail(_: Sequence[Entry]) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        mine.replay(fail)
+    seen: list[Entry] = []
+    mine.replay(seen.extend)
+    assert seen == kept
+
+
+def test_what_comes_in_during_a_replay_is_replayed_too(tmp_path: Path) -> None:
+    mine = Journal(tmp_path / "a.journal")
+    first, second = _entries()[:1], _entries()[:1]
+    mine.append(first)
+    seen: list[Entry] = []
+
+    def apply(entries: Sequence[Entry]) -> None:
+        if not seen:
+            mine.append(second)
+        seen.extend(entries)
+
+    mine.replay(apply)
+    assert seen == [*first, *second]
+
+
+def test_a_dead_processs_journal_is_adopted_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    living = Journal(tmp_path / "living.journal")
+    living.append(_entries())
+    dead = Journal(tmp_path / "dead.journal")
+    dead.append(_entries())
+    journal.os.close(dead._file)  # what the end of its process does
+    adopted = list(journal.adopt(tmp_path))
+    assert [each.path.name for each in adopted] == ["dead.journal"]
+    seen: list[Entry] = []
+    adopted[0].replay(seen.extend)
+    adopted[0].close()
+    assert len(seen) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["living.journal"]
+
+
+@pytest.mark.parametrize("lost", [1, 5, 40])
+def test_a_torn_last_line_costs_no_other(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "a.journal"
+    torn = Journal(path)
+    kept = _entries()
+    torn.append(kept)
+    journal.os.close(torn._file)
+    path.write_bytes(path.read_bytes()[:-lost])
+    seen: list[Entry] = []
+    Journal(path).replay(seen.extend)
+    assert seen[:3] == kept[:3]
+    assert seen[3:] in ([], kept[3:])

@@ -1,0 +1,134 @@
+"""What may and may not happen to a ledger row, on both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from core.ids import uuid7
+from tests.usage.rows import NOW, hold, record
+from usage import leases, ledger
+from usage.ledger import Note, Reserve, Settle, Void
+from usage.models import Hold, Lease, UsageRecord
+from usage.rows import HoldRow, RecordRow
+
+pytestmark = pytest.mark.django_db
+
+
+def test_rows_in_memory_have_the_columns_of_their_tables() -> None:
+    for shape, model in ((HoldRow, Hold), (RecordRow, UsageRecord)):
+        assert set(shape.__struct_fields__) == {field.column for field in model._meta.concrete_fields}
+
+
+def test_a_hold_becomes_its_record() -> None:
+    held = hold()
+    ledger.apply([Reserve(held)])
+    assert Hold.objects.get().amount_pico == 300
+    ledger.apply([Settle(record(held))])
+    row = UsageRecord.objects.get()
+    assert not Hold.objects.exists()
+    assert (row.pk, row.client, row.tags, row.started_at) == (held.id, "alice", {"team": "search"}, NOW)
+    assert (row.cost_pico, row.input_tokens, row.evidence) == (25, 10, "reported")
+
+
+def test_applying_an_entry_again_changes_nothing() -> None:
+    held = hold()
+    for _ in range(3):
+        ledger.apply([Reserve(held)], replayed=True)
+    for _ in range(3):
+        ledger.apply([Reserve(held), Settle(record(held))], replayed=True)
+    assert (Hold.objects.count(), UsageRecord.objects.count()) == (0, 1)
+
+
+def test_a_settle_without_a_hold_is_a_record_all_the_same() -> None:
+    ledger.apply([Settle(record(hold()))])
+    assert UsageRecord.objects.get().cost_pico == 25
+
+
+def test_a_void_leaves_no_trace() -> None:
+    held = hold()
+    ledger.apply([Reserve(held)])
+    ledger.apply([Void(held.id)])
+    assert not Hold.objects.exists()
+    assert not UsageRecord.objects.exists()
+
+
+def test_a_note_needs_no_hold() -> None:
+    ledger.apply([Note(record(hold(), status="refused", cost_pico=0))])
+    assert UsageRecord.objects.get().status == "refused"
+
+
+def test_a_batch_is_written_whole_or_not_at_all() -> None:
+    good, bad = hold(), hold(client="x" * 10_000, request_id=None)
+    with pytest.raises(DatabaseError):
+        ledger.apply([Reserve(good), Reserve(bad)])
+
+
+def test_the_sweeper_settles_the_holds_of_the_dead_at_their_upper_bound() -> None:
+    alive = uuid7()
+    leases.renew(alive, "here")
+    mine = hold(lease_id=alive, deadline_at=timezone.now() + timedelta(minutes=5))
+    lost = hold(lease_id=uuid7(), deadline_at=timezone.now() + timedelta(minutes=5))
+    ledger.apply([Reserve(mine), Reserve(lost)])
+    assert leases.sweep(now=timezone.now()) == 1
+    row = UsageRecord.objects.get()
+    assert (row.pk, row.status, row.evidence, row.cost_pico) == (lost.id, "interrupted", "upper_bound", 300)
+    assert (row.input_tokens, row.output_tokens, row.tags) == (100, 200, {"team": "search"})
+    assert Hold.objects.get().pk == mine.id
+    assert leases.sweep(now=timezone.now()) == 0
+
+
+def test_the_sweeper_settles_what_is_long_past_its_deadline_even_of_the_living() -> None:
+    alive = uuid7()
+    leases.renew(alive, "here")
+    now = timezone.now()
+    late = hold(lease_id=alive, deadline_at=now - leases.LEASE - timedelta(seconds=1))
+    not_yet = hold(lease_id=alive, deadline_at=now - timedelta(seconds=1))
+    ledger.apply([Reserve(late), Reserve(not_yet)])
+    assert leases.sweep(now=now) == 1
+    assert Hold.objects.get().pk == not_yet.id
+
+
+def test_a_truth_that_comes_after_the_sweeper_is_an_adjustment_and_only_once() -> None:
+    held = hold()
+    ledger.apply([Reserve(held)])
+    leases.sweep(now=NOW)
+    for _ in range(2):
+        ledger.apply([Settle(record(held))])
+    guess, adjustment = UsageRecord.objects.order_by("kind").last(), UsageRecord.objects.get(kind="adjustment")
+    assert guess is not None
+    assert adjustment.adjusts_id == guess.pk == held.id
+    assert guess.cost_pico is not None
+    assert adjustment.cost_pico is not None
+    assert guess.cost_pico + adjustment.cost_pico == 25
+    assert guess.input_tokens + adjustment.input_tokens == 10
+    assert guess.output_tokens + adjustment.output_tokens == 5
+    assert not adjustment.is_final
+
+
+def test_the_sweepers_guess_never_beats_the_truth() -> None:
+    held = hold()
+    ledger.apply([Reserve(held)])
+    guess = Settle(record(held, status="interrupted", evidence="upper_bound", cost_pico=300), swept=True)
+    ledger.apply([Settle(record(held))])
+    ledger.apply([guess])
+    assert UsageRecord.objects.get().cost_pico == 25
+
+
+def test_a_released_lease_is_gone() -> None:
+    alive = uuid7()
+    leases.renew(alive, "here")
+    leases.renew(alive, "here")
+    assert Lease.objects.count() == 1
+    leases.release(alive)
+    assert not Lease.objects.exists()
+
+
+def test_on_postgresql_the_table_is_partitioned_by_its_key() -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT partstrat FROM pg_partitioned_table WHERE partrelid = 'usage_usagerecord'::regclass")
+            assert cursor.fetchone() == ("r",)

@@ -1,0 +1,214 @@
+"""Sums over usage records: what counts as a call, what as cost, and where days begin."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from core.ids import uuid7_at
+from tests.usage.rows import book
+from usage import queries
+from usage.models import Hold, UsageRecord
+
+pytestmark = pytest.mark.django_db
+
+KATHMANDU = ZoneInfo("Asia/Kathmandu")  # +05:45
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
+LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tzinfo=UTC)
+
+
+def record(at: datetime = NOON, **facts: Any) -> UsageRecord:
+    defaults: dict[str, Any] = {
+        "id": uuid7_at(int(at.timestamp() * 1000)),
+        "started_at": at,
+        "ended_at": at + timedelta(seconds=1),
+        "client": "shop",
+        "provider": "openai",
+        "deployment": "gpt-5",
+        "status": UsageRecord.Status.OK,
+        "evidence": UsageRecord.Evidence.REPORTED,
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cost_pico": 1_000_000,
+        "latency_ms": 100.0,
+    }
+    row = UsageRecord(**{**defaults, **facts})
+    book(row)
+    return row
+
+
+def everything(**filters: Any) -> queries.Totals:
+    return queries.totals(LONG_AGO, FAR_AHEAD, **filters)
+
+
+def test_nothing_costs_nothing() -> None:
+    assert everything() == queries.Totals()
+    assert queries.grouped(LONG_AGO, FAR_AHEAD, by="day") == []
+
+
+def test_a_call_is_its_final_row_and_its_cost_is_every_row() -> None:
+    record(status="error", is_final=False, cost_pico=3)
+    record(cost_pico=5)
+    record(kind="adjustment", is_final=False, cost_pico=-1, input_tokens=0, output_tokens=0)
+
+    found = everything()
+
+    assert (found.requests, found.errors, found.cost_pico, found.total_tokens) == (1, 0, 7, 30)
+
+
+def test_statuses_are_counted_apart() -> None:
+    for status in ("ok", "error", "interrupted", "refused", "cancelled", "cached"):
+        record(status=status)
+
+    found = everything()
+
+    assert (found.requests, found.errors, found.refused, found.cancelled, found.cached) == (6, 2, 1, 1, 1)
+    assert found.error_share == pytest.approx(1 / 3)
+
+
+def test_unknown_cost_is_not_zero() -> None:
+    record(cost_pico=None)
+    assert (everything().cost_pico, everything().unknown_cost_requests) == (None, 1)
+
+    record(cost_pico=4)
+    assert (everything().cost_pico, everything().unknown_cost_requests) == (4, 1)
+
+
+def test_a_refusal_used_nothing_so_its_cost_is_not_unknown() -> None:
+    record(status="refused", evidence="none", cost_pico=None, provider="", deployment="")
+    assert (everything().cost_pico, everything().unknown_cost_requests) == (0, 0)
+
+
+def test_the_range_holds_its_start_and_not_its_end() -> None:
+    record(NOON)
+    assert queries.totals(NOON, NOON + timedelta(hours=1)).requests == 1
+    assert queries.totals(NOON - timedelta(hours=1), NOON).requests == 0
+
+
+def test_filters() -> None:
+    record(client="shop", provider="openai", deployment="gpt-5", end_user="ann", tags={"team": "search"})
+    record(client="blog", provider="anthropic", deployment="claude", surface="messages", tags={"a__b": "1"})
+
+    assert everything(client="shop").requests == 1
+    assert everything(provider="anthropic", model="claude", surface="messages").requests == 1
+    assert everything(end_user="ann", client=None).requests == 1
+    assert everything(tag="team=search").requests == 1
+    assert everything(tag="team=other").requests == 0
+    assert everything(tag="a__b=1").requests == 1
+
+
+def test_groups_come_dearest_first() -> None:
+    record(client="shop", cost_pico=1)
+    record(client="blog", cost_pico=5)
+    record(client="blog", cost_pico=5)
+    record(client="wiki", cost_pico=None)
+
+    rows = queries.grouped(LONG_AGO, FAR_AHEAD, by="client")
+
+    assert [(row.key, row.requests, row.cost_pico) for row in rows] == [
+        ("blog", 2, 10),
+        ("shop", 1, 1),
+        ("wiki", 1, None),
+    ]
+
+
+def test_a_call_counts_under_each_of_its_tags() -> None:
+    record(tags={"team": "search", "env": "prod"}, latency_ms=100)
+    record(tags={"team": "search"}, latency_ms=200)
+    record(tags={})
+
+    rows = {row.key: row for row in queries.grouped(LONG_AGO, FAR_AHEAD, by="tag")}
+
+    assert {key: row.requests for key, row in rows.items()} == {"team=search": 2, "env=prod": 1, "": 1}
+    assert rows["team=search"].latency_ms == 150
+
+
+@pytest.mark.parametrize("by", queries.GROUPINGS)
+def test_the_groups_add_up_to_the_total(by: queries.By) -> None:
+    for hour in range(0, 24 * 40, 7):
+        record(NOON + timedelta(hours=hour), provider=f"p{hour % 3}", tags={"n": str(hour % 2)})
+
+    rows = queries.grouped(LONG_AGO, FAR_AHEAD, by=by, time_zone=KATHMANDU)
+
+    assert len(rows) >= 1
+    assert sum(row.requests for row in rows) == everything().requests
+    assert sum(row.cost_pico or 0 for row in rows) == everything().cost_pico
+
+
+def test_a_day_in_kathmandu_begins_at_a_quarter_past_six_in_the_evening() -> None:
+    record(datetime(2025, 11, 20, 18, 14, 59, 999_999, tzinfo=UTC))
+    record(datetime(2025, 11, 20, 18, 15, tzinfo=UTC))
+
+    rows = queries.grouped(LONG_AGO, FAR_AHEAD, by="day", time_zone=KATHMANDU)
+
+    assert [(row.key, row.requests) for row in rows] == [("2025-11-20", 1), ("2025-11-21", 1)]
+    assert rows[1].starts_at == datetime(2025, 11, 20, 18, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2025, 3, 30), 23), (date(2025, 10, 26), 25), (date(2025, 7, 1), 24)])
+def test_days_when_the_clocks_change(day: date, hours: int) -> None:
+    start = queries.midnight(day, BERLIN)
+    end = queries.next_bucket(start, "day", BERLIN)
+    for hour in range(-2, hours + 2):
+        record(start.astimezone(UTC) + timedelta(hours=hour, minutes=30))
+
+    days = queries.grouped(LONG_AGO, FAR_AHEAD, by="day", time_zone=BERLIN)
+    by_hour = queries.grouped(start, end, by="hour", time_zone=BERLIN)
+
+    assert [row.requests for row in days] == [2, hours, 2]
+    assert [row.requests for row in by_hour] == [1] * hours
+    assert len({row.key for row in by_hour}) == hours
+    assert queries.totals(start, end).requests == hours
+
+
+def test_the_days_of_a_month_are_the_month() -> None:
+    month = datetime(2025, 10, 1, tzinfo=BERLIN)
+    for hour in range(-30, 24 * 31 + 30, 5):
+        record(month.astimezone(UTC) + timedelta(hours=hour))
+    start, end = month, queries.next_bucket(month, "month", BERLIN)
+
+    days = queries.grouped(start, end, by="day", time_zone=BERLIN)
+    months = queries.grouped(start, end, by="month", time_zone=BERLIN)
+
+    assert [(row.key, row.requests) for row in months] == [("2025-10", sum(day.requests for day in days))]
+    assert queries.totals(start, end).requests == months[0].requests
+
+
+def test_a_midnight_that_the_clocks_skip() -> None:
+    cairo = ZoneInfo("Africa/Cairo")  # on 2025-04-25 the day began at 01:00
+    start = queries.midnight(date(2025, 4, 25), cairo)
+    assert start.astimezone(UTC) == datetime(2025, 4, 24, 22, tzinfo=UTC)
+    assert queries.bucket_start(start, "day", cairo) == start
+
+
+def test_the_last_instant_of_a_quarter_hour_stays_in_it() -> None:
+    record(datetime(2025, 11, 20, 23, 59, 59, 999_999, tzinfo=UTC))
+    assert [row.key for row in queries.grouped(LONG_AGO, FAR_AHEAD, by="day")] == ["2025-11-20"]
+
+
+def test_a_series_is_the_days_apart_for_each_provider() -> None:
+    record(NOON, provider="openai", cost_pico=1)
+    record(NOON + timedelta(minutes=40), provider="openai", cost_pico=2)
+    record(NOON, provider="anthropic", cost_pico=None)
+    record(NOON + timedelta(days=1), provider="openai", cost_pico=4)
+
+    points = queries.series(LONG_AGO, FAR_AHEAD, by="provider")
+
+    assert [(p.starts_at.day, p.key, p.requests, p.cost_pico) for p in points] == [
+        (20, "anthropic", 1, 0),
+        (20, "openai", 2, 3),
+        (21, "openai", 1, 4),
+    ]
+
+
+def test_calls_in_flight() -> None:
+    assert queries.in_flight() == queries.InFlight(calls=0, amount_pico=0)
+    for amount in (7, None):
+        Hold.objects.create(
+            amount_pico=amount, input_tokens=1, output_tokens=1, lease_id=uuid7_at(1), deadline_at=NOON, started_at=NOON
+        )
+    assert queries.in_flight() == queries.InFlight(calls=2, amount_pico=7)

@@ -1,0 +1,142 @@
+"""What holds for every dialect: nothing is lost on the way through it and back."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.wire import strategies, streams
+from wire import anthropic_messages, openai_chat
+from wire.dialect import Dialect
+from wire.neutral import ChatRequest, ChatResponse, Choice, Text, Thinking, ToolCall, Usage
+
+OPENAI: Dialect = openai_chat
+ANTHROPIC: Dialect = anthropic_messages
+DIALECTS = {"openai": OPENAI, "anthropic": ANTHROPIC}
+
+requests = st.tuples(st.just(OPENAI), strategies.openai_requests()) | st.tuples(
+    st.just(ANTHROPIC), strategies.anthropic_requests()
+)
+responses = st.tuples(st.just(OPENAI), strategies.openai_responses()) | st.tuples(
+    st.just(ANTHROPIC), strategies.anthropic_responses()
+)
+
+quick = settings(max_examples=60, deadline=None)
+
+ANSWER = ChatResponse(
+    id="answer-1",
+    model="m",
+    choices=(
+        Choice(
+            0,
+            (Thinking("Hm — 考える"), Text("Grüße,\n\n世界"), ToolCall("call_1", "f", '{"a": "é\\n"}')),
+            "tool_calls",
+        ),
+    ),
+    usage=Usage(input_tokens=12, output_tokens=7),
+)
+
+
+@quick
+@given(requests)
+def test_a_request_survives_the_way_to_a_provider_and_back(case: tuple[Dialect, ChatRequest]) -> None:
+    dialect, request = case
+
+    assert dialect.decode_chat(dialect.open_chat(dialect.encode_chat(request))) == request
+
+
+@quick
+@given(requests)
+def test_rewriting_changes_the_model_and_keeps_all_else_byte_for_byte(case: tuple[Dialect, ChatRequest]) -> None:
+    dialect, request = case
+    body = dialect.encode_chat(request)
+
+    rewritten = dialect.rewrite_chat(dialect.open_chat(body), model="other", max_output_tokens=None)
+
+    expected = msgspec.json.decode(body) | {"model": "other"}
+    assert msgspec.json.decode(rewritten) == expected
+    assert len(rewritten) == len(body) - len(request.model) + len("other")
+
+
+@quick
+@given(responses)
+def test_an_answer_survives_the_way_to_a_caller_and_back(case: tuple[Dialect, ChatResponse]) -> None:
+    dialect, response = case
+
+    body = dialect.encode_response(response)
+
+    read = dialect.decode_response(body)
+    usage = read.usage and streams.without_raw(read.usage)
+    assert msgspec.structs.replace(read, usage=usage) == response
+
+
+@quick
+@given(responses)
+def test_the_books_read_what_the_caller_is_told(case: tuple[Dialect, ChatResponse]) -> None:
+    dialect, response = case
+
+    result = dialect.read_result(dialect.encode_response(response))
+
+    assert result.model == response.model
+    assert result.finish == response.choices[0].finish
+    assert (result.usage and streams.without_raw(result.usage)) == response.usage
+    assert result.output_bytes == streams.output_bytes(response)
+
+
+@quick
+@given(responses, st.lists(st.integers(0, 1 << 16), max_size=8), st.integers(1, 9))
+def test_a_stream_tells_the_same_as_the_plain_answer_however_it_is_cut(
+    case: tuple[Dialect, ChatResponse], cuts: list[int], piece_chars: int
+) -> None:
+    dialect, response = case
+    stream = streams.encoded(dialect, streams.events_of(response, piece_chars=piece_chars))
+
+    told = streams.assembled(streams.decoded(dialect, streams.split(stream, cuts)))
+
+    assert told == response
+
+
+@quick
+@given(responses)
+def test_the_meter_passes_on_every_byte_and_knows_what_to_charge(case: tuple[Dialect, ChatResponse]) -> None:
+    dialect, response = case
+    stream = streams.encoded(dialect, streams.events_of(response))
+    meter = dialect.meter(show_usage=True)
+
+    passed = b"".join(map(meter.see, streams.split(stream)))
+
+    assert meter.finished
+    assert meter.closing
+    assert passed + meter.closing == stream
+    assert meter.model == response.model
+    assert meter.finish == response.choices[-1].finish
+    assert meter.output_bytes == streams.output_bytes(response)
+    assert (meter.usage and streams.without_raw(meter.usage)) == response.usage
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_stream_may_be_cut_at_every_byte(dialect: Dialect) -> None:
+    stream = streams.encoded(dialect, streams.events_of(ANSWER))
+    whole = streams.split(stream)
+
+    assert len(whole) > 10
+    for cut in range(len(stream)):
+        assert streams.split(stream, [cut]) == whole
+    assert streams.split(stream, range(len(stream))) == whole
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_broken_stream_is_not_finished(dialect: Dialect) -> None:
+    events = streams.split(streams.encoded(dialect, streams.events_of(ANSWER)))
+    told = [len(streams.decoded(dialect, events[: at + 1])) for at in range(len(events))]
+    finish_at = next(
+        at for at, count in enumerate(told) if "Finished" in repr(streams.decoded(dialect, events[: at + 1]))
+    )
+
+    for broken_at in range(finish_at):
+        meter = dialect.meter(show_usage=True)
+        for event in events[: broken_at + 1]:
+            meter.see(event)
+        assert not meter.finished

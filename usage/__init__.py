@@ -1,0 +1,1 @@
+"""What calls cost: prices applied, holds, records, reports."""

@@ -1,0 +1,130 @@
+"""`/api/usage/budgets`: how much may be spent, and how much is left."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.camel import CamelCase
+from accounts.api.resources import Ordering, Query, Resource, RowSerializer
+from core.money import pico_from_usd, usd_text
+from usage import spending
+from usage.models import Budget, BudgetWindow
+
+_MOST_USD = Decimal(9_000_000)
+
+
+class DollarField(serializers.DecimalField):
+    """Dollars outside, whole pico-dollars inside; an exact decimal string when read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_digits=19, decimal_places=12, max_value=_MOST_USD, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return pico_from_usd(super().to_internal_value(data))
+
+    def to_representation(self, value: Any) -> str:
+        return usd_text(value)
+
+
+class BudgetQuery(Query):
+    ordering = Ordering("name", "id")
+    scope = serializers.ChoiceField(choices=Budget.Scope.choices, required=False)
+    subject = serializers.CharField(required=False)
+    is_active = serializers.BooleanField(required=False)
+
+
+class BudgetSerializer(RowSerializer[Budget]):
+    """A budget, with the figures of its running period."""
+
+    amount_usd = DollarField(source="cap_pico", min_value=Decimal(0))
+    count_so_far = serializers.BooleanField(
+        write_only=True, default=False, help_text="Whether a new budget counts what its period has cost already."
+    )
+    window_starts_at = serializers.SerializerMethodField()
+    held_usd = serializers.SerializerMethodField()
+    settled_usd = serializers.SerializerMethodField()
+    left_usd = serializers.SerializerMethodField()
+    raised_usd = serializers.SerializerMethodField()
+    overrun_usd = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Budget
+        fixed = spending.FIXED
+        fields = (
+            *("id", "name", "scope", "subject", "amount_usd", "period", "time_zone", "hard", "is_active"),
+            *("count_so_far", "window_starts_at", "held_usd", "settled_usd", "left_usd", "raised_usd", "overrun_usd"),
+        )
+
+    def create(self, validated_data: Any) -> Budget:
+        count_so_far = validated_data.pop("count_so_far")
+        return self._saved(Budget(**validated_data), count_so_far=count_so_far)
+
+    def update(self, instance: Budget, validated_data: Any) -> Budget:
+        validated_data.pop("count_so_far", None)
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        return self._saved(instance, count_so_far=False)
+
+    @staticmethod
+    def _saved(budget: Budget, *, count_so_far: bool) -> Budget:
+        spending.save(budget, count_so_far=count_so_far, now=timezone.now())
+        return budget
+
+    @extend_schema_field(serializers.DateTimeField)
+    def get_window_starts_at(self, budget: Budget) -> str:
+        return _window(budget).starts_at.isoformat()
+
+    def get_held_usd(self, budget: Budget) -> str:
+        return usd_text(_window(budget).held_pico)
+
+    def get_settled_usd(self, budget: Budget) -> str:
+        return usd_text(_window(budget).settled_pico)
+
+    def get_left_usd(self, budget: Budget) -> str:
+        return usd_text(_window(budget).left_pico)
+
+    def get_raised_usd(self, budget: Budget) -> str:
+        return usd_text(_window(budget).raised_pico)
+
+    def get_overrun_usd(self, budget: Budget) -> str:
+        return usd_text(_window(budget).overrun_pico)
+
+
+class RaiseSerializer(CamelCase):
+    """More room in the running period alone; a negative amount takes a raise back."""
+
+    amount_usd = DollarField()
+
+
+class BudgetsView(Resource[Budget]):
+    """Budgets. Their scope, subject and period are given once: another period is another budget."""
+
+    queryset = Budget.objects.all()
+    serializer_class = BudgetSerializer
+    query_class: ClassVar[type[Query]] = BudgetQuery
+
+    @extend_schema(request=RaiseSerializer, responses=BudgetSerializer)
+    @action(detail=True, methods=["post"], url_path="raise", url_name="raise")
+    def raise_window(self, request: Request, **_: Any) -> Response:
+        """Raise the running period's limit, without touching the budget."""
+        budget = self.get_object()
+        asked = RaiseSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        spending.raise_window(budget, amount_pico=asked.validated_data["amount_usd"], now=timezone.now())
+        return Response(self.get_serializer(budget).data)
+
+
+def _window(budget: Budget) -> BudgetWindow:
+    """Looked up once a row."""
+    found: BudgetWindow | None = getattr(budget, "_running", None)
+    if found is None:
+        found = budget._running = spending.running_window(budget, timezone.now())  # type: ignore[attr-defined]  # noqa: SLF001
+    return found

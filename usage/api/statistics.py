@@ -1,0 +1,153 @@
+"""`/api/ai-providers/statistics/…`: what was called, what it cost, how it went, by any of the dimensions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.camel import CamelCase, camel
+from accounts.api.resources import checked_query
+from core.money import usd_text
+from usage import queries
+from usage.api.period import Period, Zone
+
+MOST_HOURLY_DAYS = 100
+
+
+class TagField(serializers.CharField):
+    """`name=value`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        tag = super().to_internal_value(data)
+        name, equals, _ = tag.partition("=")
+        if not equals or "__" in name or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            raise serializers.ValidationError("Write name=value, for example team=search.")
+        return tag
+
+
+class UsageFilters(Period):
+    """Which calls."""
+
+    provider_id = serializers.UUIDField(required=False)
+    provider = serializers.CharField(required=False, help_text="The provider's slug.")
+    model = serializers.CharField(required=False)
+    client_id = serializers.UUIDField(required=False)
+    client = serializers.CharField(required=False)
+    end_user = serializers.CharField(required=False)
+    surface = serializers.CharField(required=False)
+    status = serializers.CharField(required=False)
+    tag = TagField(required=False, help_text="name=value")
+
+    @property
+    def filters(self) -> queries.Filters:
+        names = queries.Filters.__annotations__
+        return {name: self.validated_data[name] for name in names if name in self.validated_data}  # type: ignore[return-value]
+
+
+class StatisticsQuery(UsageFilters):
+    group_by = serializers.ChoiceField(
+        choices=queries.GROUPINGS,
+        default="provider",
+        error_messages={"invalid_choice": f"Choose one of {', '.join(queries.GROUPINGS)}."},
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        attrs = super().validate(attrs)
+        if attrs["group_by"] == "hour" and (attrs["end_date"] - attrs["start_date"]).days >= MOST_HOURLY_DAYS:
+            raise serializers.ValidationError({"groupBy": [f"By hour, ask for at most {MOST_HOURLY_DAYS} days."]})
+        return attrs
+
+
+class FiguresSerializer(CamelCase):
+    """Sums of some calls. A call counts once, whatever attempts it took; cost and tokens are of every attempt."""
+
+    requests = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+    cached_input_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    cost_usd = serializers.CharField(allow_null=True, help_text="Exact; null where none of it is known.")
+    unknown_cost_requests = serializers.IntegerField(help_text="How many rows `costUsd` leaves out.")
+    successful_requests = serializers.IntegerField()
+    failed_requests = serializers.IntegerField()
+    refused_requests = serializers.IntegerField()
+    cancelled_requests = serializers.IntegerField()
+    cached_requests = serializers.IntegerField()
+    error_rate = serializers.FloatField(help_text="Percent.")
+    average_latency_ms = serializers.FloatField(allow_null=True)
+
+
+class GroupSerializer(FiguresSerializer):
+    """Besides the figures, the group under the name of `groupBy`; '' where a call has none."""
+
+    provider = serializers.CharField(required=False)
+    provider_id = serializers.CharField(required=False)
+    model = serializers.CharField(required=False)
+    client = serializers.CharField(required=False)
+    client_id = serializers.CharField(required=False)
+    end_user = serializers.CharField(required=False)
+    surface = serializers.CharField(required=False)
+    status = serializers.CharField(required=False)
+    tag = serializers.CharField(required=False, help_text="name=value; a call counts once under each of its tags.")
+    hour = serializers.CharField(required=False, help_text="2026-01-31T14:00:00+05:45")
+    day = serializers.CharField(required=False, help_text="2026-01-31")
+    month = serializers.CharField(required=False, help_text="2026-01")
+
+
+class StatisticsSerializer(CamelCase):
+    """`from` and `to` are days of `timeZone`, both included."""
+
+    from_ = serializers.DateField(source="start_date")
+    to = serializers.DateField(source="end_date")
+    time_zone = Zone()
+    group_by = serializers.CharField()
+    totals = FiguresSerializer()
+    rows = GroupSerializer(many=True)
+
+
+class Statistics(APIView):
+    """Sums over the books, in groups."""
+
+    @extend_schema(parameters=[StatisticsQuery], responses=StatisticsSerializer)
+    def get(self, request: Request) -> Response:
+        query = checked_query(StatisticsQuery, request)
+        asked = query.validated_data
+        start, end, by = asked["start"], asked["end"], asked["group_by"]
+        groups = queries.grouped(start, end, by=by, time_zone=asked["time_zone"], **query.filters)
+        answer = {
+            **asked,
+            "totals": _figures(queries.totals(start, end, **query.filters)),
+            "rows": [{_COLUMNS[by]: group.key, **_figures(group)} for group in groups],
+        }
+        return Response(StatisticsSerializer(answer).data)
+
+
+_COLUMNS = {camel(name): name for name in GroupSerializer._declared_fields}  # noqa: SLF001
+
+
+def _figures(sums: queries.Totals) -> dict[str, Any]:
+    """`FiguresSerializer`'s fields."""
+    return {
+        "requests": sums.requests,
+        "input_tokens": sums.input_tokens,
+        "output_tokens": sums.output_tokens,
+        "total_tokens": sums.total_tokens,
+        "cached_input_tokens": sums.cached_input_tokens,
+        "reasoning_tokens": sums.reasoning_tokens,
+        "cost_usd": None if sums.cost_pico is None else usd_text(sums.cost_pico),
+        "unknown_cost_requests": sums.unknown_cost_requests,
+        "successful_requests": sums.requests - sums.errors - sums.refused - sums.cancelled,
+        "failed_requests": sums.errors,
+        "refused_requests": sums.refused,
+        "cancelled_requests": sums.cancelled,
+        "cached_requests": sums.cached,
+        "error_rate": 100 * sums.error_share,
+        "average_latency_ms": sums.latency_ms,
+    }

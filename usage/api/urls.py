@@ -1,0 +1,16 @@
+"""`/api/usage/…`, and the statistics that specification D keeps under `/api/ai-providers`."""
+
+from django.urls import re_path
+
+from accounts.api.resources import Routes
+from usage.api.budgets import BudgetsView
+from usage.api.records import Records
+from usage.api.statistics import Statistics
+
+routes = Routes()
+routes.register("usage/records", Records)
+routes.register("usage/budgets", BudgetsView)
+urlpatterns = [
+    re_path(rf"^ai-providers/statistics/{topic}/?$", Statistics.as_view(), name=f"statistics-{topic}")
+    for topic in ("usage", "cost", "performance", "requests")
+] + routes.urls

@@ -1,0 +1,114 @@
+"""What could not be written to the database, kept in a local file until it can be.
+
+One locked file a process, each entry on a line of its own with a checksum, fsynced before its caller is told. Entries
+are applied by id, so a replay that was cut short is simply made again. The file of a process that has died is replayed
+by the next one to look.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from usage.ledger import Entry
+
+SUFFIX = ".journal"
+_BATCH = 256
+
+log = structlog.get_logger(__name__)
+
+Apply = Callable[[Sequence[Entry]], None]
+
+
+class Journal:
+    """Safe to append to from any thread, also while another one replays it."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or makes the file and locks it. Raises BlockingIOError where a living process has it."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise
+        self._size = os.fstat(self._file).st_size
+        self._lock = threading.Lock()
+
+    @property
+    def is_empty(self) -> bool:
+        return self._size == 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Returns when the entries are on disk. Raises OSError."""
+        lines = b"".join(_line(entry) for entry in entries)
+        with self._lock:
+            os.pwrite(self._file, lines, self._size)
+            os.fdatasync(self._file)
+            self._size += len(lines)
+
+    def replay(self, apply: Apply) -> int:
+        """Apply all entries, in their order, and empty the file; returns how many. What `apply` raises is raised.
+
+        Entries that come in meanwhile are taken too; the file is emptied only when none is left.
+        """
+        done = count = 0
+        while True:
+            with self._lock:
+                if done == self._size:
+                    os.ftruncate(self._file, 0)
+                    os.fdatasync(self._file)
+                    self._size = 0
+                    return count
+                content = os.pread(self._file, self._size - done, done)
+            entries = list(_entries(content))
+            for first in range(0, len(entries), _BATCH):
+                apply(entries[first : first + _BATCH])
+            done += len(content)
+            count += len(entries)
+
+    def close(self) -> None:
+        """Give the file up, and remove it where it is empty."""
+        if self.is_empty:
+            self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def adopt(folder: Path) -> Iterator[Journal]:
+    """The journals that dead processes have left, each locked for us."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            yield Journal(path)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # its process lives, or another one has just adopted it
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+def _line(entry: Entry) -> bytes:
+    body = _encode(entry)
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def _entries(content: bytes) -> Iterator[Entry]:
+    """A line that a crash has torn was never acknowledged: it is left out, and said."""
+    for line in content.splitlines():
+        checksum, _, body = line.partition(b" ")
+        if checksum == b"%08x" % zlib.crc32(body):
+            yield _decode(body)
+        else:
+            log.warning("a torn line of the journal is left out", bytes=len(line))

@@ -1,0 +1,56 @@
+"""Which processes live, by the database's clock, and what becomes of the calls of those that don't."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from usage import ledger
+from usage.ledger import Settle
+from usage.models import Hold, Lease, UsageRecord
+from usage.rows import FACTS, RecordRow
+
+LEASE = timedelta(seconds=15)  # a process that has not been seen for so long is dead
+FORGET = timedelta(hours=1)
+SWEEP_LIMIT = 500
+
+
+def renew(lease_id: UUID, process: str) -> None:
+    """This process is alive."""
+    Lease.objects.update_or_create(pk=lease_id, defaults={"process": process, "seen_at": Now()})
+
+
+def release(lease_id: UUID) -> None:
+    """This process ends, having settled what it held."""
+    Lease.objects.filter(pk=lease_id).delete()
+
+
+def sweep(*, now: datetime) -> int:
+    """Settle the holds of dead processes, and those past deadline + lease, at their upper bound. Returns how many."""
+    live = Lease.objects.filter(seen_at__gte=Now() - LEASE).values("pk")
+    lost = Hold.objects.filter(~Q(lease_id__in=live) | Q(deadline_at__lt=Now() - LEASE)).order_by("id")[:SWEEP_LIMIT]
+    entries = [Settle(_interrupted(hold, now), swept=True) for hold in lost]
+    if entries:
+        ledger.apply(entries)
+    Lease.objects.filter(seen_at__lt=Now() - FORGET).delete()
+    return len(entries)
+
+
+def _interrupted(hold: Hold, now: datetime) -> RecordRow:
+    facts = {name: getattr(hold, name) for name in FACTS}
+    facts |= {name: msgspec.json.encode(facts[name]).decode() for name in ("tags", "windows")}
+    return RecordRow(
+        **facts,
+        status=UsageRecord.Status.INTERRUPTED,
+        evidence=UsageRecord.Evidence.UPPER_BOUND,
+        error_code="INTERRUPTED",
+        error_detail="The process that made this call ended before its answer did.",
+        input_tokens=hold.input_tokens,
+        output_tokens=hold.output_tokens,
+        cost_pico=hold.amount_pico,
+        ended_at=now,
+    )

@@ -1,0 +1,22 @@
+"""The ledger's tables."""
+
+from usage.models.books import Proof, Purge
+from usage.models.budgets import Budget, BudgetWindow
+from usage.models.calls import Hold, Lease, UsageRecord
+from usage.models.repricing import Repricing
+from usage.models.rollups import Day, KeyDay, Quarter, UserDay
+
+__all__ = [
+    "Budget",
+    "BudgetWindow",
+    "Day",
+    "Hold",
+    "KeyDay",
+    "Lease",
+    "Proof",
+    "Purge",
+    "Quarter",
+    "Repricing",
+    "UsageRecord",
+    "UserDay",
+]

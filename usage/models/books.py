@@ -1,0 +1,43 @@
+"""That the books balance, and what has been purged from them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Proof(models.Model):
+    """What one proof of the books found. `figures` is what `verifyledger --json` prints; `differences` are sentences."""
+
+    made_at = models.DateTimeField(db_index=True)
+    took_ms = models.FloatField()
+    is_balanced = models.BooleanField()
+    figures = models.JSONField()
+    differences = models.JSONField(default=list)
+
+    class Meta:
+        ordering: ClassVar = ["-made_at"]
+        verbose_name = "proof of the books"
+        verbose_name_plural = "proofs of the books"
+
+    def __str__(self) -> str:
+        return f"{self.made_at:%Y-%m-%d %H:%M}"
+
+
+class Purge(models.Model):
+    """Records of calls before a moment are gone, by retention. Their sums in the rollups stay.
+
+    What they had cost is in `opening_pico` of their budget windows, so that those balance still.
+    """
+
+    before = models.DateTimeField(unique=True)
+    rows = models.BigIntegerField(default=0)
+    cost_pico = models.DecimalField(max_digits=30, decimal_places=0, default=0)
+    purged_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-before"]
+
+    def __str__(self) -> str:
+        return f"before {self.before:%Y-%m-%d}"

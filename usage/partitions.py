@@ -1,0 +1,217 @@
+"""The usage table on PostgreSQL: partitioned by month on its UUIDv7 key, so that a time range is a key range.
+
+A subclass of CreateModel is enough: the migration state stays that of a plain model, on both databases. Months are made
+ahead, because a row in the default partition blocks the making of its month. Old months are dropped where retention is
+asked for; on SQLite, which has no partitions, their rows are deleted in batches. Their sums in the rollups stay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import OperationalError, connection, migrations, transaction
+from django.db.models import F
+
+from core.ids import lower_bound
+from usage import recompute
+from usage.immutability import TABLE, ledger_purge, partition_names
+from usage.models import Purge
+
+MONTHS_AHEAD = 3
+PURGE_BATCH_ROWS = 5_000
+# Short, so that a writer queued behind us waits less than it takes for a database to count as away.
+_LOCK_TIMEOUT = "400ms"
+_DEFAULT = f"{TABLE}_default"
+
+log = structlog.get_logger(__name__)
+
+
+class CreatePartitionedModel(migrations.CreateModel):
+    """CREATE TABLE … PARTITION BY RANGE (primary key), with a default partition, where the database can."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = to_state.apps.get_model(app_label, self.name)
+        sql, params = schema_editor.table_sql(model)
+        table, quote = model._meta.db_table, schema_editor.quote_name
+        schema_editor.execute(f"{sql} PARTITION BY RANGE ({quote(model._meta.pk.column)})", params or None)
+        schema_editor.execute(f"CREATE TABLE {quote(table + '_default')} PARTITION OF {quote(table)} DEFAULT")
+        schema_editor.deferred_sql.extend(schema_editor._model_indexes_sql(model))  # noqa: SLF001 - as CreateModel does
+
+
+def install() -> None:
+    """What the table has besides its columns and Django's indexes. PostgreSQL alone."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # A few bytes a thousand rows: with it, a question by time in plain SQL reads that time alone.
+            cursor.execute(
+                f"CREATE INDEX IF NOT EXISTS record_by_time ON {TABLE} USING brin (started_at) WITH (autosummarize = on)"
+            )
+
+
+def make_months(*, now: datetime) -> list[str]:
+    """The partitions from last month's to `MONTHS_AHEAD` months ahead, where they are missing; returns the new ones."""
+    if connection.vendor != "postgresql":
+        return []
+    made = []
+    for distance in range(-1, MONTHS_AHEAD + 1):
+        month = month_of(now, distance)
+        with connection.cursor() as cursor:
+            if _name(month) in partition_names(cursor):
+                continue
+        try:
+            _make(month)
+        except OperationalError as error:  # somebody reads the default partition: tomorrow is another day
+            log.warning("a month's partition could not be made yet", month=_name(month), error=str(error))
+        else:
+            made.append(_name(month))
+    return made
+
+
+def rows_without_month() -> int:
+    """How many rows lie in the default partition. More than none is to be told: their months should have been there."""
+    if connection.vendor != "postgresql":
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {_DEFAULT}")  # noqa: S608 - our own name
+        return int(cursor.fetchone()[0])
+
+
+def purge(*, keep_months: int, now: datetime) -> int:
+    """Take away the records of the months before the last `keep_months` whole ones; returns how many.
+
+    Safe beside traffic, and to run again. What they cost moves to the opening of their budget windows, in the
+    transaction that takes them away.
+    """
+    before = month_of(now, -keep_months)
+    taken = sum(_drop(month, before, now) for month in _months_before(before))
+    while rows := _delete_batch(before, now):
+        taken += rows
+    return taken
+
+
+def purged_before() -> datetime | None:
+    """Records from this moment on are all there."""
+    return Purge.objects.values_list("before", flat=True).order_by("-before").first()
+
+
+def month_of(moment: datetime, distance: int = 0) -> datetime:
+    """The beginning, in UTC, of the month `distance` months after that of `moment`."""
+    local = moment.astimezone(UTC)
+    months = local.year * 12 + local.month - 1 + distance
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+# --- months -------------------------------------------------------------------------------------------------------
+
+
+def _name(month: datetime) -> str:
+    return f"{TABLE}_{month:%Y_%m}"
+
+
+def _month_named(name: str) -> datetime:
+    year, month = name.removeprefix(f"{TABLE}_").split("_")
+    return datetime(int(year), int(month), 1, tzinfo=UTC)
+
+
+def _make(month: datetime) -> None:
+    """Made apart and then attached, which lets the other months be written meanwhile."""
+    name, bounds = _name(month), (lower_bound(month), lower_bound(month_of(month, 1)))
+    values = f"FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
+    with transaction.atomic(), _impatient() as cursor:
+        cursor.execute(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING ALL)")
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {_DEFAULT} WHERE id >= %s AND id < %s)", bounds)  # noqa: S608
+        if cursor.fetchone()[0]:
+            _adopt(cursor, name, bounds)
+        cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {name} {values}")
+
+
+def _adopt(cursor: Any, name: str, bounds: tuple[Any, Any]) -> None:
+    """Move rows that came before their month was made out of the default partition."""
+    cursor.execute(f"LOCK TABLE {_DEFAULT} IN ACCESS EXCLUSIVE MODE")
+    cursor.execute(f"INSERT INTO {name} SELECT * FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608
+    with ledger_purge():
+        cursor.execute(f"DELETE FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608
+
+
+# --- retention ----------------------------------------------------------------------------------------------------
+
+
+def _months_before(before: datetime) -> list[datetime]:
+    """The months that have partitions and are to go, the oldest first."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        names = [name for name in partition_names(cursor) if name != _DEFAULT]
+    return sorted(month for month in map(_month_named, names) if month < before)
+
+
+def _drop(month: datetime, before: datetime, now: datetime) -> int:
+    name = _name(month)
+    with transaction.atomic(), _impatient() as cursor:
+        cursor.execute(f"LOCK TABLE {name} IN SHARE MODE")  # no late adjustment slips in between sum and drop
+        cursor.execute(f"SELECT count(*), coalesce(sum(cost_pico), 0) FROM {name}")  # noqa: S608 - our own name
+        rows, cost = cursor.fetchone()
+        cursor.execute(recompute.window_costs_sql(lower_bound(month), lower_bound(month_of(month, 1))))
+        _write_off(cursor, dict(cursor.fetchall()))
+        _note(before, now, rows=rows, cost_pico=int(cost))
+        cursor.execute(f"DROP TABLE {name}")
+    return int(rows)
+
+
+def _delete_batch(before: datetime, now: datetime) -> int:
+    """Of the rows that lie in no month's partition: on SQLite all."""
+    bound = lower_bound(before)
+    with transaction.atomic(), ledger_purge(), _impatient() as cursor:
+        cursor.execute(
+            f"DELETE FROM {TABLE} WHERE id IN (SELECT id FROM {TABLE} WHERE id < %s ORDER BY id LIMIT %s) "  # noqa: S608
+            "RETURNING cost_pico, windows",
+            [bound if connection.vendor == "postgresql" else bound.hex, PURGE_BATCH_ROWS],
+        )
+        gone = cursor.fetchall()
+        if gone:
+            _write_off(cursor, _costs_by_window(gone))
+            _note(before, now, rows=len(gone), cost_pico=sum(cost or 0 for cost, _ in gone))
+    return len(gone)
+
+
+def _costs_by_window(rows: Iterable[tuple[int | None, Any]]) -> dict[Any, int]:
+    costs: dict[Any, int] = {}
+    for cost, windows in rows:
+        for window in json.loads(windows) if isinstance(windows, str) else windows:
+            key = UUID(window)
+            costs[key] = costs.get(key, 0) + (cost or 0)
+    return costs
+
+
+def _write_off(cursor: Any, costs: dict[Any, int]) -> None:
+    """What the windows' purged records cost is told by the windows alone from now on. In the order that all lock in."""
+    keys = {UUID(str(key)): int(cost) for key, cost in costs.items()}
+    cursor.executemany(
+        "UPDATE usage_budgetwindow SET opening_pico = opening_pico + %s WHERE id = %s",
+        [(keys[key], key if connection.vendor == "postgresql" else key.hex) for key in sorted(keys)],
+    )
+
+
+def _note(before: datetime, now: datetime, *, rows: int, cost_pico: int) -> None:
+    if rows:
+        Purge.objects.get_or_create(before=before, defaults={"purged_at": now})
+        Purge.objects.filter(before=before).update(rows=F("rows") + rows, cost_pico=F("cost_pico") + Decimal(cost_pico))
+
+
+@contextmanager
+def _impatient() -> Iterator[Any]:
+    """A cursor that gives a lock up rather than keep writers queueing behind it. Within a transaction."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        yield cursor

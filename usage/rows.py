@@ -1,0 +1,89 @@
+"""The ledger's rows in memory, their fields named as the columns of `usage.models`; `tags` and `windows` are JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+
+class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known before a dispatch. `usd_per_unit` converts the price where that is not in dollars."""
+
+    id: UUID
+    request_id: str
+    client_id: UUID | None
+    client: str
+    key_id: UUID | None
+    key_prefix: str
+    end_user: str
+    tags: str
+    surface: str
+    stream: bool
+    requested_model: str
+    provider_id: UUID | None
+    provider: str
+    deployment_id: UUID | None
+    deployment: str
+    credential: str
+    attempt: int
+    price_id: UUID | None
+    usd_per_unit: Decimal | None = None
+    windows: str = "[]"
+    started_at: datetime
+
+
+class HoldRow(CallFacts, frozen=True, kw_only=True):
+    """`amount_pico`, an upper bound of the cost, is None where the model has no price."""
+
+    amount_pico: int | None
+    input_tokens: int
+    output_tokens: int
+    lease_id: UUID
+    deadline_at: datetime
+
+
+class RecordRow(CallFacts, frozen=True, kw_only=True):
+    """`reason` and `author` say why and by whom an adjustment was made.
+
+    `prices_unknown`: an adjustment, and the first that gives a cost to a row that had none.
+    """
+
+    kind: str = "call"
+    adjusts_id: UUID | None = None
+    reason: str = ""
+    author: str = ""
+    prices_unknown: bool = False
+    is_final: bool = True
+    status: str
+    error_code: str = ""
+    error_detail: str = ""
+    finish_reason: str = ""
+    served_model: str = ""
+    evidence: str
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    usage_payload: str = ""
+    cost_pico: int | None = None
+    input_cost_pico: int | None = None
+    output_cost_pico: int | None = None
+    request_cost_pico: int | None = None
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
+    overhead_ms: float | None = None
+    ended_at: datetime
+
+
+FACTS = CallFacts.__struct_fields__
+TOKENS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("_tokens"))
+COSTS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("cost_pico"))

@@ -1,0 +1,105 @@
+"""Budgets as people change them: made, edited, raised. The calls' side is `usage.ledger`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.lookups import Exact
+
+from core.ids import lower_bound
+from core.money import MAX_PICO_USD
+from usage.budgets import BudgetSpec, Window, window_of
+from usage.models import Budget, BudgetWindow, UsageRecord
+
+FIXED = ("scope", "subject", "period", "time_zone")  # another period or subject is another budget
+
+
+def save(budget: Budget, *, count_so_far: bool, now: datetime) -> None:
+    """Save a valid budget; its running window takes the new limit.
+
+    A new budget counts what was spent so far in its period only where `count_so_far` says so. Raises ValidationError.
+    """
+    budget.full_clean()
+    with transaction.atomic():
+        is_new = budget._state.adding
+        budget.save()
+        if is_new and count_so_far:
+            _open(budget, now, opening_pico=spent_so_far(budget, now))
+        _running(budget, now).update(cap_pico=budget.cap_pico)
+
+
+def raise_window(budget: Budget, *, amount_pico: int, now: datetime) -> BudgetWindow:
+    """More room (or, with a negative amount, less of a raise) in the running period alone. Raises ValidationError."""
+    with transaction.atomic():
+        window = _open(budget, now, opening_pico=0)
+        raised_pico = window.raised_pico + amount_pico
+        if raised_pico < 0 or window.cap_pico + raised_pico > MAX_PICO_USD:
+            raise ValidationError(
+                {"amount": "A raise adds to the limit, and the two together stay below $9.2 million."}
+            )
+        BudgetWindow.objects.filter(pk=window.pk).update(raised_pico=F("raised_pico") + amount_pico)
+        return BudgetWindow.objects.get(pk=window.pk)
+
+
+def running_window(budget: Budget, now: datetime) -> BudgetWindow:
+    """The window of now; one that no call has opened yet is made up, and not saved."""
+    window = window_of(spec_of(budget), now)
+    return BudgetWindow.objects.filter(pk=window.id).first() or _row(budget, window, opening_pico=0)
+
+
+def spec_of(budget: Budget) -> BudgetSpec:
+    return BudgetSpec(
+        id=budget.pk,
+        name=budget.name,
+        scope=budget.scope,
+        subject=budget.subject,
+        cap_pico=budget.cap_pico,
+        period=budget.period,  # type: ignore[arg-type]  # the model's choices are these
+        time_zone=budget.time_zone,
+        hard=budget.hard,
+    )
+
+
+def spent_so_far(budget: Budget, now: datetime) -> int:
+    """What was recorded of the budget's subject in its running period."""
+    window = window_of(spec_of(budget), now)
+    rows = UsageRecord.objects.filter(id__gte=lower_bound(window.starts_at))
+    spent = _about(rows, budget).aggregate(spent=Sum("cost_pico"))["spent"]
+    return int(spent or 0)
+
+
+def _about(rows: QuerySet[UsageRecord], budget: Budget) -> QuerySet[UsageRecord]:
+    if budget.scope == Budget.Scope.ALL:
+        return rows
+    if budget.scope == Budget.Scope.TAG:
+        name, _, value = budget.subject.partition("=")
+        return rows.filter(Exact(KeyTextTransform(name, "tags"), value))
+    column = "key_id" if budget.scope == Budget.Scope.KEY else budget.scope
+    return rows.filter(**{column: budget.subject})
+
+
+def _running(budget: Budget, now: datetime) -> QuerySet[BudgetWindow]:
+    return BudgetWindow.objects.filter(Q(ends_at=None) | Q(ends_at__gt=now), budget=budget)
+
+
+def _open(budget: Budget, now: datetime, *, opening_pico: int) -> BudgetWindow:
+    """The running window's row, made if it is not there, and locked."""
+    row = _row(budget, window_of(spec_of(budget), now), opening_pico=opening_pico)
+    BudgetWindow.objects.bulk_create([row], ignore_conflicts=True)
+    return BudgetWindow.objects.select_for_update().get(pk=row.pk)
+
+
+def _row(budget: Budget, window: Window, *, opening_pico: int) -> BudgetWindow:
+    return BudgetWindow(
+        id=window.id,
+        budget=budget,
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
+        cap_pico=budget.cap_pico,
+        opening_pico=opening_pico,
+        settled_pico=opening_pico,
+    )

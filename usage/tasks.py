@@ -1,0 +1,64 @@
+"""Background work on the books."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from usage import books, corrections, immutability, partitions
+
+_BATCHES = 100  # then the worker takes other jobs too
+_LOST = timedelta(minutes=2)  # without progress for so long: its worker died
+
+log = structlog.get_logger(__name__)
+
+log = structlog.get_logger(__name__)
+
+
+def start_repricing(key: UUID) -> None:
+    """Have it advanced at once. Without a broker it is taken up later, by `resume_repricings`."""
+    try:
+        advance_repricing.delay(repricing_id=str(key))
+    except OperationalError as error:
+        log.warning("a re-pricing waits for the broker", repricing_id=str(key), error=str(error))
+
+
+@shared_task
+def advance_repricing(*, repricing_id: str) -> None:
+    """Compare or apply, as far as a task's turn goes; then the rest in another one. Safe to run twice."""
+    for _ in range(_BATCHES):
+        if not corrections.advance(UUID(repricing_id), now=timezone.now()):
+            return
+    advance_repricing.delay(repricing_id=repricing_id)
+
+
+@shared_task
+def resume_repricings() -> None:
+    """Take up what a dead worker has left."""
+    for key in corrections.unfinished(before=timezone.now() - _LOST):
+        advance_repricing.delay(repricing_id=str(key))
+
+
+@shared_task
+def prove_books() -> None:
+    """Prove that the books balance, and keep what was found. Safe to run twice: each is a proof of its moment."""
+    proof = books.prove_and_keep()
+    if not proof.is_balanced:
+        log.error("the books do not balance", differences=proof.differences)
+
+
+@shared_task
+def keep_months() -> None:
+    """Make the usage table's months ahead, and take old ones away where retention is asked for. Safe to run twice."""
+    now = timezone.now()
+    partitions.make_months(now=now)
+    immutability.install()
+    if settings.RETENTION_MONTHS > 0:
+        partitions.purge(keep_months=settings.RETENTION_MONTHS, now=now)
+    if rows := partitions.rows_without_month():
+        log.error("rows of the usage table lie outside all months", rows=rows)

@@ -1,0 +1,283 @@
+"""Group commit: one thread a process writes whatever waits in one transaction, and tells its callers when it has.
+
+There is no timer: while one batch commits, the next one gathers. While the database cannot take writes, or hangs, what
+may go to the journal goes there, and the rest fails with `LedgerUnavailableError`. The thread also keeps this process's
+lease, replays journals (its own and those of the dead) and sweeps, so that the books close without anyone's help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
+
+from core.ids import uuid7
+from usage import journal, leases, ledger
+from usage.journal import Journal
+from usage.ledger import Entry, Extend, Reserve, Void
+
+MAX_BATCH = 256
+MAX_WAITING = 20_000
+STALL_S = 0.75  # a commit that takes longer counts as a database that is away
+_LOOK_EVERY_S = 0.1
+_RENEW_EVERY_S = 5.0
+_SWEEP_EVERY_S = 10.0
+_RETRY_EVERY_S = 1.0
+_STOP_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class LedgerUnavailableError(Exception):
+    """The books cannot be written now: a call that must be accounted for in the database cannot be made."""
+
+
+class _Ticket:
+    """An entry that waits. `done` belongs to the event loop; `told` says that its caller has been answered already."""
+
+    __slots__ = ("done", "entry", "given_at", "told")
+
+    def __init__(self, entry: Entry, done: asyncio.Future[None], given_at: float) -> None:
+        self.entry = entry
+        self.done = done
+        self.given_at = given_at
+        self.told = False
+
+
+Outcome = tuple[_Ticket, Exception | None]
+
+
+class Writer:
+    """Make it and use it on one event loop: `start`, then `await write(entry)`, then `await stop()`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lease_id: UUID = uuid7()
+        self._folder = folder
+        self._journal = Journal(folder / f"{self.lease_id.hex}{journal.SUFFIX}")
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Ticket] = deque()
+        self._pending: dict[_Ticket, None] = {}  # in the order of their coming
+        self._work = threading.Event()
+        self._stopping = False
+        self._away = False  # the database cannot take writes: set and cleared by the thread
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Raises django.db.Error where the database is away."""
+        await asyncio.to_thread(self._begin)
+        self._thread.start()
+        self._watch = asyncio.create_task(self._watch_for_stalls())
+
+    async def stop(self) -> None:
+        """Write what waits, then end the thread and give the lease back."""
+        self._stopping = True
+        self._work.set()
+        await asyncio.to_thread(self._thread.join, _STOP_S)
+        if self._watch:
+            self._watch.cancel()
+        self._journal.close()
+
+    def write(self, entry: Entry) -> asyncio.Future[None]:
+        """Done when `entry` is durable. Fails with `BudgetExceededError` or `LedgerUnavailableError`."""
+        ticket = _Ticket(entry, self._loop.create_future(), self._loop.time())
+        if len(self._pending) >= MAX_WAITING:
+            ticket.done.set_exception(LedgerUnavailableError("Too many calls wait for the ledger."))
+            return ticket.done
+        self._pending[ticket] = None
+        self._waiting.append(ticket)
+        if not self._work.is_set():
+            self._work.set()
+        return ticket.done
+
+    # --- on the event loop --------------------------------------------------------------------------------------
+
+    async def _watch_for_stalls(self) -> None:
+        """While the thread hangs in the database, answer those who have waited too long: journal, or refusal.
+
+        What hangs with it may yet be committed. Entries are applied by id, so journalling them too does no harm; a
+        hold whose caller was refused is voided if it is committed after all.
+        """
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            oldest = next(iter(self._pending), None)
+            if oldest is None or self._loop.time() - oldest.given_at < STALL_S:
+                continue
+            late = list(self._pending)
+            self._pending.clear()
+            for ticket in late:
+                ticket.told = True
+            await self._answer_without_database(late)
+
+    async def _answer_without_database(self, tickets: list[_Ticket]) -> None:
+        kept = [ticket for ticket in tickets if _may_be_journalled(ticket.entry)]
+        for ticket in tickets:
+            if not _may_be_journalled(ticket.entry):
+                _tell(ticket, LedgerUnavailableError("The ledger does not answer."))
+        if kept:
+            error = await asyncio.to_thread(self._keep, [ticket.entry for ticket in kept])
+            for ticket in kept:
+                _tell(ticket, error)
+
+    def _resolve(self, outcomes: Sequence[Outcome]) -> None:
+        for ticket, error in outcomes:
+            self._pending.pop(ticket, None)
+            refused_before = ticket.told and not _may_be_journalled(ticket.entry)
+            if error is None and isinstance(ticket.entry, Reserve) and (refused_before or ticket.done.cancelled()):
+                self.write(Void(ticket.entry.hold.id))
+            if not ticket.told:
+                _tell(ticket, error)
+
+    # --- in the thread ------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        try:
+            leases.renew(self.lease_id, self._process)
+            self._adopt()
+            leases.sweep(now=datetime.now(UTC))
+        finally:
+            connection.close()
+
+    def _run(self) -> None:
+        next_renewal = next_sweep = time.monotonic() + _RENEW_EVERY_S
+        while not (self._stopping and not self._waiting):
+            self._work.wait(_RETRY_EVERY_S if self._away else _RENEW_EVERY_S)
+            self._work.clear()
+            while self._waiting:
+                self._write_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))])
+            if not self._journal.is_empty:
+                self._replay()
+            if (now := time.monotonic()) >= next_renewal:
+                next_renewal = now + _RENEW_EVERY_S
+                sweep = now >= next_sweep
+                next_sweep = now + _SWEEP_EVERY_S if sweep else next_sweep
+                self._keep_house(sweep=sweep)
+        with contextlib.suppress(DatabaseError, InterfaceError):  # its lease will lapse by itself
+            leases.release(self.lease_id)
+        connection.close()
+
+    def _write_batch(self, tickets: list[_Ticket]) -> None:
+        """In order: what the journal holds comes before what has come since."""
+        if not self._journal.is_empty and not self._replay():
+            outcomes = self._without_database(tickets)
+        else:
+            # A ticket whose caller was answered while it waited is in the journal, or was refused.
+            outcomes = self._attempt([ticket for ticket in tickets if not ticket.told])
+        self._loop.call_soon_threadsafe(self._resolve, outcomes)
+
+    def _attempt(self, tickets: list[_Ticket]) -> list[Outcome]:
+        """Write the tickets; a row that the database refuses is found by halving, and fails alone."""
+        try:
+            refused = ledger.apply([ticket.entry for ticket in tickets]) if tickets else {}
+        except (OperationalError, InterfaceError) as error:
+            self._lose(error)
+            return self._without_database(tickets)
+        except Exception as error:  # noqa: BLE001 - whatever one row does, the thread lives and the others are written
+            if len(tickets) > 1:
+                half = len(tickets) // 2
+                return self._attempt(tickets[:half]) + self._attempt(tickets[half:])
+            return [(tickets[0], self._again(tickets[0], error))]
+        self._away = False
+        return [(ticket, refused.get(index)) for index, ticket in enumerate(tickets)]
+
+    def _again(self, ticket: _Ticket, error: Exception) -> Exception | None:
+        """A key that exists was written by another process meanwhile: on a second look it is known."""
+        if isinstance(error, IntegrityError):
+            with contextlib.suppress(IntegrityError):
+                return ledger.apply([ticket.entry], replayed=True).get(0)
+        log.error("a ledger row was refused", error=str(error), entry=type(ticket.entry).__name__)
+        return error
+
+    def _without_database(self, tickets: list[_Ticket]) -> list[Outcome]:
+        kept = [ticket for ticket in tickets if not ticket.told and _may_be_journalled(ticket.entry)]
+        error = self._keep([ticket.entry for ticket in kept])
+        away = LedgerUnavailableError("The ledger cannot be written.")
+        return [(ticket, error if _may_be_journalled(ticket.entry) else away) for ticket in tickets]
+
+    def _keep(self, entries: list[Entry]) -> LedgerUnavailableError | None:
+        """Journal the entries."""
+        try:
+            if entries:
+                self._journal.append(entries)
+        except OSError as error:
+            log.exception("the journal cannot be written either", entries=len(entries))
+            return LedgerUnavailableError(str(error))
+        return None
+
+    def _replay(self) -> bool:
+        """Whether the journal is empty now."""
+        try:
+            count = self._journal.replay(_apply_again)
+        except (OperationalError, InterfaceError) as error:
+            self._lose(error)
+            return False
+        self._away = False
+        log.warning("what the journal had kept is in the database", entries=count)
+        return True
+
+    def _lose(self, error: Exception) -> None:
+        if not self._away:
+            log.error("the ledger cannot be written: the journal takes over", error=str(error))
+        self._away = True
+        connection.close()
+
+    def _keep_house(self, *, sweep: bool) -> None:
+        try:
+            leases.renew(self.lease_id, self._process)
+            if sweep:
+                self._adopt()
+                if swept := leases.sweep(now=datetime.now(UTC)):
+                    log.warning("settled the calls of processes that ended in mid-call", calls=swept)
+        except (OperationalError, InterfaceError) as error:
+            self._lose(error)
+
+    def _adopt(self) -> None:
+        """Replay what dead processes have left."""
+        for left in journal.adopt(self._folder):
+            try:
+                log.warning("replayed a dead process's journal", entries=left.replay(_apply_again))
+            finally:
+                left.close()
+
+
+def _may_be_journalled(entry: Entry) -> bool:
+    """A hard budget's room is known to the database alone; everything else can wait for it."""
+    if isinstance(entry, Reserve):
+        return not any(window.hard for window in entry.windows)
+    return not isinstance(entry, Extend)  # a hold in the journal is not extended: its settle tells the overrun
+
+
+def _tell(ticket: _Ticket, error: Exception | None) -> None:
+    if ticket.done.done():
+        return
+    if error is None:
+        ticket.done.set_result(None)
+    else:
+        ticket.done.set_exception(error)
+
+
+def _apply_again(entries: Sequence[Entry]) -> None:
+    """Replay: an entry that the database refuses is logged and left out, so that it cannot block those behind it."""
+    try:
+        ledger.apply(entries, replayed=True)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(entries) == 1:
+            log.exception("an entry of the journal was refused", entry=type(entries[0]).__name__, error=str(error))
+            return
+        half = len(entries) // 2
+        _apply_again(entries[:half])
+        _apply_again(entries[half:])

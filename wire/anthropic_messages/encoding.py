@@ -1,0 +1,121 @@
+"""A neutral chat call -> the body for Anthropic.
+
+Reasoning: OpenAI's `reasoning_effort` becomes `output_config.effort` with adaptive thinking ("minimal" becomes "low",
+"none" disables thinking); a budget becomes manual thinking. Sampling parameters go out as the caller set them: models
+from Claude Opus 4.7 on refuse them (https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-7),
+which is for the operator's routes to know. A schema's name, and an image's `detail`, are labels and hints that
+Anthropic has no place for; all else that it cannot say is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wire.anthropic_messages.messages_out import cache_control, encode_messages, encode_system
+from wire.errors import unsupported
+from wire.neutral import ChatRequest, Tool
+
+# Anthropic wants a bound. The gateway gives the deployment's; this is what its smallest models can generate.
+DEFAULT_MAX_TOKENS = 4_096
+MAX_USER_ID_CHARS = 256
+
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+_CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
+
+
+def encode_chat(request: ChatRequest) -> bytes:
+    refuse_unsayable(request)
+    body = {
+        "model": request.model,
+        "max_tokens": request.max_output_tokens or DEFAULT_MAX_TOKENS,
+        "system": encode_system(request.messages) or None,
+        "messages": encode_messages(request.messages),
+        "stream": request.stream or None,
+        "stop_sequences": request.stop or None,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "tools": [_tool(tool) for tool in request.tools] or None,
+        "tool_choice": _tool_choice(request),
+        "thinking": _thinking(request),
+        "output_config": _output_config(request) or None,
+        "metadata": _metadata(request),
+    }
+    return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+
+
+def refuse_unsayable(request: ChatRequest) -> None:
+    """A penalty of 0, one choice, and false are what is so anyway."""
+    absent = "has no counterpart in Anthropic's API."
+    if request.choices > 1:
+        raise unsupported("n", "must be 1: Anthropic gives one answer to a call.")
+    if request.temperature is not None and request.temperature > 1:
+        raise unsupported("temperature", f"must be between 0 and 1 for Anthropic; {request.temperature:g} is above it.")
+    for name in ("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"):
+        if getattr(request, name):
+            raise unsupported(name, absent)
+    if request.seed is not None:
+        raise unsupported("seed", absent)
+    if request.response_format is not None and request.response_format.kind == "json_object":
+        raise unsupported("response_format", "of json_object has no counterpart in Anthropic's API: use json_schema.")
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    encoded: dict[str, Any] = {
+        "name": tool.name,
+        "input_schema": {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters,
+    }
+    if tool.description is not None:
+        encoded["description"] = tool.description
+    if tool.strict is not None:
+        encoded["strict"] = tool.strict
+    return encoded | cache_control(tool.cache)
+
+
+def _tool_choice(request: ChatRequest) -> dict[str, Any] | None:
+    """Whether calls may be parallel is a part of the choice here. Without tools there is nothing to choose."""
+    choice, parallel = request.tool_choice, request.parallel_tool_calls
+    if not request.tools or (choice is None and parallel is None):
+        return None
+    encoded: dict[str, Any] = {"type": _CHOICES[choice.mode] if choice else "auto"}
+    if choice and choice.name is not None:
+        encoded["name"] = choice.name
+    if parallel is not None and encoded["type"] != "none":
+        encoded["disable_parallel_tool_use"] = not parallel
+    return encoded
+
+
+def _thinking(request: ChatRequest) -> dict[str, Any] | None:
+    """Anthropic refuses to think where a tool is forced; the effort alone then says what was asked for.
+
+    Adaptive thinking, unlike manual, takes earlier turns without their thinking, which OpenAI's clients do not keep.
+    """
+    if request.thinking_budget_tokens is not None:
+        return {"type": "enabled", "budget_tokens": request.thinking_budget_tokens}
+    if request.reasoning_effort is None:
+        return None
+    if request.reasoning_effort == "none":
+        return {"type": "disabled"}
+    forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")
+    return None if forced else {"type": "adaptive"}
+
+
+def _output_config(request: ChatRequest) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    effort = request.reasoning_effort
+    if effort not in (None, "none"):
+        if effort not in _EFFORTS:
+            raise unsupported("reasoning_effort", f"'{effort}' is not known: use none, {', '.join(_EFFORTS)}.")
+        config["effort"] = _EFFORTS[effort]
+    wanted = request.response_format
+    if wanted is not None and wanted.kind == "json_schema":
+        config["format"] = {"type": "json_schema", "schema": wanted.schema or {}}
+    return config
+
+
+def _metadata(request: ChatRequest) -> dict[str, str] | None:
+    """A longer id than Anthropic takes stays in our own books."""
+    sayable = request.end_user and len(request.end_user) <= MAX_USER_ID_CHARS
+    return {"user_id": request.end_user} if request.end_user and sayable else None

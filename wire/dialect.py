@@ -1,0 +1,133 @@
+"""What every dialect module offers, so that a door and an adapter can be joined without knowing each other."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from wire.errors import ApiError
+from wire.neutral import ChatRequest, ChatResponse, StreamEvent, Usage
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What routing and the books must know of a chat body, beside its top-level fields, undecoded.
+
+    `max_output_tokens` bounds one choice; None where the caller gave no bound. `input_bytes` is the size of what
+    the model will read (messages, system text, tools), as UTF-8. `provider` is for doors whose body can name one.
+    """
+
+    fields: dict[str, msgspec.Raw]
+    model: str
+    stream: bool
+    max_output_tokens: int | None
+    choices: int
+    input_bytes: int
+    end_user: str | None
+    show_usage: bool
+    provider: str | None = None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What the books read out of a provider's plain answer. `output_bytes` is the text that it generated."""
+
+    model: str
+    finish: str | None
+    usage: Usage | None
+    output_bytes: int
+
+
+class StreamMeter(Protocol):
+    """Reads the books' figures out of a provider's stream, an SSE event at a time.
+
+    `see` returns what of the event goes on to a caller of the same dialect: the event as it came, b"" to withhold
+    it, or a rewritten one. The event that ends the stream is kept in `closing` instead, for when the books are
+    settled; `finished` is True once the provider has said that its answer is complete (a stream that ends without
+    it was cut). Raises `BadStreamError` for an event that is not of the dialect, and for the dialect's own error event
+    (`StreamFailedError`).
+    """
+
+    model: str
+    usage: Usage | None
+    finish: str | None
+    finished: bool
+    output_bytes: int
+    closing: bytes
+
+    def see(self, event: bytes) -> bytes: ...
+
+
+class StreamDecoder(Protocol):
+    """SSE events of a provider -> neutral events. Raises as `StreamMeter` does."""
+
+    def decode(self, event: bytes) -> list[StreamEvent]: ...
+
+
+class StreamEncoder(Protocol):
+    """Neutral events -> SSE bytes for the caller. `close()` is the dialect's end of a complete stream."""
+
+    def encode(self, event: StreamEvent) -> bytes: ...
+
+    def close(self) -> bytes: ...
+
+
+class CallerDialect(Protocol):
+    """The caller's half of a dialect: enough for a door that no provider speaks (the specifications' own APIs)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open_chat(self, body: bytes) -> Envelope:
+        """Light reading of a caller's body. Raises `ApiError` (INVALID_REQUEST, naming the field)."""
+
+    def decode_chat(self, envelope: Envelope) -> ChatRequest:
+        """Whole reading of a caller's body, for a provider of another dialect. Raises `ApiError`."""
+
+    def encoder(self, *, show_usage: bool) -> StreamEncoder: ...
+
+    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
+        """The error as a JSON body, or, with `stream`, as the dialect's SSE error event."""
+
+
+class Dialect(CallerDialect, Protocol):
+    """A whole dialect: a module with these names."""
+
+    def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
+        """The same body for a provider of the same dialect: model replaced, usage asked for, `max_output_tokens`
+        imposed where it is not None; all other fields byte for byte.
+        """
+
+    def encode_chat(self, request: ChatRequest) -> bytes:
+        """A provider's body. Raises `ApiError` (UNSUPPORTED_FIELD) for what the dialect cannot say."""
+
+    def read_result(self, body: bytes) -> Result:
+        """Raises `BadBodyError`."""
+
+    def decode_response(self, body: bytes) -> ChatResponse:
+        """Raises `BadBodyError`."""
+
+    def encode_response(self, response: ChatResponse) -> bytes: ...
+
+    def meter(self, *, show_usage: bool) -> StreamMeter: ...
+
+    def decoder(self) -> StreamDecoder: ...
+
+    def error_message(self, body: bytes) -> str:
+        """The human message inside a provider's error body ('' where there is none)."""
+
+
+class BadBodyError(Exception):
+    """A provider's answer is not what its dialect promises."""
+
+
+class BadStreamError(BadBodyError):
+    """A provider's stream holds an event that its dialect does not know how to mean."""
+
+
+class StreamFailedError(Exception):
+    """The provider ended its stream with an error event; `message` is its own, `kind` its error type."""
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind

@@ -1,0 +1,114 @@
+"""OpenAI's usage object <-> neutral usage. Both count inclusively.
+
+Source: openai-python 3.54.0, `types/completion_usage.py`; DeepSeek's `prompt_cache_hit_tokens`:
+https://api-docs.deepseek.com/guides/kv_cache
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from wire.body import MALFORMED
+from wire.neutral import Usage
+
+Count = Annotated[int, msgspec.Meta(ge=0)] | None
+
+
+class _InputDetails(msgspec.Struct, gc=False):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+    audio_tokens: Count = None
+    image_tokens: Count = None
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: Count = None
+    audio_tokens: Count = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: Count = None
+
+
+_USAGE: msgspec.json.Decoder[_Usage] = msgspec.json.Decoder(_Usage, strict=False)
+_SHORTEST = len('{"prompt_tokens":0}')  # null, and nothing at all, come with nearly every chunk
+
+
+def decode_usage(raw: msgspec.Raw) -> Usage | None:
+    """None where the provider reported nothing, or nothing that can be believed."""
+    if len(raw) < _SHORTEST:
+        return None
+    try:
+        said = _USAGE.decode(raw)
+    except MALFORMED:
+        return None
+    if said.prompt_tokens is None and said.completion_tokens is None:
+        return None
+    return _usage(said, bytes(raw))
+
+
+def _usage(said: _Usage, raw: bytes) -> Usage:
+    """OpenAI's cache lives for 30 minutes and has one price for writing, which is what ours for five is."""
+    reads = said.prompt_tokens_details or _InputDetails()
+    writes = said.completion_tokens_details or _OutputDetails()
+    input_tokens, output_tokens = said.prompt_tokens or 0, _output_tokens(said, writes.reasoning_tokens or 0)
+    cached = reads.cached_tokens or said.prompt_cache_hit_tokens
+    cached_tokens, written_tokens, audio_tokens, image_tokens = _apart(
+        input_tokens, cached, reads.cache_write_tokens, reads.audio_tokens, reads.image_tokens
+    )
+    reasoning_tokens, audio_output_tokens = _apart(output_tokens, writes.reasoning_tokens, writes.audio_tokens)
+    return Usage(
+        input_tokens=input_tokens,
+        cached_input_tokens=cached_tokens,
+        cache_write_5m_tokens=written_tokens,
+        audio_input_tokens=audio_tokens,
+        image_input_tokens=image_tokens,
+        output_tokens=output_tokens,
+        reasoning_tokens=reasoning_tokens,
+        audio_output_tokens=audio_output_tokens,
+        raw=raw,
+    )
+
+
+def encode_usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_input_tokens,
+            "cache_write_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+            "audio_tokens": usage.audio_input_tokens,
+            "image_tokens": usage.image_input_tokens,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": usage.audio_output_tokens,
+        },
+    }
+
+
+def _output_tokens(said: _Usage, reasoning_tokens: int) -> int:
+    """As counted by OpenAI. xAI counts reasoning beside `completion_tokens`, and shows it by its total.
+
+    https://docs.x.ai/docs/key-information/consumption-and-rate-limits
+    """
+    output_tokens = said.completion_tokens or 0
+    beside = (said.total_tokens or 0) - (said.prompt_tokens or 0) - output_tokens
+    return output_tokens + reasoning_tokens if beside == reasoning_tokens else output_tokens
+
+
+def _apart(total: int, *parts: int | None) -> list[int]:
+    """The parts of a total, no token in two of them: where they exceed it they overlap, and the earlier one counts."""
+    counted = []
+    for part in parts:
+        counted.append(min(part or 0, total))
+        total -= counted[-1]
+    return counted
