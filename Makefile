@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check bench format lock clean setup setup-dev parts lint
+.PHONY: help run test check bench bench-reports format lock clean setup setup-dev parts lint
 
 # Another Python may be named: make run PYTHON=python3.13
 PYTHON ?=
@@ -17,6 +17,7 @@ help:
 	@echo "make test     every test, on SQLite and PostgreSQL, in real processes and a real browser"
 	@echo "make check    the whole gate: format, lint, types, import laws, migrations, tests"
 	@echo "make bench    measure what the gateway costs a call"
+	@echo "make bench-reports  measure reports over ten million rows, and check them"
 	@echo "make format   put the code in its form"
 	@echo "make lock     pin the requirements anew, with hashes"
 	@echo "make clean    remove what was made here, apart from var/, where the data is"
@@ -38,6 +39,9 @@ lint: setup-dev
 
 bench: setup-dev
 	@$(BIN)/python benchmarks/run.py
+
+bench-reports: setup-dev
+	@$(BIN)/python benchmarks/reports.py
 
 format: setup-dev
 	@$(BIN)/ruff check --fix-only --quiet .

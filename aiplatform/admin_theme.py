@@ -61,6 +61,7 @@ _NAVIGATION: list[Item] = [
             _page("Calls in flight", "pending", "usage.hold"),
             _page("Re-pricing", "price_change", "usage.repricing"),
             _page("Budgets", "savings", "usage.budget"),
+            _page("Books", "balance", "usage.proof"),
         ],
     },
     {

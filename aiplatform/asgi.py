@@ -24,8 +24,8 @@ from gateway.http import Receive, Scope, Send, with_request_id
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
-_COMPLETE = ("POST", "/api/ai-providers/complete")
-ROUTES = openai.ROUTES | anthropic.ROUTES | {_COMPLETE: Door("spec_d", spec_d, spec_d.complete)}
+_COMPLETE = {("POST", "/api/ai-providers/complete"), ("POST", "/api/ai-providers/complete/")}
+ROUTES = openai.ROUTES | anthropic.ROUTES | dict.fromkeys(_COMPLETE, Door("spec_d", spec_d, spec_d.complete))
 PREFIXES = openai.PREFIXES
 
 
@@ -75,7 +75,7 @@ def _door(scope: Scope) -> Door | None:
             (door for (verb, prefix), door in PREFIXES.items() if verb == method and path.startswith(prefix)), None
         )
     # Browser sessions take the DRF action of the same path, which checks their CSRF token.
-    return door if (method, path) != _COMPLETE or carries_key(scope) else None
+    return door if (method, path) not in _COMPLETE or carries_key(scope) else None
 
 
 application = Platform()

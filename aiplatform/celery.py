@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
@@ -12,10 +13,10 @@ app.autodiscover_tasks()
 
 # A job that waited longer than `expires` is dropped: the next one does its work.
 app.conf.beat_schedule = {
-    "prove the books": {"task": "usage.tasks.prove_books", "schedule": 3600.0, "options": {"expires": 3500}},
+    "prove the books": {"task": "usage.tasks.prove_books", "schedule": crontab(minute=7), "options": {"expires": 3500}},
     "keep the usage table's months": {
         "task": "usage.tasks.keep_months",
-        "schedule": 24 * 3600.0,
+        "schedule": crontab(hour=3, minute=17),
         "options": {"expires": 23 * 3600},
     },
     "probe providers": {"task": "providers.tasks.probe_providers", "schedule": 60.0, "options": {"expires": 55}},

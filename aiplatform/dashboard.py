@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +17,7 @@ from core import display
 from core.money import PICO_PER_USD
 from providers.kinds import KINDS
 from providers.models import Deployment, Health, Provider, Route
+from providers.prices import unpriced
 from usage import queries
 from usage.queries import Group, Totals
 
@@ -210,7 +212,15 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
         number = month.unknown_cost_requests
         yield Notice(
             f"The cost of {display.count(number)} call{'' if number == 1 else 's'} this month is unknown, "
-            "so the sums here lack it. Most often a model has no price.",
+            "so the sums here lack it. Once its model has a price, it can be re-priced.",
+            reverse("admin:usage_repricing_changelist"),
+            "Re-pricing",
+        )
+    unknown = [row.name for row in unpriced(_active_models(), now=now)]
+    if unknown:
+        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        yield Notice(
+            f"No price for {names}: what calls there cost is unknown, and callers with a hard budget are refused.",
             f"{reverse('admin:providers_deployment_changelist')}?price=unknown",
             "Models without a price",
         )
@@ -227,6 +237,10 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
             _page("providers_route", catch_all),
             "Change the route",
         )
+
+
+def _active_models() -> QuerySet[Deployment]:
+    return Deployment.objects.filter(is_active=True, provider__is_active=True).order_by("name")
 
 
 def _curl() -> str:

@@ -28,12 +28,15 @@ def dollars_rounded(amount_pico: int | None) -> str:
     """`$1,234.56`, or `$0.0123` below a dollar: for sums, where the exact figure would only be noise."""
     if amount_pico is None:
         return "unknown"
-    amount = Decimal(amount_pico) / PICO_PER_USD
-    if amount_pico == 0 or abs(amount) >= 1:
-        return f"-${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"
-    if abs(amount) >= Decimal("0.01"):
-        return f"${amount:.4f}"
-    return f"${amount:.2g}" if abs(amount) >= Decimal("0.0001") else "under $0.0001"
+    amount = abs(Decimal(amount_pico)) / PICO_PER_USD
+    sign = "-" if amount_pico < 0 else ""
+    if amount_pico == 0 or amount >= 1:
+        return f"{sign}${amount:,.2f}"
+    if amount >= Decimal("0.01"):
+        return f"{sign}${amount:.4f}"
+    if amount >= Decimal("0.0001"):
+        return f"{sign}${amount:.2g}"
+    return "over -$0.0001" if sign else "under $0.0001"
 
 
 def rate(amount: Decimal | None, currency: str = "USD") -> str:

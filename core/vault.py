@@ -88,5 +88,8 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]  # TextField i
     Assign a `Secret` to set it. What is read back is the token, so that no query, form or dump shows a secret.
     """
 
+    def to_python(self, value: Any) -> Any:
+        return value if isinstance(value, Secret) else super().to_python(value)
+
     def get_prep_value(self, value: Any) -> Any:
         return encrypt(value.reveal()) if isinstance(value, Secret) else super().get_prep_value(value)

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 
 import msgspec
 from adrf.viewsets import ViewSet
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
@@ -28,7 +26,7 @@ from gateway.doors import spec_d
 from gateway.doors.chat import answer_headers, hold_headers
 from gateway.http import Headers
 from gateway.streaming import LiveStream
-from wire.errors import ApiError, Code
+from wire.errors import ApiError
 
 ADMIN_CLIENT = "admin"
 _QUEUED_FRAMES = 1_000
@@ -98,7 +96,7 @@ def _as_text(headers: Headers) -> dict[str, str]:
 
 def _call(request: Request, request_id: str) -> Call:
     caller = Caller(client_id=None, client=ADMIN_CLIENT, key_id=None, key_prefix="", scope="manage", expires_at=None)
-    envelope = spec_d.open_chat(_body(request))
+    envelope = spec_d.open_chat(request.body)
     return Call(
         request_id=request_id,
         surface="spec_d.session",
@@ -112,16 +110,6 @@ def _call(request: Request, request_id: str) -> Call:
         started=time.perf_counter(),
         started_at=datetime.now(UTC),
     )
-
-
-def _body(request: Request) -> bytes:
-    try:
-        body: bytes = request.body
-    except RequestDataTooBig as error:
-        raise ApiError(
-            Code.PAYLOAD_TOO_LARGE, f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
-        ) from error
-    return body
 
 
 async def _pumped(stream: LiveStream) -> AsyncIterator[bytes]:

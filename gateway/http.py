@@ -81,11 +81,11 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _start(self, status: int, headers: Headers) -> None:
-        self.started = True
         headers.append((b"x-request-id", self.request_id.encode()))
         if b"anthropic-version" in self._headers:
             headers.append((b"request-id", self.request_id.encode()))  # where Anthropic's SDKs look for it
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self.started = True
 
 
 def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:

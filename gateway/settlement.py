@@ -22,6 +22,7 @@ from wire.errors import ApiError
 from wire.neutral import Usage
 
 _DETAIL_CHARS = 300
+_WORD_CHARS = 200
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ def attempt(
         tags=call.tags,
         surface=call.surface,
         stream=envelope.stream,
-        requested_model=envelope.model,
+        requested_model=_word(envelope.model),
         provider_id=deployment.provider.id,
         provider=deployment.provider.slug,
         deployment_id=deployment.id,
@@ -116,7 +117,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
         error_code=error_code,
         error_detail=" ".join(filter(None, (error_detail, doubt)))[:_DETAIL_CHARS],
         finish_reason=outcome.finish,
-        served_model=outcome.served_model,
+        served_model=_word(outcome.served_model),
         evidence=evidence,
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
@@ -140,6 +141,15 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
     )
 
 
+def _word(text: str) -> str:
+    """A name that others chose, as a column and a header can hold it."""
+    return _printable(text)[:_WORD_CHARS]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(each for each in text if each.isprintable())
+
+
 def refusal(call: Call, error: ApiError) -> RecordRow:
     """The record of a call that went to no provider."""
     now = datetime.now(UTC)
@@ -154,7 +164,7 @@ def refusal(call: Call, error: ApiError) -> RecordRow:
         tags=call.tags,
         surface=call.surface,
         stream=call.envelope.stream,
-        requested_model=call.envelope.model,
+        requested_model=_word(call.envelope.model),
         provider_id=None,
         provider="",
         deployment_id=None,
@@ -165,7 +175,7 @@ def refusal(call: Call, error: ApiError) -> RecordRow:
         started_at=call.started_at,
         status="refused",
         error_code=error.code.name,
-        error_detail=error.message[:_DETAIL_CHARS],
+        error_detail=_printable(error.message)[:_DETAIL_CHARS],
         evidence="none",
         cost_pico=0,
         input_cost_pico=0,

@@ -47,6 +47,9 @@ class Relay(Protocol):
 
     def feed(self, chunk: bytes) -> bytes: ...
 
+    def unended(self) -> bytes:
+        """What ends an event that the provider left without its blank line; b"" where there is none."""
+
     def close(self, settled: Settled) -> bytes: ...
 
 
@@ -61,6 +64,9 @@ class PassThrough:
         see = self.meter.see
         events = self._splitter.feed(chunk)
         return see(events[0]) if len(events) == 1 else b"".join([see(event) for event in events])
+
+    def unended(self) -> bytes:
+        return b"\n\n" if self._splitter.rest else b""
 
     def close(self, settled: Settled) -> bytes:
         del settled
@@ -83,6 +89,9 @@ class Translation:
             for neutral in self._decoder.decode(event):
                 out += self._encoder.encode(neutral)
         return out
+
+    def unended(self) -> bytes:
+        return b"\n\n" if self._splitter.rest else b""
 
     def close(self, settled: Settled) -> bytes:
         return self._encoder.encode(settled) + self._encoder.close()
@@ -138,6 +147,8 @@ class LiveStream:
                     await self._make_room()
                 if out:
                     yield out
+            if (ending := self._relay.unended()) and (out := self._feed(ending)):
+                yield out
             self._require_finish()
             yield await self._end()
         except ProviderFailureError as failure:

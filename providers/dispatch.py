@@ -32,11 +32,11 @@ def encode(
 
     `max_output_tokens` is a bound that we impose (None: the caller's stands). Raises `ApiError`.
     """
-    dialect = dialect_of(deployment)
-    if dialect is caller:
-        return dialect.rewrite_chat(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
+    adapter = ADAPTERS[deployment.provider.kind]
+    if adapter.dialect is caller:
+        return adapter.rewrite_chat(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
     request = caller.decode_chat(envelope)
-    return dialect.encode_chat(_for(deployment, request, max_output_tokens))
+    return adapter.encode_chat(_for(deployment, request, max_output_tokens))
 
 
 def _for(deployment: DeploymentSpec, request: ChatRequest, max_output_tokens: int | None) -> ChatRequest:
@@ -63,10 +63,10 @@ async def send(
 
 
 def quotable(message: str, credential: CredentialSpec | None) -> str:
-    """A provider's own words for callers and usage rows: some providers repeat the key that they refuse."""
+    """A provider's own words, for callers and usage rows: some repeat the key that they refuse; no row holds a NUL."""
     if credential is not None and credential.secret:
         message = message.replace(credential.secret.reveal(), str(credential.secret))
-    return message[:_DETAIL_CHARS]
+    return message.replace("\0", "")[:_DETAIL_CHARS]
 
 
 async def _error_detail(dialect: Dialect, answer: Answer) -> str:

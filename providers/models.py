@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -189,7 +190,7 @@ class Deployment(Identified):
 
 def _money(**options: Any) -> models.DecimalField:  # type: ignore[type-arg]  # generic only in the stubs
     """Ten decimals, so that any per-token price that a provider has published is exact."""
-    validators = [MinValueValidator(Decimal(0)), exact]
+    validators: list[Callable[[Any], None]] = [MinValueValidator(Decimal(0)), exact]
     return models.DecimalField(max_digits=20, decimal_places=10, validators=validators, **options)
 
 

@@ -25,6 +25,7 @@ from providers.prices import list_price
 from usage.pricing import DOLLARS, TierPrice
 
 DEFAULT_ROUTE = "default"
+DEMO = "demo"
 MAIN_KEY = "main"
 
 
@@ -130,7 +131,7 @@ def add_provider(
         if api_key:
             _set_key(provider, api_key)
         for model in models:
-            _join_default_route(_set_model(provider, model, now=now))
+            join_default_route(_set_model(provider, model, now=now))
     return provider
 
 
@@ -179,7 +180,7 @@ def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datet
     before = main_deployment(provider)
     after = _set_model(provider, model, now=now)
     if before is None:
-        _join_default_route(after)
+        join_default_route(after)
     elif before.pk != after.pk:
         Deployment.objects.filter(pk=before.pk).update(is_active=False)
         already = RouteTarget.objects.filter(deployment=after).values("route")
@@ -226,12 +227,17 @@ def save_price(price: Price, *, tiers: Sequence[PriceTier]) -> Price:
     return price
 
 
-def _join_default_route(deployment: Deployment) -> None:
-    """Callers who name no model reach every chat deployment, the provider of the highest priority first."""
+def join_default_route(deployment: Deployment) -> None:
+    """Callers who name no model reach every chat deployment, the provider of the highest priority first.
+
+    The demo leaves as soon as a real provider is there: made-up answers are no failover.
+    """
     route = Route.objects.filter(name=DEFAULT_ROUTE).first()
     if route is not None and deployment.type == Deployment.Type.CHAT:
         place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
         RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
+        if deployment.provider.kind != DEMO:
+            RouteTarget.objects.filter(route=route, deployment__provider__kind=DEMO).delete()
 
 
 def _free_slug(name: str) -> str:

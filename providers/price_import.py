@@ -46,7 +46,7 @@ class Verdict(StrEnum):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One rate, as people read it; "–" where there is none of its own."""
+    """One rate, as people read it; a dash where there is none of its own."""
 
     label: str
     old: str

@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if _uses_database(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
-    items.sort(key=_waits_for_second_run)
+    items.sort(key=lambda item: (_waits_for_second_run(item), _has_playwrights_loop(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -66,6 +66,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _waits_for_second_run(item: pytest.Item) -> bool:
     return item.path.name == "test_on_postgresql.py"
+
+
+def _has_playwrights_loop(item: pytest.Item) -> bool:
+    """From its first test on, Playwright's event loop runs in this thread: nobody else can start one after it."""
+    return "browser" in getattr(item, "fixturenames", ())
 
 
 def _uses_database(item: pytest.Item) -> bool:

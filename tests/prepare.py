@@ -14,7 +14,6 @@ from decimal import Decimal
 import django
 
 CAST = ("alice", "bob", "charlie")
-_AFTER_DEMO = -10  # the route `default` answers from the demo provider
 
 
 def main() -> None:
@@ -46,8 +45,8 @@ def _add_upstreams(url: str) -> None:
     from django.utils import timezone
 
     from core.vault import Secret
-    from providers.models import Deployment
-    from providers.operations import ModelSpec, Rates, add_provider
+    from providers.models import Deployment, Route
+    from providers.operations import DEFAULT_ROUTE, ModelSpec, Rates, add_provider
 
     rates = Rates(input_per_million=Decimal("2.50"), output_per_million=Decimal(10))
     models = [
@@ -62,7 +61,6 @@ def _add_upstreams(url: str) -> None:
         base_url=f"{url}/v1",
         api_key=Secret("sk-canary-upstream-key"),
         models=models,
-        priority=_AFTER_DEMO,
         now=timezone.now(),
     )
     add_provider(
@@ -72,9 +70,11 @@ def _add_upstreams(url: str) -> None:
         base_url=url,
         api_key=Secret("sk-canary-anthropic-key"),
         models=[ModelSpec(name="up-claude", rates=rates)],
-        priority=_AFTER_DEMO,
         now=timezone.now(),
     )
+    default = Route.objects.get(name=DEFAULT_ROUTE)  # tests that name no model mean the demo
+    default.targets.all().delete()
+    default.targets.create(deployment=Deployment.objects.get(name="demo"))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from core import display
 from core.display import Tone
 from core.ids import lower_bound
 from usage import (
+    admin_books,  # noqa: F401 - it registers its page
     admin_budgets,  # noqa: F401 - it registers its page
     queries,
 )

@@ -1,1 +1,158 @@
-"""stub"""
+"""The page Books: whether they balance, how well the dollars are known, and what is open."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+
+from core import display
+from core.money import pico_from_usd
+from usage import books, partitions, queries
+from usage.models import Proof, UsageRecord
+from usage.queries import Totals
+
+RECENT = 12
+STALE_AFTER = timedelta(hours=2)  # proofs are made every hour
+_Evidence = UsageRecord.Evidence
+_EVIDENCE = {
+    _Evidence.REPORTED: "Reported by the provider",
+    _Evidence.ESTIMATED: "Estimated by us",
+    _Evidence.UPPER_BOUND: "At most this (upper bound)",
+}
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A line of the table of evidence: texts for this month and the last."""
+
+    name: str
+    this_month: str
+    last_month: str
+    tone: str = ""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A line of the list of proofs."""
+
+    when: str
+    result: str
+    tone: str
+    records: str
+    took: str
+
+
+@admin.register(Proof)
+class BooksAdmin(ModelAdmin):
+    """One page in place of a list: proofs are made and read, never edited."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Proof | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Proof | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[Any]:
+        prove = path("prove/", self.admin_site.admin_view(self.prove), name="usage_proof_prove")
+        return [prove, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        page = _page(timezone.now())
+        context = {**self.admin_site.each_context(request), "title": "Books", "books": page}
+        return TemplateResponse(request, "admin/books.html", context | {"may_prove": _may_prove(request)})
+
+    @method_decorator(require_POST)
+    def prove(self, request: HttpRequest) -> HttpResponse:
+        """Prove now, while the page waits."""
+        if not _may_prove(request):
+            raise PermissionDenied
+        proof = books.prove_and_keep()
+        if proof.is_balanced:
+            messages.success(request, "Proved just now: the books balance.")
+        else:
+            messages.error(request, "Proved just now: the books do not balance.")
+        return redirect("admin:usage_proof_changelist")
+
+
+def _may_prove(request: HttpRequest) -> bool:
+    return request.user.has_perm("usage.add_proof")
+
+
+def _page(now: datetime) -> dict[str, Any]:
+    zone = timezone.get_default_timezone()
+    this_month = queries.bucket_start(now, "month", zone)
+    last_month = queries.bucket_start(this_month - timedelta(days=1), "month", zone)
+    proofs = list(Proof.objects.all()[:RECENT])
+    flying = queries.in_flight()
+    return {
+        "proof": proofs[0] if proofs else None,
+        "proved": f"{display.ago(proofs[0].made_at, now=now)}, in {_took(proofs[0])}" if proofs else "",
+        "is_stale": bool(proofs) and now - proofs[0].made_at > STALE_AFTER,
+        "proofs": [_made(proof, now) for proof in proofs],
+        "known": _known(
+            queries.grouped(this_month, queries.next_bucket(this_month, "month", zone), by="evidence"),
+            queries.grouped(last_month, this_month, by="evidence"),
+        ),
+        "this_month": f"{this_month:%B}",
+        "last_month": f"{last_month:%B}",
+        "open": display.count(flying.calls),
+        "open_note": f"at most {display.dollars_rounded(flying.amount_pico)}" if flying.calls else "no call is waiting",
+        "open_url": reverse("admin:usage_hold_changelist"),
+        "journals": books.waiting_journals(settings.STATE_DIR / "journal"),
+        "stray_rows": partitions.rows_without_month(),
+        "records": f"{proofs[0].figures['records']:,}" if proofs else "",
+        "sums_off": _drift(proofs[0], "rollupDriftUsd") if proofs else ("", ""),
+        "budgets_off": _drift(proofs[0], "budgetDriftUsd") if proofs else ("", ""),
+    }
+
+
+def _made(proof: Proof, now: datetime) -> Made:
+    return Made(
+        display.ago(proof.made_at, now=now),
+        "Balanced" if proof.is_balanced else _number(len(proof.differences), "difference"),
+        "good" if proof.is_balanced else "bad",
+        f"{proof.figures['records']:,}",
+        _took(proof),
+    )
+
+
+def _number(number: int, what: str) -> str:
+    return f"{display.count(number)} {what}{'' if number == 1 else 's'}"
+
+
+def _drift(proof: Proof, name: str) -> tuple[str, str]:
+    """(rounded, exact)."""
+    exact: str = proof.figures[name]
+    return display.dollars_rounded(pico_from_usd(exact)), f"${exact}"
+
+
+def _took(proof: Proof) -> str:
+    return display.milliseconds(proof.took_ms)
+
+
+def _known(this_month: list[queries.Group], last_month: list[queries.Group]) -> list[Known]:
+    """Dollars by how well they are known, and how many calls are of unknown cost."""
+    months = [{group.key: group for group in groups} for groups in (this_month, last_month)]
+    lines = [
+        Known(name, *(display.dollars_rounded(month.get(evidence, Totals()).cost_pico or 0) for month in months))
+        for evidence, name in _EVIDENCE.items()
+    ]
+    unknown = [sum(group.unknown_cost_requests for group in month.values()) for month in months]
+    texts = [_number(number, "call") if number else "none" for number in unknown]
+    return [*lines, Known("Unknown, in no sum", *texts, tone="bad" if any(unknown) else "")]

@@ -12,7 +12,7 @@ class UsageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from usage import admin_books, immutability  # noqa: F401, PLC0415 - models exist only once the apps are loaded
+        from usage import immutability  # noqa: PLC0415 - models exist only once the apps are loaded
 
         connection_created.connect(immutability.guard_connection)
         pre_migrate.connect(_make_way, sender=self)

@@ -30,12 +30,21 @@ from usage.rollups import FIGURES, ROLLUPS, Rollup
 SHOWN = 10  # differences told one by one, of each kind
 KEPT_PROOFS = 24 * 90
 _ADVISORY_LOCK = 4_206_017  # any number, as long as nothing else uses it
-_COST = FIGURES.index("cost_pico")
 _NAMES = {
     "usage_quarter": "by quarter-hour",
     "usage_day": "by day",
     "usage_userday": "by end user",
     "usage_keyday": "by key",
+}
+_WORDS = {
+    "errors": "failed calls",
+    "refused": "refused calls",
+    "cancelled": "cancelled calls",
+    "cached": "calls from the cache",
+    "answered": "answered calls",
+    "known_cost_rows": "rows of known cost",
+    "unknown_cost_rows": "rows of unknown cost",
+    "latency_us": "microseconds of latency",
 }
 
 
@@ -166,20 +175,18 @@ def _compare(cursor: Any, rollup: Rollup, since: datetime | None) -> tuple[int, 
 
 
 def _rollup_text(rollup: Rollup, row: Sequence[Any]) -> str:
-    """`The sums by day differ from the records for 2026-11-01, alice, …: calls 1 too few, cost $0.5 too little.`"""
+    """`The sums by day differ from the records for 2026-11-01, alice, …: 1 calls too few, $0.5 too little.`"""
     dimensions = len(rollup.dimensions) - 1
     key = ", ".join(str(value) or "–" for value in row[:dimensions])
-    wrong = [
-        f"{name} {_amount(name, int(value))}"
-        for name, value in zip(FIGURES, row[dimensions:], strict=False)
-        if int(value)
-    ]
-    return f"The sums {_NAMES[rollup.table]} differ from the records for {key}: {', '.join(wrong)}."
+    lacking = zip(FIGURES, map(int, row[dimensions : dimensions + len(FIGURES)]), strict=True)
+    wrong = ", ".join(_amount(name, number) for name, number in lacking if number)
+    return f"The sums {_NAMES[rollup.table]} differ from the records for {key}: {wrong}."
 
 
 def _amount(name: str, lacking: int) -> str:
-    number = f"${usd_text(abs(lacking))}" if name == "cost_pico" else f"{abs(lacking):,}"
-    return f"{number} too {'little' if lacking > 0 else 'much'}"
+    if name == "cost_pico":
+        return f"${usd_text(abs(lacking))} too {'little' if lacking > 0 else 'much'}"
+    return f"{abs(lacking):,} {_WORDS.get(name, name.replace('_', ' '))} too {'few' if lacking > 0 else 'many'}"
 
 
 def _compare_windows(cursor: Any, since: datetime | None) -> tuple[int, list[str]]:

@@ -22,6 +22,7 @@ from usage.sums import Figures, Grain, Line
 
 __all__ = [
     "GROUPINGS",
+    "SERIES",
     "Bucket",
     "By",
     "Field",
@@ -47,7 +48,8 @@ Field = Literal[
 ]  # fmt: skip
 By = Literal[Field, "tag", Bucket]
 _Key = TypeVar("_Key")
-GROUPINGS: tuple[str, ...] = (*get_args(Field), "tag", *get_args(Bucket))
+SERIES: tuple[str, ...] = get_args(Field)
+GROUPINGS: tuple[str, ...] = (*SERIES, "tag", *get_args(Bucket))
 
 
 class Filters(TypedDict, total=False):

@@ -28,7 +28,6 @@ _FIGURES = {
     "cached_input_tokens": "cached_input_tokens",
     "output_tokens": "output_tokens",
     "reasoning_tokens": "reasoning_tokens",
-    "cost_pico": "cost_pico",
     "rows_of_unknown_cost": "unknown_cost_rows",
 }
 _BY_KIND = {
@@ -42,7 +41,12 @@ _BY_KIND = {
 _MONTH = {"postgresql": "CAST(date_trunc('month', day) AS date)", "sqlite": "date(day, 'start of month')"}
 _TOKENS = (
     *("input_tokens", "cached_input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens"),
-    *("output_tokens", "reasoning_tokens", "audio_output_tokens"),
+    *("image_input_tokens", "output_tokens", "reasoning_tokens", "audio_output_tokens", "image_output_tokens"),
+)
+_RATES = (
+    *("input_per_million", "cached_input_per_million", "cache_write_5m_per_million", "cache_write_1h_per_million"),
+    *("audio_input_per_million", "image_input_per_million", "output_per_million", "reasoning_per_million"),
+    *("audio_output_per_million", "image_output_per_million"),
 )
 
 
@@ -101,7 +105,11 @@ def _views() -> dict[str, tuple[str, str]]:
         ),
         "report_keys_daily": ("usage_keyday", _sums("usage_keyday", daily | {"client": "client", "key": "key_prefix"})),
         "report_budgets": ("usage_budgetwindow", _budgets()),
-        "report_prices": ("providers_price", _prices()),
+        "report_prices": ("providers_pricetier", _prices()),
+        "report_exchange_rates": (
+            "providers_exchangerate",
+            "SELECT currency, day AS valid_from, usd_per_unit FROM providers_exchangerate",
+        ),
     }
 
 
@@ -113,14 +121,9 @@ def _usage() -> str:
         *("served_model", "credential AS provider_key", "attempt", "status", "error_code", "error_detail"),
         "(is_final AND kind = 'call') AS is_call",
         "(kind = 'adjustment') AS is_adjustment",
-        *(
-            "adjusts_id",
-            "evidence",
-            *_TOKENS,
-            "cost_pico",
-            *(f"{_usd(f'{part}_pico')} AS {part}_usd" for part in parts),
-        ),
-        *("price_id", "latency_ms", "first_token_ms", "overhead_ms"),
+        *("adjusts_id", "reason", "author", "evidence", *_TOKENS, "cost_pico"),
+        *(f"{_usd(f'{part}_pico')} AS {part}_usd" for part in parts),
+        *("price_id", "usd_per_unit", "latency_ms", "first_token_ms", "overhead_ms"),
     ]
     return f"SELECT {', '.join(columns)} FROM usage_usagerecord"  # noqa: S608 - our own names, here and below
 
@@ -138,7 +141,10 @@ def _sums(table: str, dimensions: dict[str, str]) -> str:
     figures = [f"CAST(sum({column}) AS {_whole()}) AS {name}" for name, column in _FIGURES.items()]
     mean = "CASE WHEN sum(answered) > 0 THEN sum(latency_us) / 1000.0 / sum(answered) END AS mean_latency_ms"
     grouped = ", ".join(str(place + 1) for place in range(len(dimensions)))
-    columns = ", ".join([*named, *figures, f"{_usd('sum(cost_pico)')} AS cost_usd", mean])
+    # As with a single row: a cost of which nothing is known is NULL.
+    pico = "CASE WHEN sum(known_cost_rows) > 0 OR sum(unknown_cost_rows) = 0 THEN sum(cost_pico) END"
+    cost = [f"CAST({pico} AS {_whole()}) AS cost_pico", f"{_usd(pico)} AS cost_usd"]
+    columns = ", ".join([*named, *figures, *cost, mean])
     return f"SELECT {columns} FROM {table} GROUP BY {grouped}"  # noqa: S608
 
 
@@ -151,7 +157,7 @@ def _budgets() -> str:
         "left": "w.cap_pico + w.raised_pico - w.held_pico - w.settled_pico",
         "overrun": "w.overrun_pico",
     }
-    money = ", ".join(f"{_usd(f'({sql})')} AS {name}_usd" for name, sql in amounts.items())
+    money = ", ".join(f"{_usd(sql)} AS {name}_usd" for name, sql in amounts.items())
     return (
         "SELECT b.name AS budget, b.scope AS applies_to, b.subject, b.period, b.time_zone, b.hard AS is_hard, "  # noqa: S608
         f"b.is_active, w.starts_at, w.ends_at, {money} FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id"
@@ -159,22 +165,22 @@ def _budgets() -> str:
 
 
 def _prices() -> str:
-    rates = (
-        *("input_per_million", "output_per_million", "cached_input_per_million", "cache_write_5m_per_million"),
-        *("cache_write_1h_per_million", "reasoning_per_million", "audio_input_per_million"),
-        *("audio_output_per_million", "per_request"),
-    )
+    """A row for each price, and one for each of its tiers, which is in force above so many tokens of prompt."""
     until = "lead(p.valid_from) OVER (PARTITION BY p.deployment_id ORDER BY p.valid_from)"
+    rates = ", ".join(f"r.{rate}" for rate in _RATES)
+    columns = ", ".join(_RATES)
     return (
-        "SELECT p.id, v.slug AS provider, d.name AS model, p.valid_from, "  # noqa: S608
-        f"{until} AS valid_until, p.currency, {', '.join(f'p.{rate}' for rate in rates)} FROM providers_price p "
+        "SELECT p.id, v.slug AS provider, d.name AS model, p.valid_from, p.valid_until, p.currency, r.above_tokens, "  # noqa: S608
+        f"{rates}, p.per_request FROM (SELECT p.*, {until} AS valid_until FROM providers_price p) p "
+        f"JOIN (SELECT id AS price_id, 0 AS above_tokens, {columns} FROM providers_price "
+        f"UNION ALL SELECT price_id, above_tokens, {columns} FROM providers_pricetier) r ON r.price_id = p.id "
         "JOIN providers_deployment d ON d.id = p.deployment_id JOIN providers_provider v ON v.id = d.provider_id"
     )
 
 
 def _usd(pico: str) -> str:
     """Multiplied on PostgreSQL, because a division is rounded and a product is exact."""
-    return f"{pico} * 0.000000000001" if connection.vendor == "postgresql" else f"{pico} / 1e12"
+    return f"({pico}) * 0.000000000001" if connection.vendor == "postgresql" else f"({pico}) / 1e12"
 
 
 def _whole() -> str:

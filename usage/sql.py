@@ -9,7 +9,7 @@ import functools
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
 import psycopg
@@ -55,10 +55,10 @@ def for_update(table: str = "") -> str:
 
 
 class _SQLiteCursor(sqlite3.Cursor):
-    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
+    def execute(self, sql: str, values: Any = (), /) -> Self:
         return super().execute(_question_marks(sql), values)
 
-    def executemany(self, sql: str, rows: Any, /) -> sqlite3.Cursor:
+    def executemany(self, sql: str, rows: Any, /) -> Self:
         return super().executemany(_question_marks(sql), rows)
 
 

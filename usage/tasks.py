@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -14,8 +15,6 @@ from usage import books, corrections, immutability, partitions
 
 _BATCHES = 100  # then the worker takes other jobs too
 _LOST = timedelta(minutes=2)  # without progress for so long: its worker died
-
-log = structlog.get_logger(__name__)
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from providers.adapters.demo import DemoAdapter
 from providers.adapters.openai import OpenAIAdapter
 
 ADAPTERS: dict[str, Adapter] = {
-    "openai": OpenAIAdapter(),
+    "openai": OpenAIAdapter(bound_field="max_completion_tokens"),
     "anthropic": AnthropicAdapter(),
     "deepseek": OpenAIAdapter(),
     "ollama": OpenAIAdapter(prefix="/v1"),

@@ -15,6 +15,8 @@ _VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta 
 
 class AnthropicAdapter:
     dialect: Dialect = anthropic_messages
+    rewrite_chat = staticmethod(anthropic_messages.rewrite_chat)
+    encode_chat = staticmethod(anthropic_messages.encode_chat)
 
     def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
         headers = {"Content-Type": "application/json", "anthropic-version": _VERSION}

@@ -9,7 +9,8 @@ import aiohttp
 import msgspec
 
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire.dialect import Dialect
+from wire.dialect import Dialect, Envelope
+from wire.neutral import ChatRequest
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -41,6 +42,12 @@ class Adapter(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+    def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
+        """The body of a caller who speaks the dialect (`Dialect.rewrite_chat`)."""
+
+    def encode_chat(self, request: ChatRequest) -> bytes:
+        """The body of any other caller (`Dialect.encode_chat`)."""
 
     def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request: ...
 

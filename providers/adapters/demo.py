@@ -34,6 +34,8 @@ _SENTENCES = (
 
 class DemoAdapter:
     dialect: Dialect = openai_chat
+    rewrite_chat = staticmethod(openai_chat.rewrite_chat)
+    encode_chat = staticmethod(openai_chat.encode_chat)
 
     def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
         del deployment, credential

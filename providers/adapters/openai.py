@@ -11,16 +11,31 @@ from providers.adapters.base import Answer, Request
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import openai_chat
-from wire.dialect import Dialect
+from wire.dialect import Dialect, Envelope
+from wire.neutral import ChatRequest
+from wire.openai_chat.opening import BoundField
 
 
 class OpenAIAdapter:
-    """`prefix` stands between the provider's address and `/chat/completions`."""
+    """`prefix` stands between the provider's address and `/chat/completions`.
+
+    `bound_field` is what the host calls the bound of an answer: OpenAI's reasoning models refuse `max_tokens`, and
+    other hosts know nothing else.
+    """
 
     dialect: Dialect = openai_chat
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", *, bound_field: BoundField = "max_tokens") -> None:
         self._path = f"{prefix}/chat/completions"
+        self._bound_field = bound_field
+
+    def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
+        return openai_chat.rewrite_chat(
+            envelope, model=model, max_output_tokens=max_output_tokens, bound_field=self._bound_field
+        )
+
+    def encode_chat(self, request: ChatRequest) -> bytes:
+        return openai_chat.encode_chat(request, bound_field=self._bound_field)
 
     def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
         provider = deployment.provider

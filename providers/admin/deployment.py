@@ -81,11 +81,11 @@ class DeploymentAdmin(ModelAdmin):
     def price(self, row: Deployment) -> str:
         now = timezone.now()
         price = rates.in_force(row, now)
-        if price is None:
-            return display.label(rates.UNPRICED, "warning")
         trouble = rates.trouble(price, now)
-        shown = display.label(trouble, "warning") if trouble else ""
-        return display.two_lines(rates.summary(price), shown) if trouble else rates.summary(price)
+        warning = display.label(trouble, "warning") if trouble else ""
+        if price is None:
+            return warning
+        return display.two_lines(rates.summary(price), warning) if warning else rates.summary(price)
 
     @column(description="Since")
     def since(self, row: Deployment) -> str:

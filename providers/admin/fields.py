@@ -61,10 +61,11 @@ class NewKeyField(forms.CharField):
 
 
 class RateField(forms.DecimalField):
-    """A price per million tokens."""
+    """A price per million tokens, with a dollar sign unless the form names the currency (`prefix=""`)."""
 
-    def __init__(self, **options: Any) -> None:
-        attrs = {"prefix": "$", "inputmode": "decimal", "class": "aip-rate pl-7"}
+    def __init__(self, *, prefix: str = "$", **options: Any) -> None:
+        attrs = {"inputmode": "decimal", "class": "aip-rate pl-7" if prefix else "aip-amount"}
+        attrs |= {"prefix": prefix} if prefix else {}
         super().__init__(
             max_digits=20,
             decimal_places=10,

@@ -45,10 +45,10 @@ def _as_rates(form: forms.ModelForm) -> None:  # type: ignore[type-arg]
         if name in form.fields:
             plain = form.fields[name]
             unit = "" if name == "per_request" else ", per million tokens"
-            form.fields[name] = RateField(label=f"{text}{unit}", help_text=plain.help_text, initial=plain.initial)
+            form.fields[name] = RateField(
+                prefix="", label=f"{text}{unit}", help_text=plain.help_text, initial=plain.initial
+            )
             form.fields[name].required = name in _MAIN
-            form.fields[name].widget.attrs.pop("prefix", None)
-            form.fields[name].widget.attrs["class"] = "aip-amount"
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs

@@ -387,9 +387,8 @@ def _warnings(provider: Provider) -> list[str]:
     if KINDS[provider.kind].needs_key and not provider.credentials.filter(is_active=True).exists():
         found.append(f"{provider.name} has no active key yet: its calls will be refused.")
     models = list(provider.deployments.filter(is_active=True).prefetch_related("prices"))
-    for model in models:
-        if trouble := rates.trouble(rates.in_force(model, now), now):
-            found.append(f"{model.name}: {trouble}.")
+    troubles = {model.name: rates.trouble(rates.in_force(model, now), now) for model in models}
+    found += [f"{name}: {trouble}." for name, trouble in troubles.items() if trouble]
     if not models:
         found.append(f"{provider.name} has no model yet: it gets no calls.")
     return found

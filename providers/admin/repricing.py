@@ -67,7 +67,10 @@ class RepricingForm(forms.Form):
         empty_label="The one that the price is for",
     )
     client = forms.ChoiceField(
-        choices=lambda: [("", "Every client"), *((name, name) for name in Client.objects.values_list("name", flat=True))],
+        choices=lambda: [
+            ("", "Every client"),
+            *((name, name) for name in Client.objects.values_list("name", flat=True)),
+        ],
         required=False,
         widget=UnfoldAdminSelectWidget,
         label="Calls of the client",
@@ -91,7 +94,7 @@ class RepricingForm(forms.Form):
 
 @admin.register(Repricing)
 class RepricingAdmin(ModelAdmin):
-    list_display = ("when", "model", "state_label", "period", "client_name", "rows", "difference", "author")
+    list_display = ("when", "model_name", "state_label", "period", "client_name", "calls", "difference", "who")
     list_filter = ("state",)
     search_fields = ("model", "reason", "author", "client")
     ordering = ("-id",)
@@ -121,6 +124,18 @@ class RepricingAdmin(ModelAdmin):
     @column(description="Calls of")
     def period(self, row: Repricing) -> str:
         return _period(row)
+
+    @column(description="Model")
+    def model_name(self, row: Repricing) -> str:
+        return row.model
+
+    @column(description="Calls")
+    def calls(self, row: Repricing) -> str:
+        return f"{row.rows:,}"
+
+    @column(description="Who")
+    def who(self, row: Repricing) -> str:
+        return row.author
 
     @column(description="Client")
     def client_name(self, row: Repricing) -> str:

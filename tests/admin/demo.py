@@ -12,6 +12,7 @@ from accounts.models import ApiKey, Client, Tier
 from core.ids import uuid7, uuid7_at
 from core.vault import Secret
 from providers.models import Credential, Deployment, Health, Price, Provider, Route, RouteTarget
+from tests.usage.rows import book
 from usage.models import Hold, UsageRecord
 
 SECRET = "sk-canary-never-to-be-shown-9f3a"
@@ -49,7 +50,7 @@ def fill(*, now: datetime, calls: int = 2_500) -> None:
     for _ in range(calls):
         key = chance.choices(keys, list(_CLIENTS.values()))[0]
         rows.append(_record(chance, key, chance.choices(ordered, weights)[0], _moment(chance, now)))
-    UsageRecord.objects.bulk_create(rows)
+    book(*rows)
     for key in keys[:3]:
         _hold(chance, key, ordered[0], now)
 

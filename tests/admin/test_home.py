@@ -11,6 +11,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from providers.models import Health, Provider, Route
+from tests.usage.rows import book
 from usage.models import UsageRecord
 
 
@@ -48,9 +49,7 @@ def test_notices_tell_of_stale_checks_unknown_costs_and_the_catch_all_route(staf
     Health.objects.update(checked_at=timezone.now() - timedelta(hours=2))
     Route.objects.update(catch_all=True)
     row = UsageRecord.objects.filter(status="ok").latest("id")
-    UsageRecord.objects.bulk_create(
-        [_copy(row, cost_pico=None)],
-    )
+    book(_copy(row, cost_pico=None))
     _, text = home(staff)
     for told in ("last checked 2 hours ago", "is unknown", "answers calls for any unknown model name"):
         assert told in text

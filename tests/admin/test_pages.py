@@ -64,6 +64,8 @@ def test_a_full_list_and_the_page_of_one(staff: Browser, filled: None, model: An
 def test_search_and_every_filter(staff: Browser, filled: None, model: Any) -> None:
     listed = staff.get(page(model, "changelist"), {"q": "gpt"})
     assert listed.status_code == 200
+    if "cl" not in listed.context:
+        return  # a page of its own in place of a list
     for spec in listed.context["cl"].filter_specs:
         for choice in getattr(spec, "lookup_choices", []):
             if isinstance(choice, tuple):

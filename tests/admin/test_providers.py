@@ -358,6 +358,7 @@ def test_prices_are_added_and_never_edited(staff: Browser, house: Provider) -> N
     assert staff.post(url, {"input_per_million": "0"}).status_code == 403
     assert staff.post(reverse("admin:providers_price_delete", args=[price.pk]), {"post": "yes"}).status_code == 403
     fields = {"deployment": price.deployment_id, "input_per_million": "3", "output_per_million": "4", "currency": "USD"}
+    fields |= {"tiers-TOTAL_FORMS": 0, "tiers-INITIAL_FORMS": 0}
     assert (
         staff.post("/admin/providers/price/add/", {**fields, "valid_from_0": "", "valid_from_1": ""}).status_code == 302
     )

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.ids import uuid7_at
+from tests.usage.rows import book
 from usage.models import UsageRecord
 
 LIST = "/admin/usage/usagerecord/"
@@ -32,7 +33,9 @@ def call(**facts: Any) -> UsageRecord:
         "cost_pico": 12_500_000,
         "request_id": "req_1",
     }
-    return UsageRecord.objects.create(**{**defaults, **facts})
+    row = UsageRecord(**{**defaults, **facts})
+    book(row)
+    return row
 
 
 def listed(staff: Browser, **query: str) -> set[Any]:

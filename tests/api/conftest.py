@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, Client
 from core.ids import uuid7_at
+from tests.usage.rows import book
 from usage.models import UsageRecord
 
 NewRecord = Callable[..., UsageRecord]
@@ -91,7 +92,9 @@ def new_record(db: None) -> NewRecord:
             "cost_pico": 1_234_567,
             "latency_ms": 200.0,
         }
-        return UsageRecord.objects.create(**(usual | facts))
+        row = UsageRecord(**(usual | facts))
+        book(row)
+        return row
 
     return write
 

@@ -369,3 +369,58 @@ def test_the_documentation_needs_no_other_host(admin: User) -> None:
 
     assert "/static/drf_spectacular_sidecar/" in page
     assert "https://" not in page
+
+
+def test_a_price_with_a_tier_in_euros(api: APIClient, gpt4: dict[str, Any]) -> None:
+    tier = {
+        "aboveTokens": 200_000,
+        "inputPerMillion": "2.50",
+        "outputPerMillion": "15",
+        "cachedInputPerMillion": "0.25",
+    }
+    body = {"deployment": "openai-gpt-4/gpt-4", "currency": "EUR", "inputPerMillion": "1.25", "outputPerMillion": "10"}
+    more = {"imageInputPerMillion": "8", "perRequest": "0.01", "tiers": [tier]}
+
+    made = api.post("/api/ai-providers/prices", body | more, format="json")
+
+    assert made.status_code == 201, made.content
+    read = api.get(f"/api/ai-providers/prices/{made.json()['id']}").json()
+    assert (read["currency"], read["imageInputPerMillion"], read["source"]) == ("EUR", "8.0000000000", "")
+    assert read["tiers"][0]["aboveTokens"] == 200_000
+    assert read["tiers"][0]["cachedInputPerMillion"] == "0.2500000000"
+    assert read["tiers"][0]["cacheWrite5mPerMillion"] is None
+
+
+@pytest.mark.parametrize(
+    "tiers",
+    [
+        [{"aboveTokens": 0, "inputPerMillion": 1, "outputPerMillion": 1}],
+        [{"aboveTokens": 5, "inputPerMillion": 1}],
+        [{"aboveTokens": 5, "inputPerMillion": 1, "outputPerMillion": 1}] * 2,
+        "many",
+    ],
+)
+def test_bad_tiers_are_refused_and_nothing_is_kept(api: APIClient, gpt4: dict[str, Any], tiers: Any) -> None:
+    body = {"deployment": "openai-gpt-4/gpt-4", "inputPerMillion": 1, "outputPerMillion": 2, "tiers": tiers}
+
+    answer = api.post("/api/ai-providers/prices", body, format="json")
+
+    assert answer.status_code == 400, answer.content
+    assert list(answer.json()["fields"])[0].startswith("tiers")
+    assert len(api.get("/api/ai-providers/prices").json()["results"]) == 1
+
+
+def test_an_exchange_rate(api: APIClient) -> None:
+    url = "/api/ai-providers/exchange-rates"
+    body = {"currency": "EUR", "day": "2026-11-01", "usdPerUnit": "1.0842"}
+
+    made = api.post(url, body, format="json")
+    address = f"{url}/{made.json()['id']}"
+
+    assert made.status_code == 201, made.content
+    assert api.post(url, body, format="json").status_code == 400
+    assert api.post(url, {**body, "currency": "USD"}, format="json").status_code == 400
+    assert api.post(url, {**body, "day": "2026-11-02", "usdPerUnit": "0"}, format="json").status_code == 400
+    assert api.patch(address, {"usdPerUnit": "1.09"}, format="json").json()["usdPerUnit"] == "1.0900000000"
+    assert api.patch(address, {"day": "2026-11-03"}, format="json").status_code == 400
+    assert len(api.get(url, {"currency": "EUR"}).json()["results"]) == 1

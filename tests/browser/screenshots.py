@@ -98,6 +98,7 @@ def _pages() -> dict[str, str]:
         "calls": "usage/usagerecord/",
         "call": f"usage/usagerecord/{call.pk}/change/",
         "in-flight": "usage/hold/",
+        "books": "usage/proof/",
         "users": "auth/user/",
     }
 

@@ -23,24 +23,25 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
     nobody = f"http://127.0.0.1:{free_port()}/v1"
     openai, anthropic = session_upstream.openai_url, session_upstream.url
     with new_product(env={"LOG_LEVEL": "DEBUG"}) as running:
-        operating.answer_known_names_alone(running)
-        for name, kind, endpoint, model, priority in (
-            ("dead", "custom", nobody, "dead-first", -20),
-            ("alive", "custom", openai, "dead-first", -30),
-            ("shaky", "custom", openai, "shaky-first", -20),
-            ("steady", "anthropic", anthropic, "shaky-first", -30),
-            ("gone", "custom", nobody, "all-dead", -20),
-            ("gone-too", "custom", nobody, "all-dead", -30),
-            ("hasty", "custom", openai, "hasty", -20),
-            ("leaving", "custom", openai, "leaving", -20),
-        ):
+
+        def add(name: str, endpoint: str, model: str, *, kind: str = "custom", priority: int = -20) -> None:
             operating.add_provider(
                 running, name=name, kind=kind, endpoint=endpoint, model=model, priority=priority, wait=False
             )
+
+        add("hasty", openai, "hasty")
+        add("leaving", openai, "leaving")
         running.sql(
             "UPDATE providers_provider SET first_token_timeout_ms = 400, between_chunks_timeout_ms = 400 "
             "WHERE slug = 'hasty'"
         )
         running.sql("UPDATE providers_provider SET on_disconnect = 'abort' WHERE slug = 'leaving'")
-        operating.until_in_force(lambda: running.request("GET", "/v1/models/leaving", key=running.key).status == 200)
+        add("dead", nobody, "dead-first")
+        add("alive", openai, "dead-first", priority=-30)
+        add("shaky", openai, "shaky-first")
+        add("steady", anthropic, "shaky-first", kind="anthropic", priority=-30)
+        add("gone", nobody, "all-dead")
+        add("gone-too", nobody, "all-dead", priority=-30)
+        # The last change: once it is in force, so are the others.
+        operating.answer_known_names_alone(running)
         yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from decimal import Decimal
 from http.client import HTTPResponse
@@ -18,6 +19,7 @@ from tests.servers import wait_until
 from tests.upstream import Fault, Upstream
 
 WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
+_numbers = itertools.count()
 PATHS = ["/api/ai-providers/complete", "/api/ai-providers/complete/"]
 
 
@@ -97,7 +99,7 @@ def test_the_provider_may_be_named(house: Product, upstream: Upstream, by: str) 
 
 class TestSession:
     def post(self, admin: AdminSession, body: Any, *, csrf: bool = True, path: str = PATHS[0]) -> Any:
-        headers = {"Content-Type": "application/json", "X-Request-ID": "from-the-browser"}
+        headers = {"Content-Type": "application/json", "X-Request-ID": f"browser-{next(_numbers)}"}
         if csrf:
             headers["X-CSRFToken"] = admin.csrf_token
         return admin.opened("POST", path, body=body, headers=headers)
@@ -168,7 +170,7 @@ class TestSession:
         with self.post(admin, SPEC_D.body("up-chat", "Hello")) as answer:
             body = _body(answer)
 
-        assert answer.headers["x-request-id"] == body["id"] == "from-the-browser"
+        assert answer.headers["x-request-id"] == body["id"] == f"browser-{next(_numbers) - 1}"
         assert answer.headers["x-provider"] == "upstream"
         assert Decimal(answer.headers["x-cost-usd"]) == Decimal(str(body["cost"]))
 

@@ -21,7 +21,9 @@ _usages = st.builds(
 
 
 def test_what_adds_up_is_left_as_it_is() -> None:
-    usage = Usage(input_tokens=100, cached_input_tokens=60, cache_write_5m_tokens=40, output_tokens=5, reasoning_tokens=5)
+    usage = Usage(
+        input_tokens=100, cached_input_tokens=60, cache_write_5m_tokens=40, output_tokens=5, reasoning_tokens=5
+    )
     same, doubt = taxonomy.consistent(usage)
     assert same is usage
     assert not doubt

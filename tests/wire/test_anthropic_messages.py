@@ -486,6 +486,14 @@ def test_a_stream_as_anthropic_sends_it() -> None:
     assert (told[-1].usage.input_tokens, told[-1].usage.output_tokens) == (5, 15)
 
 
+def test_a_signature_ends_its_block_of_thinking() -> None:
+    signed = (ThinkingDelta("a"), ThinkingDelta(signature="s1"), ThinkingDelta("b"), ThinkingDelta(signature="s2"))
+
+    stream = streams.encoded(DIALECT, signed)
+
+    assert stream.count(b"event: content_block_start") == stream.count(b"event: content_block_stop") == 2
+
+
 def test_calls_whose_arguments_come_mixed_are_not_mixed_up() -> None:
     encoder = anthropic_messages.encoder(show_usage=True)
     encoder.encode(ToolCallStarted(0, "a", "f"))

@@ -39,9 +39,11 @@ class UsageFilters(Period):
     model = serializers.CharField(required=False)
     client_id = serializers.UUIDField(required=False)
     client = serializers.CharField(required=False)
+    key = serializers.CharField(required=False, help_text="The beginning of an API key, as the key's page shows it.")
     end_user = serializers.CharField(required=False)
     surface = serializers.CharField(required=False)
     status = serializers.CharField(required=False)
+    evidence = serializers.CharField(required=False, help_text="How the cost is known.")
     tag = TagField(required=False, help_text="name=value")
 
     @property
@@ -90,14 +92,18 @@ class GroupSerializer(FiguresSerializer):
     provider = serializers.CharField(required=False)
     provider_id = serializers.CharField(required=False)
     model = serializers.CharField(required=False)
+    deployment = serializers.CharField(required=False, help_text="provider/model")
     client = serializers.CharField(required=False)
     client_id = serializers.CharField(required=False)
+    key = serializers.CharField(required=False, help_text="The beginning of an API key.")
     end_user = serializers.CharField(required=False)
     surface = serializers.CharField(required=False)
     status = serializers.CharField(required=False)
+    evidence = serializers.CharField(required=False, help_text="How the cost is known.")
     tag = serializers.CharField(required=False, help_text="name=value; a call counts once under each of its tags.")
     hour = serializers.CharField(required=False, help_text="2026-01-31T14:00:00+05:45")
     day = serializers.CharField(required=False, help_text="2026-01-31")
+    week = serializers.CharField(required=False, help_text="2026-W05; weeks begin on Monday.")
     month = serializers.CharField(required=False, help_text="2026-01")
 
 
@@ -123,8 +129,8 @@ class Statistics(APIView):
         groups = queries.grouped(start, end, by=by, time_zone=asked["time_zone"], **query.filters)
         answer = {
             **asked,
-            "totals": _figures(queries.totals(start, end, **query.filters)),
-            "rows": [{_COLUMNS[by]: group.key, **_figures(group)} for group in groups],
+            "totals": figures(queries.totals(start, end, **query.filters)),
+            "rows": [{_COLUMNS[by]: group.key, **figures(group)} for group in groups],
         }
         return Response(StatisticsSerializer(answer).data)
 
@@ -132,7 +138,7 @@ class Statistics(APIView):
 _COLUMNS = {camel(name): name for name in GroupSerializer._declared_fields}  # noqa: SLF001
 
 
-def _figures(sums: queries.Totals) -> dict[str, Any]:
+def figures(sums: queries.Totals) -> dict[str, Any]:
     """`FiguresSerializer`'s fields."""
     return {
         "requests": sums.requests,

@@ -4,6 +4,7 @@ from django.urls import re_path
 
 from accounts.api.resources import Routes
 from usage.api.budgets import BudgetsView
+from usage.api.exports import Exports
 from usage.api.records import Records
 from usage.api.statistics import Statistics
 
@@ -13,4 +14,4 @@ routes.register("usage/budgets", BudgetsView)
 urlpatterns = [
     re_path(rf"^ai-providers/statistics/{topic}/?$", Statistics.as_view(), name=f"statistics-{topic}")
     for topic in ("usage", "cost", "performance", "requests")
-] + routes.urls
+] + [re_path("^usage/exports/?$", Exports.as_view(), name="exports"), *routes.urls]

@@ -1,0 +1,104 @@
+"""From a call's plan to its hold, and from its outcome to its record: what they say of price and usage."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from gateway import catalogue, plans, settlement
+from gateway.calls import Call
+from gateway.catalogue import Caller
+from gateway.settlement import Attempt, Outcome
+from providers.models import Deployment, ExchangeRate, Price, Provider
+from usage.models import Budget
+from wire import openai_chat
+from wire.errors import ApiError, Code
+from wire.neutral import Usage
+
+pytestmark = pytest.mark.django_db(transaction=True)  # the catalogue closes its connection
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+BODY = b'{"model": "gpt", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}'
+
+
+@pytest.fixture
+def price() -> Price:
+    provider = Provider.objects.create(name="Own", slug="own", kind="demo")
+    model = Deployment.objects.create(provider=provider, name="gpt")
+    return Price.objects.create(
+        deployment=model, valid_from=NOW, input_per_million=Decimal(2), output_per_million=Decimal(6), currency="EUR"
+    )
+
+
+def _rate(usd: str) -> None:
+    ExchangeRate.objects.create(currency="EUR", day=NOW.date(), usd_per_unit=Decimal(usd))
+
+
+def _call() -> Call:
+    return Call(
+        request_id="req_1",
+        surface="openai.chat",
+        caller=Caller(None, "alice", None, "", "call", None),
+        dialect=openai_chat,
+        envelope=openai_chat.open_chat(BODY),
+        provider=None,
+        end_user="",
+        tags="{}",
+        timeout_s=None,
+        started=time.perf_counter(),
+        started_at=NOW,
+    )
+
+
+def _attempt() -> Attempt:
+    call = _call()
+    (plan, *_) = plans.plans(call, catalogue.load(), now=NOW, rng=Random(0))
+    return settlement.attempt(call, plan, None, now=NOW, number=1, lease_id=UUID(int=1))
+
+
+def _record(usage: Usage) -> settlement.RecordRow:
+    return settlement.record(_attempt(), Outcome(status="ok", usage=usage))
+
+
+def test_hold_and_record_say_by_which_price_and_exchange_rate(price: Price) -> None:
+    _rate("1.25")
+    attempt = _attempt()
+    row = settlement.record(attempt, Outcome(status="ok", usage=Usage(input_tokens=10, output_tokens=5)))
+    assert (attempt.hold.price_id, attempt.hold.usd_per_unit) == (price.pk, Decimal("1.25"))
+    assert (row.price_id, row.usd_per_unit) == (price.pk, Decimal("1.25"))
+    assert row.cost_pico == (10 * 2 + 5 * 6) * 1_250_000
+    assert attempt.hold.amount_pico is not None
+    assert attempt.hold.amount_pico >= row.cost_pico
+
+
+def test_what_changes_in_mid_call_is_for_later_calls(price: Price) -> None:
+    _rate("1.25")
+    attempt = _attempt()
+    ExchangeRate.objects.update(usd_per_unit=Decimal(9))
+    row = settlement.record(attempt, Outcome(status="ok", usage=Usage(input_tokens=10)))
+    assert (row.usd_per_unit, row.cost_pico) == (Decimal("1.25"), 25_000_000)
+
+
+def test_without_an_exchange_rate_the_cost_is_unknown_not_nothing(price: Price) -> None:
+    row = _record(Usage(input_tokens=10, output_tokens=5))
+    assert (row.price_id, row.usd_per_unit, row.cost_pico) == (None, None, None)
+
+
+def test_and_a_caller_with_a_hard_budget_is_refused(price: Price) -> None:
+    Budget.objects.create(name="all", scope="all", cap_pico=10**12, period="month")
+    with pytest.raises(ApiError) as refused:
+        _attempt()
+    assert refused.value.code is Code.UNPRICED_MODEL
+
+
+def test_usage_that_does_not_add_up_is_cut_and_said(price: Price) -> None:
+    _rate("1")
+    row = _record(Usage(input_tokens=10, output_tokens=5, reasoning_tokens=50, raw=b'{"as": "reported"}'))
+    assert (row.output_tokens, row.reasoning_tokens) == (5, 5)
+    assert row.error_detail == "The reported usage does not add up: reasoning_tokens 50 counted as 5."
+    assert (row.error_code, row.usage_payload) == ("", '{"as": "reported"}')
+    assert row.cost_pico == (10 * 2 + 5 * 6) * 10**6

@@ -1,0 +1,86 @@
+"""Prices change, rise with the prompt and come in euros, while calls are made: every row says what it was priced by."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from tests.journeys import operating
+from tests.journeys.dialects import OPENAI, events
+from tests.product import Product
+from tests.upstream import Fault, Upstream
+
+PRICES, EXCHANGE = "/api/ai-providers/prices", "/api/ai-providers/exchange-rates"
+
+
+def _model(product: Product, upstream: Upstream) -> str:
+    """A model of its own, at $2.50 and $10."""
+    name = f"priced-{uuid.uuid4().hex[:8]}"
+    operating.add_provider(product, name=name, kind="custom", endpoint=upstream.openai_url, model=name)
+    _in_force(lambda: product.request("GET", f"/v1/models/{name}", key=product.key).status == 200)
+    return name
+
+
+def _price(product: Product, model: str, **given: Any) -> str:
+    body = {"deployment": f"{model}/{model}", "inputPerMillion": "5", "outputPerMillion": "20", **given}
+    made: str = operating.manage(product, "POST", PRICES, body)["id"]
+    return made
+
+
+def _in_force(condition: Callable[[], bool]) -> None:
+    """In every web process: each looks for changes by itself."""
+    operating.until_in_force(lambda: all(condition() for _ in range(8)))
+
+
+def _priced_by(product: Product, model: str) -> str:
+    """The price row of a call made now."""
+    return str(uuid.UUID(str(operating.row_of(product, product.chat(model=model))["price_id"])))
+
+
+def test_a_stream_keeps_the_price_it_began_at(topology: Product, upstream: Upstream) -> None:
+    model = _model(topology, upstream)
+    old = _priced_by(topology, model)
+    upstream.on(model, Fault(chunk_s=0.25, words=12))
+
+    with OPENAI.streaming(topology, model) as answer:
+        request_id = answer.headers["x-request-id"]
+        new = _price(topology, model)
+        _in_force(lambda: _priced_by(topology, model) == new)
+        heard = list(events(answer))
+
+    row = operating.row(topology, request_id)
+    bill = next(line for line in upstream.bill if line.model == model and line.stream)
+    assert heard[-1] == "[DONE]"
+    assert uuid.UUID(str(row["price_id"])) == uuid.UUID(old)
+    assert row["cost_pico"] == operating.cost_pico(bill.input_tokens, bill.output_tokens)
+
+
+def test_a_prompt_beyond_the_bound_costs_its_tier(topology: Product, upstream: Upstream) -> None:
+    model = _model(topology, upstream)
+    tier = {"aboveTokens": 1, "inputPerMillion": "7", "outputPerMillion": "30"}
+    new = _price(topology, model, tiers=[tier])
+    _in_force(lambda: _priced_by(topology, model) == new)
+
+    row = operating.row_of(topology, topology.chat(model=model))
+
+    assert row["cost_pico"] == row["input_tokens"] * 7 * 10**6 + row["output_tokens"] * 30 * 10**6
+
+
+def test_a_price_in_another_currency_waits_for_its_exchange_rate(topology: Product, upstream: Upstream) -> None:
+    model, currency = _model(topology, upstream), "XTS"
+    _price(topology, model, currency=currency)
+    _in_force(lambda: operating.row_of(topology, topology.chat(model=model))["cost_pico"] is None)
+    answer = topology.chat(model=model)
+    assert "x-cost-usd" not in answer.headers
+    assert operating.row_of(topology, answer)["price_id"] is None
+
+    made = operating.manage(
+        topology, "POST", EXCHANGE, {"currency": currency, "day": "2026-01-01", "usdPerUnit": "1.0842"}
+    )
+    _in_force(lambda: operating.row_of(topology, topology.chat(model=model))["cost_pico"] is not None)
+    row = operating.row_of(topology, topology.chat(model=model))
+
+    assert made["usdPerUnit"] == "1.0842000000"
+    assert float(row["usd_per_unit"]) == 1.0842
+    assert row["cost_pico"] == (row["input_tokens"] * 5 + row["output_tokens"] * 20) * 1_084_200

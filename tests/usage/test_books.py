@@ -1,0 +1,255 @@
+"""The proof finds whatever does not balance, and the repair repairs it."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import F
+from django.test import override_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.usage.rows import NOW, hold, record
+from usage import books, ledger, recompute, tasks
+from usage.budgets import BudgetSpec, Window, window_of
+from usage.ledger import Note, Reserve, Settle
+from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Proof, Quarter, UserDay
+
+pytestmark = pytest.mark.django_db
+TABLES = (Quarter, Day, UserDay, KeyDay)
+
+
+@pytest.fixture
+def budget() -> Window:
+    row = Budget.objects.create(name="everything", scope="all", cap_pico=10**12, period="month")
+    spec = BudgetSpec(
+        id=row.pk, name="everything", scope="all", subject="", cap_pico=10**12, period="month", time_zone="UTC",
+        hard=True,
+    )  # fmt: skip
+    return window_of(spec, NOW)
+
+
+@pytest.fixture
+def busy(budget: Window) -> Window:
+    """Three settled calls, one of unknown cost, an adjustment, a refusal, and one call in flight."""
+    windows = f'["{budget.id}"]'
+    for number in range(3):
+        held = hold(windows=windows, end_user=f"u{number}", started_at=NOW + timedelta(minutes=20 * number))
+        ledger.apply([Reserve(held, (budget,))])
+        ledger.apply([Settle(record(held, latency_ms=12.3456))])
+    ledger.apply([Note(record(hold(windows=windows), cost_pico=None))])
+    adjusted = record(hold(windows=windows), kind="adjustment", is_final=False, adjusts_id=UUID(int=1), cost_pico=-5)
+    ledger.apply([Note(adjusted), Note(record(hold(), status="refused", evidence="none", cost_pico=0))])
+    ledger.apply([Reserve(hold(windows=windows), (budget,))])
+    return budget
+
+
+def verify() -> tuple[dict[str, Any], int]:
+    out, code = io.StringIO(), 0
+    try:
+        call_command("verifyledger", json=True, stdout=out)
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    return json.loads(out.getvalue()), code
+
+
+def test_empty_books_balance() -> None:
+    assert verify() == (
+        {
+            "ok": True,
+            "records": 0,
+            "costUsd": "0",
+            "openHolds": 0,
+            "heldUsd": "0",
+            "settledUsd": "0",
+            "rollupDriftUsd": "0",
+            "budgetDriftUsd": "0",
+            "journal": 0,
+        },
+        0,
+    )
+
+
+def test_busy_books_balance(busy: Window) -> None:
+    found, code = verify()
+    assert (found["ok"], code) == (True, 0)
+    assert (found["records"], found["openHolds"]) == (6, 1)
+    assert (found["costUsd"], found["settledUsd"], found["heldUsd"]) == (
+        "0.00000000007",
+        "0.00000000007",
+        "0.0000000003",
+    )
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        ("calls", "3 calls too many"),
+        ("cost_pico", "$0.000000000003 too much"),
+        ("latency_us", "3 microseconds of latency too many"),
+        ("known_cost_rows", "3 rows of known cost too many"),
+    ],
+)
+def test_a_sum_that_is_off_is_found_and_repaired(busy: Window, table: Any, figure: str, words: str) -> None:
+    row = table.objects.first()
+    table.objects.filter(pk=row.pk).update(**{figure: F(figure) + 3})
+
+    found = books.prove()
+
+    assert not found.is_balanced
+    assert found.rollup_drift_pico == (3 if figure == "cost_pico" else 0)
+    [told] = found.differences
+    assert told.endswith(f": {words}.")
+    books.rebuild_rollups()
+    assert books.prove().is_balanced
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_sums_that_are_missing_or_made_up_are_found_and_repaired(busy: Window, table: Any) -> None:
+    made_up = table.objects.first()
+    made_up.pk, made_up.client, made_up.cost_pico = None, "nobody", 7
+    made_up.save()
+    table.objects.filter(client="alice").first().delete()
+
+    assert len(books.prove().differences) == 2
+    assert verify()[1] == 1
+    before = {other: list(other.objects.values()) for other in TABLES if other is not table}
+    call_command("rebuildrollups", stdout=io.StringIO())
+    assert books.prove().is_balanced
+    assert not table.objects.filter(client="nobody").exists()
+    for other, rows in before.items():
+        assert sum(row["calls"] for row in rows) == sum(row.calls for row in other.objects.all())
+
+
+def test_a_rebuild_gathers_the_shards_and_changes_no_sum(busy: Window) -> None:
+    for row in Day.objects.all():
+        Day.objects.filter(pk=row.pk).update(cost_pico=row.cost_pico - 5)
+        facts = ("day", "client", "provider", "deployment", "surface", "status", "evidence")
+        Day.objects.create(shard=row.shard + 10, cost_pico=5, **{name: getattr(row, name) for name in facts})
+    assert books.prove().is_balanced
+
+    books.rebuild_rollups()
+
+    assert books.prove().is_balanced
+    assert {row.shard for table in TABLES for row in table.objects.all()} == {0}
+    assert set(books.rebuild_rollups().values()) == {0}
+
+
+def test_a_budget_that_is_off_is_found(busy: Window) -> None:
+    BudgetWindow.objects.update(settled_pico=F("settled_pico") + 10, held_pico=F("held_pico") - 1)
+
+    found = books.prove()
+
+    assert found.budget_drift_pico == 11
+    [told] = found.differences
+    assert "everything" in told
+    assert "$0.00000000008 settled" in told
+    assert verify() == (found.as_json(), 1)
+
+
+def test_what_was_spent_before_a_budget_counts_in_its_opening(busy: Window) -> None:
+    BudgetWindow.objects.update(settled_pico=F("settled_pico") + 10, opening_pico=F("opening_pico") + 10)
+    assert books.prove().is_balanced
+
+
+def test_a_call_that_is_held_and_recorded_is_found(busy: Window) -> None:
+    held = hold()
+    ledger.apply([Reserve(held)])
+    ledger.apply([Note(record(held))])
+    assert Hold.objects.filter(pk=held.id).exists()
+    assert books.prove().differences == (f"The call {held.id} is both in flight and recorded.",)
+
+
+def test_many_differences_are_told_in_part(busy: Window) -> None:
+    for number in range(books.SHOWN + 5):
+        Day.objects.create(day="2026-01-01", client=f"c{number}", calls=1)
+    found = books.prove()
+    assert len(found.differences) == books.SHOWN + 1
+    assert found.differences[-1] == "… and 5 more of the sums by day."
+
+
+def test_journals_with_something_in_them_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.journal").write_text("")
+    (tmp_path / "b.journal").write_text("entry\n")
+    assert books.waiting_journals(tmp_path) == 1
+    assert books.waiting_journals(tmp_path / "nowhere") == 0
+
+
+def test_the_task_keeps_its_proof(busy: Window) -> None:
+    tasks.prove_books()
+    BudgetWindow.objects.update(held_pico=0)
+    tasks.prove_books()
+    newest, older = Proof.objects.all()
+    assert (older.is_balanced, older.figures["records"]) == (True, 6)
+    assert (newest.is_balanced, len(newest.differences)) == (False, 1)
+
+
+def test_old_proofs_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "KEPT_PROOFS", 2)
+    for _ in range(4):
+        books.prove_and_keep()
+    assert Proof.objects.count() == 2
+
+
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Africa/Cairo", "Pacific/Apia")
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_days_in_sql_are_those_of_the_zone(zone: str) -> None:
+    """Around every change of the clocks in four years, also where midnight is skipped."""
+    first = datetime(2023, 1, 1, tzinfo=UTC)
+    changes = recompute._offset_changes(ZoneInfo(zone), first, first + timedelta(days=4 * 365))
+    moments = [at + timedelta(hours=hours, seconds=seconds) for at, _ in changes for hours in (-24, -1, 0, 1, 24) for seconds in (-1, 0)]
+    with override_settings(TIME_ZONE=zone):
+        ledger.apply([Note(record(hold(started_at=moment))) for moment in moments])
+        assert books.prove().differences == ()
+
+
+@given(
+    st.lists(
+        st.builds(
+            dict,
+            client=st.sampled_from(["alice", "bob", ""]),
+            status=st.sampled_from(["ok", "error", "interrupted", "refused", "cancelled", "cached"]),
+            evidence=st.sampled_from(["reported", "estimated", "upper_bound", "none"]),
+            kind=st.sampled_from(["call", "adjustment"]),
+            is_final=st.booleans(),
+            prices_unknown=st.booleans(),
+            cost_pico=st.none() | st.integers(-(10**15), 10**15),
+            latency_ms=st.none() | st.floats(0, 10**7),
+            started_at=st.datetimes(datetime(2020, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from(ZONES),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_is_folded_is_what_is_recomputed(rows: list[dict[str, Any]], zone: str) -> None:
+    with override_settings(TIME_ZONE=zone):
+        clean()
+        ledger.apply([Note(record(hold(started_at=row["started_at"]), **row)) for row in rows])
+        assert books.prove().differences == ()
+        for table in TABLES:
+            table.objects.all().delete()
+        books.rebuild_rollups()
+        assert books.prove().differences == ()
+
+
+def clean() -> None:
+    """Hypothesis runs its examples in one transaction."""
+    from usage.immutability import ledger_purge
+
+    with ledger_purge(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM usage_usagerecord")
+    for table in TABLES:
+        table.objects.all().delete()

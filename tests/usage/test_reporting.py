@@ -1,0 +1,148 @@
+"""The public SQL schema: every query of its page runs, on both databases, and tells what the books tell."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from core.money import PICO_PER_USD
+from core.vault import Secret
+from providers.models import Deployment
+from providers.operations import ModelSpec, Rates, add_provider
+from tests.environment import ROOT
+from tests.usage.rows import NOW, hold, record
+from usage import ledger, queries, reporting
+from usage.budgets import BudgetSpec, window_of
+from usage.ledger import Note, Reserve, Settle
+from usage.models import Budget
+
+pytestmark = pytest.mark.django_db
+PAGE = (ROOT / "docs" / "sql-reporting.md").read_text()
+QUERIES = dict(re.findall(r"### ([^\n]+)\n[^`]*```sql\n(.*?)```", PAGE, re.DOTALL))
+
+
+def rows(sql: str) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@pytest.fixture(autouse=True)
+def books() -> None:
+    """October and November: two clients, three providers, a retry, an adjustment, an unknown cost, a budget."""
+    spec = Budget.objects.create(name="everything", scope="all", cap_pico=10**12, period="month")
+    window = window_of(
+        BudgetSpec(spec.pk, "everything", "all", "", 10**12, "month", "UTC", True),  # noqa: FBT003
+        NOW,
+    )
+    for number in range(40):
+        at = NOW - timedelta(days=20) + timedelta(hours=13 * number)
+        held = hold(started_at=at, client=["alice", "bob"][number % 2], provider=["openai", "rack"][number % 2],
+                    end_user=f"u{number % 3}", windows=f'["{window.id}"]' if at >= window.starts_at else "[]")  # fmt: skip
+        ledger.apply([Reserve(held, (window,) if at >= window.starts_at else ())])
+        ledger.apply([Settle(record(held, cost_pico=10**10 + number, latency_ms=100.0))])
+    ledger.apply([Note(record(hold(), status="error", is_final=False, cost_pico=3))])
+    ledger.apply([Note(record(hold(), cost_pico=None))])
+    correction = {"kind": "adjustment", "is_final": False, "reason": "a wrong price", "author": "carol"}
+    ledger.apply([Note(record(hold(), cost_pico=-7, **correction))])
+    add_provider(
+        name="OpenAI", slug="openai", kind="openai", base_url="", api_key=Secret("sk-x"), priority=1, now=NOW,
+        models=[ModelSpec(name="gpt", rates=Rates(input_per_million=Decimal("2.5"), output_per_million=Decimal(10)))],
+    )  # fmt: skip
+
+
+def test_the_page_has_a_dozen_queries_and_more() -> None:
+    assert len(QUERIES) == PAGE.count("```sql") >= 12
+
+
+@pytest.mark.parametrize("question", QUERIES)
+def test_each_query_runs_and_finds_something(question: str) -> None:
+    assert rows(QUERIES[question])
+
+
+def test_the_page_names_every_view() -> None:
+    assert {name for name in re.findall(r"report_\w+", PAGE) if name != reporting.ROLE} == set(reporting.view_names())
+
+
+def test_a_month_costs_what_the_books_say() -> None:
+    start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+    books = queries.totals(start, end)
+    [november] = [row for row in rows(QUERIES["What did each month cost?"]) if str(row["month"]) == "2026-11-01"]
+
+    assert november["calls"] == books.requests
+    assert november["not_in_it"] == 1
+    assert books.cost_pico is not None
+    assert float(november["cost_usd"]) == pytest.approx(books.cost_pico / PICO_PER_USD, rel=1e-14)
+    [exact] = rows("SELECT sum(cost_pico) AS pico FROM report_cost_daily WHERE day >= '2026-11-01'")
+    assert exact["pico"] == books.cost_pico
+
+
+def test_money_is_exact_on_postgresql_and_nearest_on_sqlite() -> None:
+    [row] = rows("SELECT cost_usd, cost_pico FROM report_usage WHERE is_adjustment")
+    assert row["cost_pico"] == -7
+    if connection.vendor == "postgresql":
+        assert row["cost_usd"] == Decimal("-0.000000000007")
+    else:
+        assert row["cost_usd"] == -7e-12
+
+
+def test_money_sorts_and_compares_as_a_number() -> None:
+    costs = [row["cost_usd"] for row in rows("SELECT cost_usd FROM report_usage WHERE cost_usd > 0.009 ORDER BY cost_usd")]
+    assert len(costs) == 40
+    assert costs == sorted(costs)
+
+
+def test_a_team_is_found_by_its_tag() -> None:
+    assert {row["team"] for row in rows(QUERIES["What does a team cost, by its tag?"])} == {"search"}
+
+
+def test_a_correction_names_who_and_why() -> None:
+    [row] = rows(QUERIES["What was corrected afterwards, by whom and why?"])
+    assert (row["reason"], row["author"]) == ("a wrong price", "carol")
+
+
+def test_a_price_has_its_tiers_beside_it() -> None:
+    price = Deployment.objects.get().prices.get()
+    price.tiers.create(above_tokens=200_000, input_per_million=Decimal(5), output_per_million=Decimal(20))
+    found = rows(QUERIES["Which prices are in force, and since when?"])
+    assert [(row["above_tokens"], float(row["input_per_million"])) for row in found] == [(0, 2.5), (200_000, 5.0)]
+
+
+def test_views_that_are_as_they_should_be_are_left_alone(django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(20) as ran:
+        reporting.install_views()
+    assert not [query for query in ran if "CREATE VIEW" in query["sql"]]
+    reporting.drop_views()
+    reporting.install_views()
+    assert rows("SELECT 1 FROM report_usage LIMIT 1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_role_reads_the_views_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long ' password\n"))
+    if connection.vendor != "postgresql":
+        with pytest.raises(CommandError, match="SQLite knows no roles"):
+            call_command("reportrole")
+        return
+    call_command("reportrole", stdout=io.StringIO())
+    reporting.drop_views()
+    reporting.install_views()  # its rights come back with the views
+    facts = connection.get_connection_params()
+    login = {"host": facts["host"], "port": facts["port"], "dbname": facts["dbname"]}
+    with psycopg.connect(**login, user=reporting.ROLE, password="a long ' password") as reader:
+        for name in reporting.view_names():
+            reader.execute(f"SELECT * FROM {name} LIMIT 1")
+        for forbidden in ("SELECT * FROM usage_usagerecord", "DELETE FROM report_prices", "CREATE TABLE public.x (y int)"):
+            with pytest.raises(psycopg.Error), reader.transaction():
+                reader.execute(forbidden)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP OWNED BY {reporting.ROLE}; DROP ROLE {reporting.ROLE}")
