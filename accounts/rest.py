@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import NON_FIELD_ERRORS
+from django.conf import settings
+from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig
 from django.core.exceptions import ValidationError as InvalidModelError
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
@@ -108,6 +109,11 @@ class DatabaseUnavailable(exceptions.APIException):
     wait = 5  # seconds, sent as Retry-After
 
 
+class BodyTooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
+
+
 def _as_api_error(error: Exception) -> Exception:
     """What the model or the database refused, as DRF would have refused it."""
     if isinstance(error, InvalidModelError):
@@ -117,6 +123,8 @@ def _as_api_error(error: Exception) -> Exception:
         return exceptions.ValidationError({"nonFieldErrors": ["This clashes with what was stored just now."]})
     if isinstance(error, OperationalError | InterfaceError):
         return DatabaseUnavailable()
+    if isinstance(error, RequestDataTooBig):
+        return BodyTooLarge()
     return error
 
 

@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 
 from core import vault
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR: Path = Path(__file__).resolve().parent.parent
 _MIN_SECRET_CHARS = 32
 # The specifications' names for settings that have a name of their own here.
 _ALIASES = {"PORT": ("AI_SERVICE_PORT", "AI_PROVIDER_PORT"), "REDIS_URL": ("REDIS_ADDR",)}
@@ -50,8 +50,8 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-PRODUCTION = choice("DJANGO_ENV", "embedded", ("embedded", "production")) == "production"
-STATE_DIR = Path(text("STATE_DIR", str(BASE_DIR / "var"))).resolve()
+PRODUCTION: bool = choice("DJANGO_ENV", "embedded", ("embedded", "production")) == "production"
+STATE_DIR: Path = Path(text("STATE_DIR", str(BASE_DIR / "var"))).resolve()
 STATE_DIR.mkdir(parents=True, exist_ok=True)
 
 

@@ -190,5 +190,6 @@ def _deployment(row: Deployment, provider: ProviderSpec, prices: tuple[Rates, ..
         type=row.type,
         provider=provider,
         max_output_tokens=row.max_output_tokens,
+        defaults=row.defaults,
         prices=prices,
     )

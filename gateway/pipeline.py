@@ -32,7 +32,7 @@ from providers.adapters import Answer
 from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError
 from providers.specs import CredentialSpec, ProviderSpec
 from usage.budgets import BudgetExceededError
-from usage.ledger import Extend, Note, Reserve, Settle
+from usage.ledger import Extend, Note, Reserve, Settle, Void
 from usage.rows import RecordRow
 from usage.writer import LedgerUnavailableError, Writer
 from wire.dialect import BadBodyError, Result
@@ -191,8 +191,14 @@ class Pipeline:
         await self._reserve(extend)
 
     async def _reserve(self, entry: Reserve | Extend) -> None:
+        written = self._writer.write(entry)
         try:
-            await self._writer.write(entry)
+            await written
+        except asyncio.CancelledError:
+            # One that is still under way the writer takes back by itself.
+            if isinstance(entry, Reserve) and not written.cancelled() and written.exception() is None:
+                self._writer.write(Void(entry.hold.id))
+            raise
         except BudgetExceededError as error:
             raise over_budget(error) from error
         except LedgerUnavailableError as error:

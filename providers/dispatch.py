@@ -6,6 +6,8 @@ import asyncio
 import email.utils
 import math
 import time
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -34,16 +36,33 @@ def encode(
     """
     adapter = ADAPTERS[deployment.provider.kind]
     if adapter.dialect is caller:
+        envelope = _with_defaults(envelope, deployment.defaults, adapter.sampling_fields)
         return adapter.rewrite_chat(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
     request = caller.decode_chat(envelope)
-    return adapter.encode_chat(_for(deployment, request, max_output_tokens))
+    return adapter.encode_chat(_for(deployment, request, max_output_tokens, adapter.sampling_fields))
 
 
-def _for(deployment: DeploymentSpec, request: ChatRequest, max_output_tokens: int | None) -> ChatRequest:
-    bound = max_output_tokens if max_output_tokens is not None else request.max_output_tokens
-    return msgspec.structs.replace(
-        request, model=deployment.model, max_output_tokens=bound if bound is not None else deployment.max_output_tokens
-    )
+def _with_defaults(envelope: Envelope, defaults: dict[str, Any], names: Mapping[str, str]) -> Envelope:
+    added = {
+        names[name]: msgspec.Raw(msgspec.json.encode(value))
+        for name, value in defaults.items()
+        if name in names and names[name] not in envelope.fields
+    }
+    return msgspec.structs.replace(envelope, fields=envelope.fields | added) if added else envelope
+
+
+def _for(
+    deployment: DeploymentSpec, request: ChatRequest, max_output_tokens: int | None, names: Collection[str]
+) -> ChatRequest:
+    changes: dict[str, Any] = {"model": deployment.model}
+    changes |= {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in deployment.defaults.items()
+        if name in names and getattr(request, name) in (None, ())
+    }
+    bounds = (max_output_tokens, request.max_output_tokens, deployment.max_output_tokens)
+    changes["max_output_tokens"] = next((bound for bound in bounds if bound is not None), None)
+    return msgspec.structs.replace(request, **changes)
 
 
 async def send(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -35,7 +36,10 @@ class ProviderSpec(msgspec.Struct, frozen=True):
 
 
 class DeploymentSpec(msgspec.Struct, frozen=True):
-    """`name` is what callers ask for, `model` what the provider calls it. `prices` are sorted newest first."""
+    """`name` is what callers ask for, `model` what the provider calls it. `prices` are sorted newest first.
+
+    `defaults` are sampling settings, named as in `wire.neutral.ChatRequest`, for calls that say nothing of them.
+    """
 
     id: UUID
     name: str
@@ -43,6 +47,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     type: str
     provider: ProviderSpec
     max_output_tokens: int | None
+    defaults: dict[str, Any]
     prices: tuple[Rates, ...]
 
     @property

@@ -136,6 +136,10 @@ def _number(number: int, what: str) -> str:
     return f"{display.count(number)} {what}{'' if number == 1 else 's'}"
 
 
+def _calls(number: int) -> str:
+    return _number(number, "call") if number else "none"
+
+
 def _drift(proof: Proof, name: str) -> tuple[str, str]:
     """(rounded, exact)."""
     exact: str = proof.figures[name]
@@ -149,10 +153,10 @@ def _took(proof: Proof) -> str:
 def _known(this_month: list[queries.Group], last_month: list[queries.Group]) -> list[Known]:
     """Dollars by how well they are known, and how many calls are of unknown cost."""
     months = [{group.key: group for group in groups} for groups in (this_month, last_month)]
-    lines = [
-        Known(name, *(display.dollars_rounded(month.get(evidence, Totals()).cost_pico or 0) for month in months))
-        for evidence, name in _EVIDENCE.items()
-    ]
-    unknown = [sum(group.unknown_cost_requests for group in month.values()) for month in months]
-    texts = [_number(number, "call") if number else "none" for number in unknown]
-    return [*lines, Known("Unknown, in no sum", *texts, tone="bad" if any(unknown) else "")]
+    lines = []
+    for evidence, name in _EVIDENCE.items():
+        now, before = (month.get(evidence, Totals()).cost_pico or 0 for month in months)
+        lines.append(Known(name, display.dollars_rounded(now), display.dollars_rounded(before)))
+    now, before = (sum(group.unknown_cost_requests for group in month.values()) for month in months)
+    tone = "bad" if now or before else ""
+    return [*lines, Known("Unknown, in no sum", _calls(now), _calls(before), tone)]

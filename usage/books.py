@@ -175,7 +175,7 @@ def _compare(cursor: Any, rollup: Rollup, since: datetime | None) -> tuple[int, 
 
 
 def _rollup_text(rollup: Rollup, row: Sequence[Any]) -> str:
-    """`The sums by day differ from the records for 2026-11-01, alice, …: 1 calls too few, $0.5 too little.`"""
+    """A sentence such as: The sums by day differ from the records for 2026-11-01, alice, …: 1 calls too few."""
     dimensions = len(rollup.dimensions) - 1
     key = ", ".join(str(value) or "–" for value in row[:dimensions])
     lacking = zip(FIGURES, map(int, row[dimensions : dimensions + len(FIGURES)]), strict=True)

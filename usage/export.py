@@ -1,7 +1,7 @@
 """The ledger's rows as CSV, a page at a time: memory and the database's patience stay the same at any size.
 
 Pages start after a key, so no cursor and no connection is held while a slow reader reads. Cells of text that a
-spreadsheet would take for a formula are led by an apostrophe, which it shows as text; numbers are ours and stay numbers.
+spreadsheet would take for a formula are led by an apostrophe, and so are text to it; numbers are ours and stay numbers.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -66,15 +66,17 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False) -> dict[int, Budg
     """
     with connection.wrap_database_errors, transaction.atomic():
         cursor = sql.cursor()
+        passing: dict[UUID, _Held] = {}
         if replayed:
             entries = _without_known_holds(entries)
+            passing = _passing(entries)
         freed = _delete_holds(cursor, [_ends(entry) for entry in entries if isinstance(entry, Settle | Void)])
         records = _records(entries, freed)
         held = _read_holds(cursor, [entry.hold_id for entry in entries if isinstance(entry, Extend)])
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
         _give_back(balances, freed.values())
-        _charge(balances, records, freed)
-        refused, holds, extensions = _decide(entries, balances, held)
+        _charge(balances, records, freed | passing)
+        refused, holds, extensions = _decide(entries, balances, held, passing)
         if holds:
             _insert(cursor, "usage_hold", HoldRow, holds)
         if extensions:
@@ -97,6 +99,16 @@ def _without_known_holds(entries: Sequence[Entry]) -> list[Entry]:
     known = set(Hold.objects.filter(pk__in=ids).values_list("pk", flat=True))
     known |= set(UsageRecord.objects.filter(pk__in=ids).values_list("pk", flat=True))
     return [entry for entry in entries if not (isinstance(entry, Reserve) and entry.hold.id in known)]
+
+
+def _passing(entries: Sequence[Entry]) -> dict[UUID, _Held]:
+    """The holds that begin and end in this batch: they are never written."""
+    ended = {_ends(entry) for entry in entries if isinstance(entry, Settle | Void)}
+    return {
+        entry.hold.id: _Held(entry.hold.amount_pico or 0, window_ids(entry.hold.windows))
+        for entry in entries
+        if isinstance(entry, Reserve) and entry.hold.id in ended
+    }
 
 
 def _balances(
@@ -125,12 +137,16 @@ Balances = dict[UUID, Balance]
 
 
 def _records(entries: Sequence[Entry], freed: dict[UUID, _Held]) -> list[RecordRow]:
-    """The records that are really new: those whose hold is gone just now, and those that were never written."""
-    settles = [entry for entry in entries if isinstance(entry, Settle)]
-    sure = {entry.record.id: entry.record for entry in settles if entry.record.id in freed}
-    late = {entry.record.id: entry.record for entry in settles if entry.record.id not in freed and not entry.swept}
+    """The records that are really new: those whose hold is gone just now, and those that were never written.
+
+    Of two settles of one call the first counts, also where they meet in one batch.
+    """
+    settles = [entry for entry in reversed(entries) if isinstance(entry, Settle)]
+    sure = {each.record.id: each.record for each in settles if each.record.id in freed and not each.swept}
+    guesses = {each.record.id: each.record for each in settles if each.record.id in freed and each.swept}
+    late = {each.record.id: each.record for each in settles if each.record.id not in freed and not each.swept}
     notes = {entry.record.id: entry.record for entry in entries if isinstance(entry, Note)}
-    unsure = late | notes
+    unsure = late | guesses | notes
     if not unsure:
         return list(sure.values())
     known = {row.pk: row for row in UsageRecord.objects.filter(pk__in=[*unsure, *map(adjustment_id, late)])}
@@ -177,7 +193,7 @@ def _charge(balances: Balances, records: Iterable[RecordRow], freed: dict[UUID, 
 
 
 def _decide(
-    entries: Sequence[Entry], balances: Balances, held: dict[UUID, _Held]
+    entries: Sequence[Entry], balances: Balances, held: dict[UUID, _Held], passing: Container[UUID]
 ) -> tuple[dict[int, BudgetExceededError], list[HoldRow], list[tuple[int, UUID]]]:
     """Which holds and extensions fit, each decided in its turn: (refusals by index, holds, extensions)."""
     refused: dict[int, BudgetExceededError] = {}
@@ -186,6 +202,8 @@ def _decide(
     for index, entry in enumerate(entries):
         try:
             if isinstance(entry, Reserve):
+                if entry.hold.id in passing:
+                    continue
                 take(_among(balances, [window.id for window in entry.windows]), entry.hold.amount_pico or 0)
                 holds.append(entry.hold)
             elif isinstance(entry, Extend) and entry.hold_id in held:

@@ -29,6 +29,7 @@ PURGE_BATCH_ROWS = 5_000
 # Short, so that a writer queued behind us waits less than it takes for a database to count as away.
 _LOCK_TIMEOUT = "400ms"
 _DEFAULT = f"{TABLE}_default"
+_ADVISORY_LOCK = 4_206_018  # any number, as long as nothing else uses it
 
 log = structlog.get_logger(__name__)
 
@@ -53,28 +54,18 @@ def install() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             # A few bytes a thousand rows: with it, a question by time in plain SQL reads that time alone.
-            cursor.execute(
-                f"CREATE INDEX IF NOT EXISTS record_by_time ON {TABLE} USING brin (started_at) WITH (autosummarize = on)"
-            )
+            kind = "USING brin (started_at) WITH (autosummarize = on)"
+            cursor.execute(f"CREATE INDEX IF NOT EXISTS record_by_time ON {TABLE} {kind}")
 
 
 def make_months(*, now: datetime) -> list[str]:
     """The partitions from last month's to `MONTHS_AHEAD` months ahead, where they are missing; returns the new ones."""
     if connection.vendor != "postgresql":
         return []
-    made = []
-    for distance in range(-1, MONTHS_AHEAD + 1):
-        month = month_of(now, distance)
-        with connection.cursor() as cursor:
-            if _name(month) in partition_names(cursor):
-                continue
-        try:
-            _make(month)
-        except OperationalError as error:  # somebody reads the default partition: tomorrow is another day
-            log.warning("a month's partition could not be made yet", month=_name(month), error=str(error))
-        else:
-            made.append(_name(month))
-    return made
+    with connection.cursor() as cursor:
+        known = partition_names(cursor)
+    months = [month_of(now, distance) for distance in range(-1, MONTHS_AHEAD + 1)]
+    return [_name(month) for month in months if _name(month) not in known and _make(month)]
 
 
 def rows_without_month() -> int:
@@ -89,8 +80,8 @@ def rows_without_month() -> int:
 def purge(*, keep_months: int, now: datetime) -> int:
     """Take away the records of the months before the last `keep_months` whole ones; returns how many.
 
-    Safe beside traffic, and to run again. What they cost moves to the opening of their budget windows, in the
-    transaction that takes them away.
+    Safe beside traffic, and to run again: a month that others are reading goes the next time. What the records cost
+    moves to the opening of their budget windows, in the transaction that takes them away.
     """
     before = month_of(now, -keep_months)
     taken = sum(_drop(month, before, now) for month in _months_before(before))
@@ -123,20 +114,28 @@ def _month_named(name: str) -> datetime:
     return datetime(int(year), int(month), 1, tzinfo=UTC)
 
 
-def _make(month: datetime) -> None:
-    """Made apart and then attached, which lets the other months be written meanwhile."""
+def _make(month: datetime) -> bool:
+    """Made apart and then attached, which lets the other months be written meanwhile. Whether it was made."""
     name, bounds = _name(month), (lower_bound(month), lower_bound(month_of(month, 1)))
-    values = f"FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
-    with transaction.atomic(), _impatient() as cursor:
-        cursor.execute(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING ALL)")
-        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {_DEFAULT} WHERE id >= %s AND id < %s)", bounds)  # noqa: S608
-        if cursor.fetchone()[0]:
+    try:
+        with transaction.atomic(), _impatient() as cursor:
+            if name in partition_names(cursor):
+                return False  # another process has just made it
+            cursor.execute(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING ALL)")
             _adopt(cursor, name, bounds)
-        cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {name} {values}")
+            values = f"FROM ('{bounds[0]}') TO ('{bounds[1]}')"
+            cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {name} FOR VALUES {values}")
+    except OperationalError as error:
+        log.warning("a month could not be made yet: its table is being read", month=name, error=str(error))
+        return False
+    return True
 
 
 def _adopt(cursor: Any, name: str, bounds: tuple[Any, Any]) -> None:
     """Move rows that came before their month was made out of the default partition."""
+    cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {_DEFAULT} WHERE id >= %s AND id < %s)", bounds)  # noqa: S608
+    if not cursor.fetchone()[0]:
+        return
     cursor.execute(f"LOCK TABLE {_DEFAULT} IN ACCESS EXCLUSIVE MODE")
     cursor.execute(f"INSERT INTO {name} SELECT * FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608
     with ledger_purge():
@@ -156,26 +155,34 @@ def _months_before(before: datetime) -> list[datetime]:
 
 
 def _drop(month: datetime, before: datetime, now: datetime) -> int:
+    """How many rows went with it."""
     name = _name(month)
-    with transaction.atomic(), _impatient() as cursor:
-        cursor.execute(f"LOCK TABLE {name} IN SHARE MODE")  # no late adjustment slips in between sum and drop
-        cursor.execute(f"SELECT count(*), coalesce(sum(cost_pico), 0) FROM {name}")  # noqa: S608 - our own name
-        rows, cost = cursor.fetchone()
-        cursor.execute(recompute.window_costs_sql(lower_bound(month), lower_bound(month_of(month, 1))))
-        _write_off(cursor, dict(cursor.fetchall()))
-        _note(before, now, rows=rows, cost_pico=int(cost))
-        cursor.execute(f"DROP TABLE {name}")
+    try:
+        with transaction.atomic(), _impatient() as cursor:
+            if name not in partition_names(cursor):
+                return 0  # another process has just dropped it
+            cursor.execute(f"LOCK TABLE {name} IN SHARE MODE")  # no late adjustment slips in between sum and drop
+            cursor.execute(f"SELECT count(*), coalesce(sum(cost_pico), 0) FROM {name}")  # noqa: S608 - our own name
+            rows, cost = cursor.fetchone()
+            cursor.execute(recompute.window_costs_sql(lower_bound(month), lower_bound(month_of(month, 1))))
+            _write_off(cursor, dict(cursor.fetchall()))
+            _note(before, now, rows=rows, cost_pico=int(cost))
+            cursor.execute(f"DROP TABLE {name}")
+    except OperationalError as error:
+        log.warning("a month could not be dropped yet: its table is being read", month=name, error=str(error))
+        return 0
     return int(rows)
 
 
 def _delete_batch(before: datetime, now: datetime) -> int:
     """Of the rows that lie in no month's partition: on SQLite all."""
-    bound = lower_bound(before)
+    key = lower_bound(before)
+    table, bound = (_DEFAULT, key) if connection.vendor == "postgresql" else (TABLE, key.hex)
     with transaction.atomic(), ledger_purge(), _impatient() as cursor:
         cursor.execute(
-            f"DELETE FROM {TABLE} WHERE id IN (SELECT id FROM {TABLE} WHERE id < %s ORDER BY id LIMIT %s) "  # noqa: S608
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id < %s ORDER BY id LIMIT %s) "  # noqa: S608
             "RETURNING cost_pico, windows",
-            [bound if connection.vendor == "postgresql" else bound.hex, PURGE_BATCH_ROWS],
+            [bound, PURGE_BATCH_ROWS],
         )
         gone = cursor.fetchall()
         if gone:
@@ -210,8 +217,9 @@ def _note(before: datetime, now: datetime, *, rows: int, cost_pico: int) -> None
 
 @contextmanager
 def _impatient() -> Iterator[Any]:
-    """A cursor that gives a lock up rather than keep writers queueing behind it. Within a transaction."""
+    """A cursor, in a transaction, that gives a lock up rather than keep writers queueing. One process at a time."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
         yield cursor

@@ -8,6 +8,7 @@ depend on the traffic.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -109,7 +110,7 @@ _UNIX_S = "CAST(strftime('%s', substr(started_at, 1, 19)) AS INTEGER)"
 
 
 def _day_sql(zone: ZoneInfo) -> str:
-    """The day in `zone`, by Python's own database of zones: SQLite has none, and PostgreSQL's may be of another year."""
+    """The day in `zone`, by Python's database of zones: SQLite has none, and PostgreSQL's may be of another year."""
     offset = _offset_sql(zone)
     if _on_postgresql():
         return f"CAST((started_at AT TIME ZONE 'UTC') + ({offset}) * INTERVAL '1 second' AS date)"
@@ -121,8 +122,7 @@ def _offset_sql(zone: ZoneInfo) -> str:
     changes = _offset_changes(zone, *_extent())
     last = changes[-1][1]
     cases = " ".join(
-        f"WHEN started_at < '{_moment(until)}' THEN {offset}"
-        for (_, offset), (until, _) in zip(changes, changes[1:], strict=False)
+        f"WHEN started_at < '{_moment(until)}' THEN {offset}" for (_, offset), (until, _) in pairwise(changes)
     )
     return f"CASE {cases} ELSE {last} END" if cases else str(last)
 

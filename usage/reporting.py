@@ -160,7 +160,8 @@ def _budgets() -> str:
     money = ", ".join(f"{_usd(sql)} AS {name}_usd" for name, sql in amounts.items())
     return (
         "SELECT b.name AS budget, b.scope AS applies_to, b.subject, b.period, b.time_zone, b.hard AS is_hard, "  # noqa: S608
-        f"b.is_active, w.starts_at, w.ends_at, {money} FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id"
+        f"b.is_active, w.starts_at, w.ends_at, {money} "
+        "FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id"
     )
 
 

@@ -170,10 +170,8 @@ def _read(
     time = [] if grain == "none" else [level.time or "quarter"]
     if time == ["quarter"]:
         rows = rows.annotate(quarter=QuarterNumber("started_at"))
-    if time or columns:
-        found = rows.values(*time, *columns).annotate(**sums)
-    else:
-        found = [rows.aggregate(**sums)]
+    grouped = bool(time or columns)
+    found = rows.values(*time, *columns).annotate(**sums) if grouped else [rows.aggregate(**sums)]
     for row in found:
         at = _moment(row[time[0]]) if time else None
         yield Line(at, tuple(row[column] for column in columns), _figures(row))

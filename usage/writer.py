@@ -44,15 +44,19 @@ class LedgerUnavailableError(Exception):
 
 
 class _Ticket:
-    """An entry that waits. `done` belongs to the event loop; `told` says that its caller has been answered already."""
+    """An entry that waits. `done` belongs to the event loop.
 
-    __slots__ = ("done", "entry", "given_at", "told")
+    `told` says that its caller has been answered already, `tried` that the database may have seen it.
+    """
+
+    __slots__ = ("done", "entry", "given_at", "told", "tried")
 
     def __init__(self, entry: Entry, done: asyncio.Future[None], given_at: float) -> None:
         self.entry = entry
         self.done = done
         self.given_at = given_at
         self.told = False
+        self.tried = False
 
 
 Outcome = tuple[_Ticket, Exception | None]
@@ -126,8 +130,8 @@ class Writer:
         for ticket in tickets:
             if not _may_be_journalled(ticket.entry):
                 _tell(ticket, LedgerUnavailableError("The ledger does not answer."))
-        if kept:
-            error = await asyncio.to_thread(self._keep, [ticket.entry for ticket in kept])
+        if entries := [ticket.entry for ticket in kept] + _takebacks(tickets):
+            error = await asyncio.to_thread(self._keep, entries)
             for ticket in kept:
                 _tell(ticket, error)
 
@@ -173,6 +177,8 @@ class Writer:
         if not self._journal.is_empty and not self._replay():
             outcomes = self._without_database(tickets)
         else:
+            for ticket in tickets:
+                ticket.tried = True
             # A ticket whose caller was answered while it waited is in the journal, or was refused.
             outcomes = self._attempt([ticket for ticket in tickets if not ticket.told])
         self._loop.call_soon_threadsafe(self._resolve, outcomes)
@@ -202,7 +208,7 @@ class Writer:
 
     def _without_database(self, tickets: list[_Ticket]) -> list[Outcome]:
         kept = [ticket for ticket in tickets if not ticket.told and _may_be_journalled(ticket.entry)]
-        error = self._keep([ticket.entry for ticket in kept])
+        error = self._keep([ticket.entry for ticket in kept] + _takebacks(tickets))
         away = LedgerUnavailableError("The ledger cannot be written.")
         return [(ticket, error if _may_be_journalled(ticket.entry) else away) for ticket in tickets]
 
@@ -223,6 +229,9 @@ class Writer:
         except (OperationalError, InterfaceError) as error:
             self._lose(error)
             return False
+        except OSError:
+            log.exception("the journal cannot be read")
+            return False
         self._away = False
         log.warning("what the journal had kept is in the database", entries=count)
         return True
@@ -242,6 +251,8 @@ class Writer:
                     log.warning("settled the calls of processes that ended in mid-call", calls=swept)
         except (OperationalError, InterfaceError) as error:
             self._lose(error)
+        except Exception:  # noqa: BLE001 - the thread lives: without it no call is written any more
+            log.exception("the ledger's house could not be kept")
 
     def _adopt(self) -> None:
         """Replay what dead processes have left."""
@@ -257,6 +268,15 @@ def _may_be_journalled(entry: Entry) -> bool:
     if isinstance(entry, Reserve):
         return not any(window.hard for window in entry.windows)
     return not isinstance(entry, Extend)  # a hold in the journal is not extended: its settle tells the overrun
+
+
+def _takebacks(tickets: Sequence[_Ticket]) -> list[Entry]:
+    """What undoes the holds of refused callers, should their lost transaction have been committed after all."""
+    return [
+        Void(ticket.entry.hold.id)
+        for ticket in tickets
+        if ticket.tried and isinstance(ticket.entry, Reserve) and not _may_be_journalled(ticket.entry)
+    ]
 
 
 def _tell(ticket: _Ticket, error: Exception | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import aiohttp
 
 from providers.adapters.base import Answer, Request
@@ -15,6 +17,12 @@ _VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta 
 
 class AnthropicAdapter:
     dialect: Dialect = anthropic_messages
+    sampling_fields: Mapping[str, str] = {
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "stop": "stop_sequences",
+    }
     rewrite_chat = staticmethod(anthropic_messages.rewrite_chat)
     encode_chat = staticmethod(anthropic_messages.encode_chat)
 

@@ -43,6 +43,10 @@ class Adapter(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
+    @property
+    def sampling_fields(self) -> Mapping[str, str]:
+        """What the dialect calls those sampling settings that a deployment can have defaults for."""
+
     def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
         """The body of a caller who speaks the dialect (`Dialect.rewrite_chat`)."""
 

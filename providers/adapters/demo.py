@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from providers.adapters.base import Answer, Request
+from providers.adapters.openai import SAMPLING_FIELDS
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import openai_chat, sse
 from wire.dialect import Dialect
@@ -34,6 +35,7 @@ _SENTENCES = (
 
 class DemoAdapter:
     dialect: Dialect = openai_chat
+    sampling_fields = SAMPLING_FIELDS
     rewrite_chat = staticmethod(openai_chat.rewrite_chat)
     encode_chat = staticmethod(openai_chat.encode_chat)
 

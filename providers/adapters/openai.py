@@ -5,6 +5,8 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import aiohttp
 
 from providers.adapters.base import Answer, Request
@@ -15,6 +17,10 @@ from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatRequest
 from wire.openai_chat.opening import BoundField
 
+SAMPLING_FIELDS: Mapping[str, str] = {
+    name: name for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop")
+}
+
 
 class OpenAIAdapter:
     """`prefix` stands between the provider's address and `/chat/completions`.
@@ -24,6 +30,7 @@ class OpenAIAdapter:
     """
 
     dialect: Dialect = openai_chat
+    sampling_fields = SAMPLING_FIELDS
 
     def __init__(self, prefix: str = "", *, bound_field: BoundField = "max_tokens") -> None:
         self._path = f"{prefix}/chat/completions"

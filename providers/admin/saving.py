@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from providers.operations import DEFAULT_ROUTE, set_price
+from providers.operations import DEFAULT_ROUTE, join_default_route, set_price
 from providers.operations import _free_slug as free_slug
-from providers.operations import join_default_route
 
 __all__ = ["DEFAULT_ROUTE", "free_slug", "join_default_route", "set_price"]

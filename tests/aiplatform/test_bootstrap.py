@@ -68,7 +68,7 @@ def test_production_gets_no_demo_provider_and_no_catch_all() -> None:
     assert not Route.objects.get(name="default").catch_all
 
 
-def test_a_key_in_the_environment_becomes_a_provider_that_is_tried_before_the_demo(
+def test_a_key_in_the_environment_becomes_a_provider_that_replaces_the_demo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
@@ -79,7 +79,7 @@ def test_a_key_in_the_environment_becomes_a_provider_that_is_tried_before_the_de
     provider = Provider.objects.get(slug="openai")
     assert provider.organization == "org-1"
     assert provider.credentials.get().reveal() == Secret("sk-canary-1234567890")
-    assert _targets() == ["openai/gpt-5.4-mini", "demo/demo"]
+    assert _targets() == ["openai/gpt-5.4-mini"]
     price = provider.deployments.get(name="gpt-5.4-mini").price_at(NOW)
     assert price is not None
     assert price.input_per_million == Decimal("0.75")

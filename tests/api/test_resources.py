@@ -406,7 +406,7 @@ def test_bad_tiers_are_refused_and_nothing_is_kept(api: APIClient, gpt4: dict[st
     answer = api.post("/api/ai-providers/prices", body, format="json")
 
     assert answer.status_code == 400, answer.content
-    assert list(answer.json()["fields"])[0].startswith("tiers")
+    assert next(iter(answer.json()["fields"])).startswith("tiers")
     assert len(api.get("/api/ai-providers/prices").json()["results"]) == 1
 
 

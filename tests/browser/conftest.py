@@ -9,30 +9,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import TransactionTestCase
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.admin.modelhost import ModelHost
 from tests.browser.screenshots import CHROMIUM, PASSWORD, launch, log_in
-from usage.immutability import ledger_purge
 
 
-@pytest.fixture(scope="session", autouse=True)
-def ledger_may_be_emptied() -> Iterator[None]:
-    """After a test on a live server all tables are emptied, the append-only ledger too."""
-    empty = TransactionTestCase._fixture_teardown
-
-    def purge(case: TransactionTestCase) -> None:
-        with ledger_purge():
-            empty(case)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", purge)
-        yield
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Closed after each file: while it is open, no other test could run an event loop in this thread."""
     if not Path(CHROMIUM).exists():
         pytest.skip("no browser here; install it with: apt-get install -y chromium")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:

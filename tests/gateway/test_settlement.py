@@ -16,6 +16,7 @@ from gateway.catalogue import Caller
 from gateway.settlement import Attempt, Outcome
 from providers.models import Deployment, ExchangeRate, Price, Provider
 from usage.models import Budget
+from usage.rows import RecordRow
 from wire import openai_chat
 from wire.errors import ApiError, Code
 from wire.neutral import Usage
@@ -60,7 +61,7 @@ def _attempt() -> Attempt:
     return settlement.attempt(call, plan, None, now=NOW, number=1, lease_id=UUID(int=1))
 
 
-def _record(usage: Usage) -> settlement.RecordRow:
+def _record(usage: Usage) -> RecordRow:
     return settlement.record(_attempt(), Outcome(status="ok", usage=usage))
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+from tests.conftest import NewProduct
 from tests.journeys import operating
+from tests.journeys.admin_session import AdminSession
 from tests.journeys.dialects import OPENAI, events
 from tests.product import Product
+from tests.servers import wait_until
 from tests.upstream import Fault, Upstream
 
 PRICES, EXCHANGE = "/api/ai-providers/prices", "/api/ai-providers/exchange-rates"
@@ -23,7 +27,8 @@ def _model(product: Product, upstream: Upstream) -> str:
 
 
 def _price(product: Product, model: str, **given: Any) -> str:
-    body = {"deployment": f"{model}/{model}", "inputPerMillion": "5", "outputPerMillion": "20", **given}
+    deployment = model if "/" in model else f"{model}/{model}"
+    body = {"deployment": deployment, "inputPerMillion": "5", "outputPerMillion": "20", **given}
     made: str = operating.manage(product, "POST", PRICES, body)["id"]
     return made
 
@@ -84,3 +89,32 @@ def test_a_price_in_another_currency_waits_for_its_exchange_rate(topology: Produ
     assert made["usdPerUnit"] == "1.0842000000"
     assert float(row["usd_per_unit"]) == 1.0842
     assert row["cost_pico"] == (row["input_tokens"] * 5 + row["output_tokens"] * 20) * 1_084_200
+
+
+def test_an_administrator_reprices_past_calls_through_the_real_worker(
+    new_product: NewProduct, upstream: Upstream
+) -> None:
+    with new_product(jobs=True) as product:
+        upstream.on("up-chat", Fault(words=3))
+        row = operating.row_of(product, product.chat(model="up-chat"))
+        price = _price(product, "upstream/up-chat", validFrom="2026-01-01T00:00:00Z")
+        admin = AdminSession(product)
+
+        form = admin.form("/admin/usage/repricing/add/") | {"price": price, "reason": "the contract says so"}
+        admin.submit("/admin/usage/repricing/add/", form)
+        wait_until(lambda: _repricing(product)["state"] == "compared", timeout_s=30, what="the comparison")
+        job = _repricing(product)
+        token = {"csrfmiddlewaretoken": admin.csrf_token}
+        admin.submit(f"/admin/usage/repricing/{uuid.UUID(str(job['id']))}/apply/", token)
+        wait_until(lambda: _repricing(product)["state"] == "applied", timeout_s=30, what="the adjustments")
+
+        (adjustment,) = product.sql("SELECT * FROM usage_usagerecord WHERE kind = 'adjustment'")
+        assert (job["old_pico"], job["new_pico"]) == (row["cost_pico"], 2 * row["cost_pico"])
+        assert (adjustment["adjusts_id"], adjustment["cost_pico"]) == (row["id"], row["cost_pico"])
+        assert (adjustment["reason"], adjustment["author"]) == ("the contract says so", "admin")
+        assert json.loads(product.manage("verifyledger", "--json"))["ok"]
+
+
+def _repricing(product: Product) -> dict[str, Any]:
+    (row,) = product.sql("SELECT * FROM usage_repricing")
+    return row

@@ -13,7 +13,7 @@ from providers.routing import ModelNotFoundError
 from providers.specs import DeploymentSpec, ProviderSpec, TargetSpec, Topology
 
 
-def _deployment(provider: str, name: str, *, kind: str = "openai", type_: str = "chat") -> DeploymentSpec:
+def deployment(provider: str, name: str, *, kind: str = "openai", type_: str = "chat") -> DeploymentSpec:
     spec = ProviderSpec(
         id=UUID(int=len(provider)),
         slug=provider,
@@ -30,14 +30,14 @@ def _deployment(provider: str, name: str, *, kind: str = "openai", type_: str = 
         credentials=(),
     )
     return DeploymentSpec(
-        id=UUID(int=1), name=name, model=name, type=type_, provider=spec, max_output_tokens=None, prices=()
+        id=UUID(int=1), name=name, model=name, type=type_, provider=spec, max_output_tokens=None, defaults={}, prices=()
     )
 
 
-_EU = _deployment("openai-eu", "gpt")
-_US = _deployment("openai", "gpt")
-_CLAUDE = _deployment("anthropic", "claude", kind="anthropic")
-_EMBED = _deployment("openai", "embed", type_="embedding")
+_EU = deployment("openai-eu", "gpt")
+_US = deployment("openai", "gpt")
+_CLAUDE = deployment("anthropic", "claude", kind="anthropic")
+_EMBED = deployment("openai", "embed", type_="embedding")
 _TOPOLOGY = Topology(
     names={
         "gpt": (TargetSpec(_EU, 5, 1), TargetSpec(_US, 10, 1)),
@@ -67,7 +67,7 @@ def test_a_call_that_names_nothing_takes_the_default_route() -> None:
     assert _find("") == [_CLAUDE, _US]
 
 
-def test_a_provider_and_its_model_name_one_deployment() -> None:
+def test_a_provider_and_its_model_name_onedeployment() -> None:
     assert _find("openai/gpt") == [_US]
 
 

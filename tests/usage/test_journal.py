@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_a_dead_processs_journal_is_adopted_and_a_living_ones_is_not(tmp_path: P
     living.append(_entries())
     dead = Journal(tmp_path / "dead.journal")
     dead.append(_entries())
-    journal.os.close(dead._file)  # what the end of its process does
+    os.close(dead._file)  # what the end of its process does
     adopted = list(journal.adopt(tmp_path))
     assert [each.path.name for each in adopted] == ["dead.journal"]
     seen: list[Entry] = []
@@ -80,7 +81,7 @@ def test_a_torn_last_line_costs_no_other(tmp_path: Path, lost: int) -> None:
     torn = Journal(path)
     kept = _entries()
     torn.append(kept)
-    journal.os.close(torn._file)
+    os.close(torn._file)
     path.write_bytes(path.read_bytes()[:-lost])
     seen: list[Entry] = []
     Journal(path).replay(seen.extend)

@@ -117,10 +117,10 @@ class Books(RuleBasedStateMachine):
         held, spent = defaultdict[str, int](int), defaultdict[str, int](int)
         for windows, amount in Hold.objects.values_list("windows", "amount_pico"):
             for window in windows:
-                held[window] += amount
+                held[window] += amount or 0
         for windows, cost in UsageRecord.objects.values_list("windows", "cost_pico"):
             for window in windows:
-                spent[window] += cost
+                spent[window] += cost or 0
         for row in BudgetWindow.objects.all():
             assert (row.held_pico, row.settled_pico) == (held[str(row.pk)], spent[str(row.pk)])
             assert row.held_pico >= 0
@@ -144,7 +144,7 @@ class Books(RuleBasedStateMachine):
         waiting = {entry.record.id for entry in self.journal if isinstance(entry, Settle)}
         for key, cost in self.truths.items():
             if key not in waiting:
-                assert records[key] + records.get(adjustment_id(key), 0) == cost
+                assert (records[key] or 0) + (records.get(adjustment_id(key)) or 0) == cost
 
     def _waits(self, hold_id: UUID) -> bool:
         return any(isinstance(entry, Reserve) and entry.hold.id == hold_id for entry in self.journal)
@@ -175,6 +175,6 @@ def test_the_books_balance_whatever_happens() -> None:
     run_state_machine_as_test(
         Books,
         settings=settings(
-            max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

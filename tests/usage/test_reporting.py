@@ -40,24 +40,34 @@ def rows(sql: str) -> list[dict[str, Any]]:
 def books() -> None:
     """October and November: two clients, three providers, a retry, an adjustment, an unknown cost, a budget."""
     spec = Budget.objects.create(name="everything", scope="all", cap_pico=10**12, period="month")
-    window = window_of(
-        BudgetSpec(spec.pk, "everything", "all", "", 10**12, "month", "UTC", True),  # noqa: FBT003
-        NOW,
-    )
+    window = window_of(BudgetSpec(spec.pk, "everything", "all", "", 10**12, "month", "UTC", True), NOW)
     for number in range(40):
         at = NOW - timedelta(days=20) + timedelta(hours=13 * number)
-        held = hold(started_at=at, client=["alice", "bob"][number % 2], provider=["openai", "rack"][number % 2],
-                    end_user=f"u{number % 3}", windows=f'["{window.id}"]' if at >= window.starts_at else "[]")  # fmt: skip
-        ledger.apply([Reserve(held, (window,) if at >= window.starts_at else ())])
+        windows = (window,) if at >= window.starts_at else ()
+        held = hold(
+            started_at=at,
+            client=["alice", "bob"][number % 2],
+            provider=["openai", "rack"][number % 2],
+            end_user=f"u{number % 3}",
+            windows=f'["{window.id}"]' if windows else "[]",
+        )
+        ledger.apply([Reserve(held, windows)])
         ledger.apply([Settle(record(held, cost_pico=10**10 + number, latency_ms=100.0))])
     ledger.apply([Note(record(hold(), status="error", is_final=False, cost_pico=3))])
     ledger.apply([Note(record(hold(), cost_pico=None))])
     correction = {"kind": "adjustment", "is_final": False, "reason": "a wrong price", "author": "carol"}
     ledger.apply([Note(record(hold(), cost_pico=-7, **correction))])
+    rates = Rates(input_per_million=Decimal("2.5"), output_per_million=Decimal(10))
     add_provider(
-        name="OpenAI", slug="openai", kind="openai", base_url="", api_key=Secret("sk-x"), priority=1, now=NOW,
-        models=[ModelSpec(name="gpt", rates=Rates(input_per_million=Decimal("2.5"), output_per_million=Decimal(10)))],
-    )  # fmt: skip
+        name="OpenAI",
+        slug="openai",
+        kind="openai",
+        base_url="",
+        api_key=Secret("sk-x"),
+        priority=1,
+        now=NOW,
+        models=[ModelSpec(name="gpt", rates=rates)],
+    )
 
 
 def test_the_page_has_a_dozen_queries_and_more() -> None:
@@ -96,7 +106,8 @@ def test_money_is_exact_on_postgresql_and_nearest_on_sqlite() -> None:
 
 
 def test_money_sorts_and_compares_as_a_number() -> None:
-    costs = [row["cost_usd"] for row in rows("SELECT cost_usd FROM report_usage WHERE cost_usd > 0.009 ORDER BY cost_usd")]
+    found = rows("SELECT cost_usd FROM report_usage WHERE cost_usd > 0.009 ORDER BY cost_usd")
+    costs = [row["cost_usd"] for row in found]
     assert len(costs) == 40
     assert costs == sorted(costs)
 
@@ -141,7 +152,7 @@ def test_the_role_reads_the_views_and_nothing_else(monkeypatch: pytest.MonkeyPat
     with psycopg.connect(**login, user=reporting.ROLE, password="a long ' password") as reader:
         for name in reporting.view_names():
             reader.execute(f"SELECT * FROM {name} LIMIT 1")
-        for forbidden in ("SELECT * FROM usage_usagerecord", "DELETE FROM report_prices", "CREATE TABLE public.x (y int)"):
+        for forbidden in ("SELECT * FROM usage_usagerecord", "DELETE FROM report_prices", "CREATE TABLE t (y int)"):
             with pytest.raises(psycopg.Error), reader.transaction():
                 reader.execute(forbidden)
     with connection.cursor() as cursor:

@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Proof(models.Model):
-    """What one proof of the books found. `figures` is what `verifyledger --json` prints; `differences` are sentences."""
+    """What one proof of the books found: `figures` as `verifyledger --json` prints them, `differences` in sentences."""
 
     made_at = models.DateTimeField(db_index=True)
     took_ms = models.FloatField()

@@ -1,4 +1,4 @@
-"""`manage.py reportrole`: a PostgreSQL role for finance's tools, which can read the `report_*` views and nothing else."""
+"""`manage.py reportrole`: a PostgreSQL role for finance, which can read the `report_*` views and nothing else."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Command(BaseCommand):
 def _told(found: books.Findings) -> str:
     figures = found.as_json()
     lines = [
-        f"{found.records:,} records that cost ${figures['costUsd']}, {found.open_holds:,} open holds of "
-        f"${figures['heldUsd']}, ${figures['settledUsd']} settled in budgets.",
+        f"{found.records:,} records that cost ${figures['costUsd']}.",
+        f"{found.open_holds:,} open holds of ${figures['heldUsd']}; ${figures['settledUsd']} settled in budgets.",
         *found.differences,
     ]
     if found.journals:

@@ -1,0 +1,42 @@
+"""The body that a deployment gets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from providers import dispatch
+from tests.providers.test_routing import deployment
+from wire import anthropic_messages, openai_chat
+
+_BODY: dict[str, Any] = {"model": "gpt", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+_DEFAULTS = {"temperature": 0.2, "top_k": 4, "stop": ["END"]}
+
+
+def _sent(kind: str, body: dict[str, Any], dialect: Any, *, imposed: int | None = None) -> dict[str, Any]:
+    envelope = dialect.open_chat(json.dumps(body).encode())
+    target = msgspec.structs.replace(deployment("p", "gpt", kind=kind), defaults=_DEFAULTS)
+    sent: dict[str, Any] = json.loads(dispatch.encode(envelope, dialect, target, max_output_tokens=imposed))
+    return sent
+
+
+@pytest.mark.parametrize("dialect", [openai_chat, anthropic_messages])
+def test_a_models_defaults_fill_what_the_call_leaves_open(dialect: Any) -> None:
+    anthropic, custom = _sent("anthropic", _BODY, dialect), _sent("custom", _BODY, dialect)
+    assert (anthropic["temperature"], anthropic["top_k"], anthropic["stop_sequences"]) == (0.2, 4, ["END"])
+    assert (custom["temperature"], custom["stop"]) == (0.2, ["END"])
+    assert "top_k" not in custom  # OpenAI's dialect has no such field
+
+
+@pytest.mark.parametrize("kind", ["custom", "anthropic"])
+def test_what_the_call_says_itself_stands(kind: str) -> None:
+    assert _sent(kind, _BODY | {"temperature": 0.9}, openai_chat)["temperature"] == 0.9
+
+
+def test_openai_itself_is_given_the_bound_under_its_newer_name() -> None:
+    unbounded = {name: value for name, value in _BODY.items() if name != "max_tokens"}
+    assert _sent("openai", unbounded, openai_chat, imposed=7)["max_completion_tokens"] == 7
+    assert _sent("custom", unbounded, openai_chat, imposed=7)["max_tokens"] == 7
