@@ -251,7 +251,7 @@ class Writer:
                     log.warning("settled the calls of processes that ended in mid-call", calls=swept)
         except (OperationalError, InterfaceError) as error:
             self._lose(error)
-        except Exception:  # noqa: BLE001 - the thread lives: without it no call is written any more
+        except Exception:  # the thread lives: without it no call is written any more
             log.exception("the ledger's house could not be kept")
 
     def _adopt(self) -> None:

@@ -31,7 +31,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class Thinking(msgspec.Struct, frozen=True):
-    """A model's visible reasoning; `signature` proves it to the provider that made it; `redacted` is its sealed form."""
+    """A model's visible reasoning; `signature` proves it to its provider; `redacted` is its sealed form."""
 
     text: str = ""
     signature: str | None = None

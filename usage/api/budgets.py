@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -16,7 +16,7 @@ from accounts.api.camel import CamelCase
 from accounts.api.resources import Ordering, Query, Resource, RowSerializer
 from core.money import pico_from_usd, usd_text
 from usage import spending
-from usage.models import Budget, BudgetWindow
+from usage.models import Budget
 
 _MOST_USD = Decimal(9_000_000)
 
@@ -24,11 +24,15 @@ _MOST_USD = Decimal(9_000_000)
 class DollarField(serializers.DecimalField):
     """Dollars outside, whole pico-dollars inside; an exact decimal string when read."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_digits=19, decimal_places=12, max_value=_MOST_USD, **options)
+    def __init__(self, *, least: Decimal = -_MOST_USD, **options: Any) -> None:
+        super().__init__(max_digits=19, decimal_places=12, **options)
+        self._least = least
 
     def to_internal_value(self, data: Any) -> Any:
-        return pico_from_usd(super().to_internal_value(data))
+        amount = super().to_internal_value(data)
+        if not self._least <= amount <= _MOST_USD:
+            raise serializers.ValidationError(f"From {self._least:,} to {_MOST_USD:,} dollars.")
+        return pico_from_usd(amount)
 
     def to_representation(self, value: Any) -> str:
         return usd_text(value)
@@ -44,16 +48,16 @@ class BudgetQuery(Query):
 class BudgetSerializer(RowSerializer[Budget]):
     """A budget, with the figures of its running period."""
 
-    amount_usd = DollarField(source="cap_pico", min_value=Decimal(0))
+    amount_usd = DollarField(source="cap_pico", least=Decimal(0))
     count_so_far = serializers.BooleanField(
         write_only=True, default=False, help_text="Whether a new budget counts what its period has cost already."
     )
-    window_starts_at = serializers.SerializerMethodField()
-    held_usd = serializers.SerializerMethodField()
-    settled_usd = serializers.SerializerMethodField()
-    left_usd = serializers.SerializerMethodField()
-    raised_usd = serializers.SerializerMethodField()
-    overrun_usd = serializers.SerializerMethodField()
+    window_starts_at = serializers.DateTimeField(source="running.starts_at", read_only=True)
+    held_usd = DollarField(source="running.held_pico", read_only=True)
+    settled_usd = DollarField(source="running.settled_pico", read_only=True)
+    left_usd = DollarField(source="running.left_pico", read_only=True)
+    raised_usd = DollarField(source="running.raised_pico", read_only=True)
+    overrun_usd = DollarField(source="running.overrun_pico", read_only=True)
 
     class Meta:
         model = Budget
@@ -78,24 +82,9 @@ class BudgetSerializer(RowSerializer[Budget]):
         spending.save(budget, count_so_far=count_so_far, now=timezone.now())
         return budget
 
-    @extend_schema_field(serializers.DateTimeField)
-    def get_window_starts_at(self, budget: Budget) -> str:
-        return _window(budget).starts_at.isoformat()
-
-    def get_held_usd(self, budget: Budget) -> str:
-        return usd_text(_window(budget).held_pico)
-
-    def get_settled_usd(self, budget: Budget) -> str:
-        return usd_text(_window(budget).settled_pico)
-
-    def get_left_usd(self, budget: Budget) -> str:
-        return usd_text(_window(budget).left_pico)
-
-    def get_raised_usd(self, budget: Budget) -> str:
-        return usd_text(_window(budget).raised_pico)
-
-    def get_overrun_usd(self, budget: Budget) -> str:
-        return usd_text(_window(budget).overrun_pico)
+    def to_representation(self, instance: Any) -> Any:
+        instance.running = spending.running_window(instance, timezone.now())
+        return super().to_representation(instance)
 
 
 class RaiseSerializer(CamelCase):
@@ -120,11 +109,3 @@ class BudgetsView(Resource[Budget]):
         asked.is_valid(raise_exception=True)
         spending.raise_window(budget, amount_pico=asked.validated_data["amount_usd"], now=timezone.now())
         return Response(self.get_serializer(budget).data)
-
-
-def _window(budget: Budget) -> BudgetWindow:
-    """Looked up once a row."""
-    found: BudgetWindow | None = getattr(budget, "_running", None)
-    if found is None:
-        found = budget._running = spending.running_window(budget, timezone.now())  # type: ignore[attr-defined]  # noqa: SLF001
-    return found

@@ -1,0 +1,60 @@
+"""The pages on which a limit is set, watched and raised."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client as Browser
+from django.urls import reverse
+
+from core.money import PICO_PER_USD
+from tests.usage.rows import hold, record
+from usage import ledger
+from usage.ledger import Note
+from usage.models import Budget, BudgetWindow
+
+pytestmark = pytest.mark.django_db
+_FORM = {
+    "name": "Search team",
+    "scope": "client",
+    "subject": "alice",
+    "cap_pico": "120.50",
+    "period": "total",
+    "time_zone": "Europe/Berlin",
+    "hard": "on",
+    "is_active": "on",
+    "windows-TOTAL_FORMS": "0",
+    "windows-INITIAL_FORMS": "0",
+}
+
+
+def _add(staff: Browser, **given: str) -> Budget:
+    answer = staff.post(reverse("admin:usage_budget_add"), _FORM | given)
+    assert answer.status_code == 302, answer.content.decode()
+    return Budget.objects.get()
+
+
+def test_a_limit_is_typed_in_dollars_and_counts_what_was_spent_already(staff: Browser) -> None:
+    ledger.apply([Note(record(hold(), cost_pico=20 * PICO_PER_USD))])
+    budget = _add(staff, count_so_far="on")
+    assert budget.cap_pico == 1205 * PICO_PER_USD // 10
+    page = staff.get(reverse("admin:usage_budget_changelist")).content.decode()
+    assert "$120.50 in all" in page
+    assert "$100.50" in page
+    assert "Calls are refused" in page
+
+
+def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
+    answer = staff.post(reverse("admin:usage_budget_add"), _FORM | {"scope": "all"})
+    assert "leave it empty" in answer.content.decode()
+    assert not Budget.objects.exists()
+
+
+def test_the_running_period_is_raised_without_touching_the_limit(staff: Browser) -> None:
+    budget = _add(staff)
+    url = reverse("admin:usage_budget_raise", args=[budget.pk])
+    assert "$120.50" in staff.get(url).content.decode()
+    assert staff.post(url, {"amount_pico": "30"}).status_code == 302
+    assert BudgetWindow.objects.get().raised_pico == 30 * PICO_PER_USD
+    assert Budget.objects.get().cap_pico == budget.cap_pico
+    assert "stay below" in staff.post(url, {"amount_pico": "-31"}).content.decode()
+    assert "$30.00 raised" in staff.get(reverse("admin:usage_budget_change", args=[budget.pk])).content.decode()

@@ -1,0 +1,76 @@
+"""`/api/usage/budgets`: made, read with what is left, raised, and never turned into another budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from tests.usage.rows import hold, record
+from usage import ledger
+from usage.ledger import Note
+from usage.models import Budget, BudgetWindow
+
+pytestmark = pytest.mark.django_db
+_BODY: dict[str, Any] = {"name": "Search", "scope": "client", "subject": "alice", "amountUsd": "100", "period": "total"}
+
+
+def _make(api: APIClient, **given: Any) -> Any:
+    return api.post("/api/usage/budgets", _BODY | given, format="json")
+
+
+def test_a_budget_is_read_back_with_what_is_left(api: APIClient) -> None:
+    made = _make(api)
+    assert made.status_code == 201
+    assert made.json()["amountUsd"] == made.json()["leftUsd"] == "100"
+    assert (made.json()["heldUsd"], made.json()["settledUsd"], made.json()["hard"]) == ("0", "0", True)
+    assert api.get("/api/usage/budgets?scope=client").json()["results"] == [made.json()]
+
+
+def test_a_new_budget_counts_what_was_spent_only_where_it_is_told_to(api: APIClient) -> None:
+    ledger.apply([Note(record(hold(), cost_pico=10**12)), Note(record(hold(client="bob"), cost_pico=10**12))])
+    assert _make(api, countSoFar=True).json()["leftUsd"] == "99"
+    assert _make(api, name="Later").json()["leftUsd"] == "100"
+
+
+def test_a_changed_limit_holds_in_the_running_period(api: APIClient) -> None:
+    ledger.apply([Note(record(hold(), cost_pico=10**12))])
+    made = _make(api, countSoFar=True).json()
+    changed = api.patch(f"/api/usage/budgets/{made['id']}", {"amountUsd": "0.5"}, format="json")
+    assert changed.json()["leftUsd"] == "-0.5"
+
+
+def test_a_raise_is_of_the_running_period_alone(api: APIClient) -> None:
+    made = _make(api).json()
+    raised = api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": "25.5"}, format="json")
+    assert (raised.status_code, raised.json()["leftUsd"], raised.json()["raisedUsd"]) == (200, "125.5", "25.5")
+    assert Budget.objects.get().cap_pico == 100 * 10**12
+    assert BudgetWindow.objects.get().raised_pico == 255 * 10**11
+    back = api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": "-30"}, format="json")
+    assert back.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"amountUsd": "-1"}, "amountUsd"),
+        ({"amountUsd": "10000000"}, "amountUsd"),
+        ({"subject": ""}, "subject"),
+        ({"scope": "all"}, "subject"),
+        ({"scope": "tag", "subject": "team"}, "subject"),
+        ({"timeZone": "Mars/Olympus"}, "timeZone"),
+        ({"period": "year"}, "period"),
+    ],
+)
+def test_what_is_wrong_is_named(api: APIClient, given: dict[str, Any], field: str) -> None:
+    refused = _make(api, **given)
+    assert refused.status_code == 400
+    assert field in refused.json()["fields"]
+    assert not Budget.objects.exists()
+
+
+def test_another_subject_or_period_is_another_budget(api: APIClient) -> None:
+    made = _make(api).json()
+    refused = api.patch(f"/api/usage/budgets/{made['id']}", {"subject": "bob"}, format="json")
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["subject"])
