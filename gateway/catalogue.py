@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -59,13 +60,16 @@ class Catalogue:
 
     def __init__(self, first: Snapshot) -> None:
         self.current = first
+        # One thread, so that it is one connection: the loop's own pool would keep one in each of its threads.
+        self._reader = ThreadPoolExecutor(1, "catalogue")
 
     async def run(self) -> None:
         """Until cancelled: look at the revision twice a second, and reload when it has moved."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(POLL_S)
             try:
-                newer = await asyncio.to_thread(_newer_than, self.current.revision)
+                newer = await loop.run_in_executor(self._reader, _newer_than, self.current.revision)
             except (DatabaseError, InterfaceError) as error:
                 log.warning("the configuration cannot be read; the last one serves", error=str(error))
                 continue

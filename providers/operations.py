@@ -126,7 +126,7 @@ def add_provider(
     if not api_key and kind in KINDS and KINDS[kind].needs_key:
         raise ValidationError({"api_key": f"{KINDS[kind].label} needs an API key."})
     with transaction.atomic():
-        provider = Provider(name=name, kind=kind, slug=slug or _free_slug(name), **settings)
+        provider = Provider(name=name, kind=kind, slug=slug or free_slug(name), **settings)
         _save(provider)
         if api_key:
             _set_key(provider, api_key)
@@ -240,7 +240,7 @@ def join_default_route(deployment: Deployment) -> None:
             RouteTarget.objects.filter(route=route, deployment__provider__kind=DEMO).delete()
 
 
-def _free_slug(name: str) -> str:
+def free_slug(name: str) -> str:
     """`openai-europe` of `OpenAI (Europe)`; with a number after it where another provider has that."""
     base = slugify(name)[:56] or "provider"
     taken = set(Provider.objects.filter(slug__startswith=base).values_list("slug", flat=True))

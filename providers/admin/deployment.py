@@ -14,7 +14,8 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display as column
 
 from core import display
-from providers.admin import rates, saving
+from providers import operations
+from providers.admin import rates
 from providers.admin.fields import CapabilitiesField
 from providers.admin.price import NewPriceInline, PriceHistoryInline
 from providers.models import Deployment
@@ -99,7 +100,7 @@ class DeploymentAdmin(ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         super().save_related(request, form, formsets, change)
         if not change:
-            saving.join_default_route(form.instance)
+            operations.join_default_route(form.instance)
         now = timezone.now()
         if trouble := rates.trouble(form.instance.price_at(now), now):
             messages.warning(request, f"{form.instance.name}: {trouble}.")

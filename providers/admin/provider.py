@@ -21,8 +21,8 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from core import display
 from core.display import Tone
-from providers import health
-from providers.admin import rates, saving
+from providers import health, operations
+from providers.admin import rates
 from providers.admin.fields import NewKeyField, SecondsField, is_new
 from providers.connection import Finding
 from providers.kinds import KINDS
@@ -79,7 +79,7 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
-        return slug or saving.free_slug(self.cleaned_data.get("name", ""))
+        return slug or operations.free_slug(self.cleaned_data.get("name", ""))
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -282,7 +282,7 @@ class ProviderAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001
         super().save_model(request, obj, form, change)
         if change and "priority" in form.changed_data:
-            default = RouteTarget.objects.filter(route__name=saving.DEFAULT_ROUTE, deployment__provider=obj)
+            default = RouteTarget.objects.filter(route__name=operations.DEFAULT_ROUTE, deployment__provider=obj)
             default.update(priority=obj.priority)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: FBT001
@@ -293,7 +293,7 @@ class ProviderAdmin(ModelAdmin):
                 if row.has_changed() and row not in formset.deleted_forms:
                     _save_price(row, now)
             for deployment in formset.new_objects:
-                saving.join_default_route(deployment)
+                operations.join_default_route(deployment)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         super().save_related(request, form, formsets, change)
@@ -356,7 +356,7 @@ def kind_name(row: Provider) -> str:
 def _save_price(row: Any, now: datetime) -> None:
     new = row.new_rates()
     if new is not None:
-        saving.set_price(row.instance, new, now=now)
+        operations.set_price(row.instance, new, now=now)
 
 
 def _spend_today(now: datetime) -> dict[str, queries.Group]:

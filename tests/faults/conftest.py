@@ -7,9 +7,11 @@ import itertools
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from tests import product as products
 from tests import servers as real
 from tests.product import Product, Template
-from tests.servers import Postgres, Redis
+from tests.servers import Postgres, Redis, wait_until
 from tests.upstream import Upstream
 
 SEED = int(os.environ.get("FAULT_SEED") or random.randrange(1_000_000))

@@ -24,6 +24,7 @@ class Told:
     """How a call went. `status` 0: the connection broke, or the caller left."""
 
     name: str
+    key: str
     status: int
     code: str = ""
     seconds: float = 0.0
@@ -63,9 +64,9 @@ class Callers:
         **fields: Any,
     ) -> Told:
         """A chat completion through the OpenAI door; `leave_after_s`: the caller hangs up then."""
-        name = name or new_name()
+        name, key = name or new_name(), key or self._product.key
         body = {"model": model, "messages": [{"role": "user", "content": name}], **fields}
-        headers = {"Authorization": f"Bearer {key or self._product.key}", "X-Request-ID": name}
+        headers = {"Authorization": f"Bearer {key}", "X-Request-ID": name}
         began = time.monotonic()
         try:
             async with asyncio.timeout(leave_after_s):
@@ -75,9 +76,9 @@ class Callers:
                     heard = (await answer.read()).decode()
                     status = answer.status
         except (TimeoutError, aiohttp.ClientError):
-            return Told(name=name, status=0, seconds=time.monotonic() - began)
+            return Told(name=name, key=key, status=0, seconds=time.monotonic() - began)
         code = json.loads(heard)["error"]["code"] if status >= 400 else ""
-        return Told(name=name, status=status, code=code, seconds=time.monotonic() - began, heard=heard)
+        return Told(name=name, key=key, status=status, code=code, seconds=time.monotonic() - began, heard=heard)
 
     async def get(self, path: str, key: str | None = None) -> tuple[int, float]:
         """(status, seconds)."""

@@ -1,0 +1,217 @@
+"""PostgreSQL is killed, frozen, short of connections, or gone at the wrong moment; Redis forgets everything."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.faults import invariants, load
+from tests.faults.conftest import Limit, MortalPostgres, NewInstallation
+from tests.faults.load import Callers, Told
+from tests.product import Product
+from tests.servers import Redis, wait_until
+from tests.upstream import Fault, Upstream
+
+PLENTY = 10**15
+LIMITS = (Limit(name="alice", cap_pico=PLENTY), Limit(name="bob", cap_pico=PLENTY, hard=False))
+CALLERS = 16
+
+
+def test_7_a_killed_database_loses_no_acknowledged_row(
+    new_installation: NewInstallation, postgres: MortalPostgres, upstream: Upstream, rng: random.Random
+) -> None:
+    """Killed twice under load: callers without, with a soft, and with a hard budget; plain and streaming."""
+    upstream.always("up-chat", Fault(delay_s=0.02))
+
+    with new_installation(workers=2, limits=LIMITS) as product:
+        pid = product.web.process.pid if product.web.process else 0
+        keys = [product.key, product.keys["bob"], product.keys["alice"]]
+
+        told: list[Told] = []
+        over = threading.Event()
+
+        async def caller(callers: Callers, number: int) -> None:
+            while not over.is_set():
+                told.append(await callers.call(key=keys[number % 3], stream=number % 2 == 0))
+                if told[-1].status == 503:
+                    await asyncio.sleep(0.05)
+
+        async def story(callers: Callers) -> None:
+            await asyncio.gather(*(caller(callers, number) for number in range(CALLERS)))
+
+        with ThreadPoolExecutor(1) as beside:
+            # A server dies with the thread that has started it: this one must be the test's.
+            busy = beside.submit(load.run, product, story)
+            try:
+                for _ in range(2):
+                    time.sleep(rng.uniform(0.4, 1.0))
+                    postgres.kill()
+                    time.sleep(rng.uniform(0.8, 1.6))
+                    postgres.start()
+                heard = len(told)
+                wait_until(lambda: any(each.is_ok and each.key == keys[2] for each in told[heard:]))
+            finally:
+                over.set()
+            busy.result()
+
+        invariants.settled(product)
+        books = invariants.check(product, upstream.bill)
+
+        kinds = load.statuses(told)
+        print(f"row 7: {kinds}; {len(upstream.bill)} dispatches, {books.by_evidence()}")
+        assert set(kinds) <= {"200", "503 LEDGER_UNAVAILABLE"}
+        for each in told:
+            if each.is_ok:
+                assert [row["status"] for row in books.of(each.name)] == ["ok"], each
+                assert "[DONE]" in each.heard or '"usage"' in each.heard
+        assert product.web.process is not None
+        assert (product.web.is_running, product.web.process.pid) == (True, pid)
+        assert "Started server process" not in product.log().split("journal takes over")[-1]
+        assert "was refused" not in product.log()
+        assert "what the journal had kept is in the database" in product.log()
+
+
+async def _until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    await asyncio.to_thread(wait_until, condition, timeout_s=timeout_s)
+
+
+@pytest.mark.faults
+def test_8_a_frozen_database_refuses_hard_budgets_at_once_and_serves_the_others(
+    new_installation: NewInstallation, postgres: MortalPostgres, upstream: Upstream
+) -> None:
+    with new_installation(workers=1, limits=LIMITS) as product:
+
+        async def story(callers: Callers) -> tuple[list[Told], list[Told], list[tuple[int, float]]]:
+            await callers.call(key=product.keys["alice"])
+            await callers.call()
+            postgres.freeze()
+            hard, free, alive = [], [], []
+            for _ in range(4):
+                *answers, live = await asyncio.gather(
+                    *(callers.call(key=product.keys["alice"]) for _ in range(8)),
+                    *(callers.call(stream=number % 2 == 0) for number in range(8)),
+                    callers.call(key=product.keys["bob"]),
+                    callers.get("/livez"),
+                )
+                hard += answers[:8]
+                free += answers[8:]
+                alive.append(live)
+            return hard, free, alive
+
+        try:
+            hard, free, alive = load.run(product, story)
+        finally:
+            postgres.thaw()
+        invariants.settled(product)
+        books = invariants.check(product, upstream.bill)
+
+        slowest = max(each.seconds for each in hard)
+        print(
+            f"row 8: {load.statuses(hard)}, the slowest after {slowest:.2f} s; {load.statuses(free)}, "
+            f"the slowest after {max(each.seconds for each in free):.2f} s; /livez in {max(s for _, s in alive):.3f} s; "
+            f"{books.by_evidence()}"
+        )
+        assert load.statuses(hard) == {"503 LEDGER_UNAVAILABLE": 32}
+        assert slowest < 1.0
+        assert load.statuses(free) == {"200": 36}
+        assert all(status == 200 and seconds < 0.5 for status, seconds in alive)
+        assert len(upstream.bill) == 2 + 36  # nothing was sent for those who were refused
+        wait_until(lambda: product.chat("call-back", key=product.keys["alice"], model="up-chat").status == 200)
+
+
+@pytest.mark.faults
+def test_9_few_connections_and_many_callers(
+    new_installation: NewInstallation, postgres: MortalPostgres, upstream: Upstream
+) -> None:
+    """Administration reads beside the calls."""
+    postgres.stop()
+    postgres.max_connections = 20
+    try:
+        postgres.start()
+        with new_installation(workers=4, limits=LIMITS) as product:
+
+            async def story(callers: Callers) -> tuple[list[Told], list[tuple[int, float]]]:
+                keys = [product.key, product.keys["alice"], product.keys["bob"]]
+                told: list[Told] = []
+                read: list[tuple[int, float]] = []
+                for _ in range(3):
+                    told += await asyncio.gather(*(callers.call(key=keys[n % 3], stream=n % 2 == 0) for n in range(200)))
+                    read += await asyncio.gather(
+                        *(callers.get("/api/usage/budgets", product.manage_key) for _ in range(4))
+                    )
+                return told, read
+
+            began = time.monotonic()
+            told, read = load.run(product, story)
+            invariants.settled(product)
+            print(
+                f"row 9: {load.statuses(told)} in {time.monotonic() - began:.1f} s, the slowest after "
+                f"{max(each.seconds for each in told):.2f} s; reads {read}"
+            )
+            assert load.statuses(told) == {"200": 600}
+            assert {status for status, _ in read} <= {200, 503}
+            invariants.check(product, upstream.bill)
+    finally:
+        postgres.stop()
+        postgres.max_connections = 300
+        postgres.start()
+
+
+@pytest.mark.faults
+def test_10_a_database_that_goes_between_dispatch_and_settle(
+    new_installation: NewInstallation, postgres: MortalPostgres, upstream: Upstream
+) -> None:
+    """The answer is delivered, and its row replayed exactly once: of callers with and without a hard budget."""
+    upstream.always("up-chat", Fault(delay_s=1.0))
+
+    with new_installation(workers=1, limits=LIMITS) as product:
+        keys = [product.key, product.keys["alice"], product.keys["bob"]]
+
+        async def story(callers: Callers) -> list[Told]:
+            calls = [asyncio.create_task(callers.call(key=keys[n % 3], stream=n % 2 == 0)) for n in range(12)]
+            await _until(lambda: len(upstream.bill) == 12)
+            await asyncio.to_thread(postgres.kill)
+            return await asyncio.gather(*calls)
+
+        told = load.run(product, story)
+        assert load.statuses(told) == {"200": 12}
+        assert all(each.ended for each in told[::2])
+        postgres.start()
+        invariants.settled(product)
+        books = invariants.check(product, upstream.bill)
+        print(f"row 10: {load.statuses(told)}; {books.by_evidence()}")
+        assert len(books.records) == 12
+        assert books.by_evidence() == {"reported": 12}
+
+
+@pytest.mark.faults
+def test_13_a_redis_that_forgets_everything_changes_no_budget(
+    new_installation: NewInstallation, own_redis: Redis, upstream: Upstream
+) -> None:
+    with new_installation(workers=2, limits=[Limit(name="alice", cap_pico=PLENTY)]) as product:
+        _spend(product, 20)
+        before = invariants.check(product, upstream.bill).windows
+
+        own_redis.client.flushall()
+
+        assert invariants.check(product, upstream.bill).windows == before
+        _spend(product, 20)
+        books = invariants.check(product, upstream.bill)
+        (window,) = books.windows
+        print(f"row 13: settled {before[0]['settled_pico']} before FLUSHALL, {window['settled_pico']} after 20 more")
+        assert window["settled_pico"] == 2 * before[0]["settled_pico"] == books.cost_pico
+
+
+def _spend(product: Product, calls: int) -> None:
+    async def story(callers: Callers) -> list[Told]:
+        # Names of one length: each call costs the same.
+        return await asyncio.gather(*(callers.call(key=product.keys["alice"]) for _ in range(calls)))
+
+    assert load.statuses(load.run(product, story)) == {"200": calls}
+
