@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check bench bench-reports format lock clean setup setup-dev parts lint
+.PHONY: help run test faults check bench bench-reports format lock clean setup setup-dev parts lint
 
 # Another Python may be named: make run PYTHON=python3.13
 PYTHON ?=
@@ -15,6 +15,7 @@ INSTALL := sh deploy/install.sh $(VENV) "$(PYTHON)"
 help:
 	@echo "make run      set up what is missing, then serve on http://127.0.0.1:8000"
 	@echo "make test     every test, on SQLite and PostgreSQL, in real processes and a real browser"
+	@echo "make faults   every fault that it survives: processes killed, databases frozen; FAULT_SEED=n plays one again"
 	@echo "make check    the whole gate: format, lint, types, import laws, migrations, tests"
 	@echo "make bench    measure what the gateway costs a call"
 	@echo "make bench-reports  measure reports over ten million rows, and check them"
@@ -27,6 +28,9 @@ run: setup
 
 test: setup-dev parts
 	@$(BIN)/python -m pytest
+
+faults: setup-dev parts
+	@$(BIN)/python -m pytest tests/faults -m "" -s
 
 check: lint test
 

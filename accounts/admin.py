@@ -217,7 +217,7 @@ class TierAdmin(ModelAdmin):
         (
             None,
             {
-                "description": "A limit that all its keys have, each for itself. An empty field is no limit.",
+                "description": "A limit for each of its keys. Kept, but not in force in this version.",
                 "fields": ("name", "requests_per_minute", "requests_per_hour", "tokens_per_minute"),
             },
         ),

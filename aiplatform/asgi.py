@@ -18,7 +18,7 @@ from servestatic import ServeStaticASGI
 
 from gateway.asgi import Door, Gateway
 from gateway.authentication import carries_key
-from gateway.doors import anthropic, health, openai, spec_d
+from gateway.doors import anthropic, health, nowhere, openai, spec_d
 from gateway.http import Receive, Scope, Send, with_request_id
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,11 @@ log = structlog.get_logger(__name__)
 _GC_THRESHOLD = 50_000
 _COMPLETE = {("POST", "/api/ai-providers/complete"), ("POST", "/api/ai-providers/complete/")}
 ROUTES = openai.ROUTES | anthropic.ROUTES | dict.fromkeys(_COMPLETE, Door("spec_d", spec_d, spec_d.complete))
-PREFIXES = openai.PREFIXES
+# Tried in this order; a prefix without a method is for all of them.
+PREFIXES = [
+    *openai.PREFIXES.items(),
+    *((("", prefix), Door("nowhere", dialect, nowhere.refuse)) for prefix, dialect in nowhere.DIALECTS.items()),
+]
 
 
 class Platform:
@@ -70,12 +74,10 @@ def _door(scope: Scope) -> Door | None:
     """The data-plane door of a request, by one look-up in most cases."""
     method, path = scope["method"], scope["path"]
     door = ROUTES.get((method, path))
-    if door is None:
-        return next(
-            (door for (verb, prefix), door in PREFIXES.items() if verb == method and path.startswith(prefix)), None
-        )
+    if door is None and path not in health.PATHS:
+        return next((each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start)), None)
     # Browser sessions take the DRF action of the same path, which checks their CSRF token.
-    return door if (method, path) not in _COMPLETE or carries_key(scope) else None
+    return None if (method, path) in _COMPLETE and not carries_key(scope) else door
 
 
 application = Platform()

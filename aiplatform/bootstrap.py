@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
+import structlog
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
@@ -23,6 +24,8 @@ from providers.kinds import KINDS
 from providers.models import Deployment, Provider, Route, RouteTarget
 from providers.operations import DEFAULT_ROUTE, ModelSpec, Rates, add_provider
 from providers.published import find
+
+log = structlog.get_logger(__name__)
 
 ADMIN = "admin"
 FIRST_CLIENT = "default"
@@ -128,6 +131,9 @@ def _make_first_key() -> str | None:
 def providers_from_environment() -> list[NewProvider]:
     """OPENAI_API_KEY and its like (specification B): the kinds we know whose key is set."""
     variables = {"openai": "OPENAI", "anthropic": "ANTHROPIC", "google": "GOOGLE_AI", "deepseek": "DEEPSEEK"}
+    for slug, prefix in variables.items():
+        if slug not in KINDS and env.text(f"{prefix}_API_KEY"):
+            log.warning("a key in the environment is not used: this version does not know its provider", provider=slug)
     return [
         NewProvider(
             slug=slug,

@@ -40,7 +40,7 @@ def presented(exchange: Exchange) -> str:
 
 def carries_key(scope: Scope) -> bool:
     """Whether any key came with the request, right or wrong."""
-    return bool(scope["query_string"]) or any(name in _HEADERS for name, _ in scope["headers"])
+    return b"key=" in scope["query_string"] or any(name in _HEADERS for name, _ in scope["headers"])
 
 
 _HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})

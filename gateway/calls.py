@@ -40,6 +40,7 @@ class Call(msgspec.Struct, frozen=True):
     started: float
     started_at: datetime
     watch: Callable[[], Future[Any]] | None = None
+    forwarded: dict[str, str] = {}
 
     @property
     def left_s(self) -> float | None:
@@ -69,7 +70,14 @@ def open_call(
         started=started,
         started_at=datetime.now(UTC),
         watch=exchange.watch,
+        forwarded=_forwarded(exchange),
     )
+
+
+def _forwarded(exchange: Exchange) -> dict[str, str]:
+    """Anthropic's newer features come by this header. Towards other dialects they are refused in the body, by name."""
+    beta = exchange.header(b"anthropic-beta")
+    return {"anthropic-beta": beta} if beta else {}
 
 
 def _tags(header: str) -> str:
@@ -90,6 +98,6 @@ def _tags(header: str) -> str:
 def _timeout_s(header: str) -> float | None:
     if not header:
         return None
-    if not header.isdigit() or not 0 < int(header) <= _MAX_TIMEOUT_MS:
+    if not (header.isascii() and header.isdigit()) or not 0 < int(header) <= _MAX_TIMEOUT_MS:
         raise invalid(f"A whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}.", param="X-Timeout-Ms")
     return int(header) / 1000

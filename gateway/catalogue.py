@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from accounts import revision
 from accounts.models import ApiKey
 from core.vault import UnreadableSecretError
+from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Provider, Route, RouteTarget
 from providers.prices import histories
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec, TargetSpec, Topology
@@ -29,7 +30,7 @@ from usage.models import Budget
 from usage.periods import Period
 from usage.pricing import Rates
 
-POLL_S = 0.5
+POLL_S = 0.25
 _STILL_OF_USE = timedelta(days=1)  # rates that ended before are nobody's: calls are priced as of now
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ class Catalogue:
         self._reader = ThreadPoolExecutor(1, "catalogue")
 
     async def run(self) -> None:
-        """Until cancelled: look at the revision twice a second, and reload when it has moved."""
+        """Until cancelled: look at the revision four times a second, and reload when it has moved."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(POLL_S)
@@ -132,6 +133,7 @@ def _topology() -> Topology:
     deployments = [
         _deployment(row, providers[row.provider_id], prices.get(row.id, ()))
         for row in Deployment.objects.filter(is_active=True, provider__is_active=True)
+        if _is_callable(providers[row.provider_id])
     ]
     names: dict[str, list[TargetSpec]] = defaultdict(list)
     for deployment in deployments:
@@ -146,6 +148,12 @@ def _topology() -> Topology:
         routes=tuple(route.name for route in routes),
         catch_all=next((route.name for route in routes if route.catch_all), None),
     )
+
+
+def _is_callable(provider: ProviderSpec) -> bool:
+    """A provider that wants a key and has none would only cost each call an attempt."""
+    kind = KINDS.get(provider.kind)
+    return kind is not None and (bool(provider.credentials) or not kind.needs_key)
 
 
 def _routes(routes: Iterable[Route], deployments: dict[UUID, DeploymentSpec]) -> dict[str, list[TargetSpec]]:

@@ -7,6 +7,7 @@ It enters the same pipeline as its hot twin (`doors.spec_d`), on the same event 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -131,5 +132,6 @@ async def _pump(stream: LiveStream, queue: asyncio.Queue[bytes | None]) -> None:
         stream.caller_left = True
     finally:
         await stream.aclose()
-        if not queue.full():
-            queue.put_nowait(None)
+        with contextlib.suppress(TimeoutError):  # nobody reads any more
+            async with asyncio.timeout(_STALLED_S):
+                await queue.put(None)

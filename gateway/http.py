@@ -41,7 +41,7 @@ class Exchange:
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body. Raises `ApiError` PAYLOAD_TOO_LARGE, before reading where Content-Length tells."""
         length = self.header(b"content-length")
-        if length.isdigit() and int(length) > limit_bytes:
+        if length.isascii() and length.isdigit() and int(length) > limit_bytes:
             raise _too_large(limit_bytes)
         parts: list[bytes] = []
         size = 0

@@ -126,6 +126,11 @@ class Pipeline:
             outcome = Outcome(status="cancelled", usage=None, provider_s=time.perf_counter() - sent_at)
             self.detach(self.settle(settlement.record(attempt, outcome)))
             raise
+        except Exception:  # a fault of ours: the dispatch has its row all the same, and the door its last resort
+            fault = ApiError(Code.INTERNAL, "Something went wrong on our side.")
+            outcome = Outcome(status="error", usage=None, refusal=fault, provider_s=time.perf_counter() - sent_at)
+            await self.settle(settlement.record(attempt, outcome))
+            raise
 
     async def _dispatch(self, attempt: Attempt, body: bytes, sent_at: float) -> Reply | LiveStream:
         deployment, is_stream = attempt.deployment, attempt.call.envelope.stream
@@ -133,7 +138,9 @@ class Pipeline:
         answer: Answer | None = None
         try:
             async with asyncio.timeout(limit_s):
-                answer = await dispatch.send(self._session, deployment, attempt.credential, body)
+                answer = await dispatch.send(
+                    self._session, deployment, attempt.credential, body, forwarded=attempt.call.forwarded
+                )
                 content = b"" if is_stream else await answer.read()
         except TimeoutError as error:
             if answer is not None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from core.ids import uuid7_of
+from core.money import PICO_PER_USD
 from gateway.calls import Call
 from gateway.plans import Plan
 from providers.errors import ProviderFailureError
@@ -21,6 +22,7 @@ from usage.rows import CallFacts, HoldRow, RecordRow
 from wire.errors import ApiError
 from wire.neutral import Usage
 
+MOST_PICO = 9_000 * PICO_PER_USD  # of one hold: no call costs as much, and a sum of such must fit a column
 _DETAIL_CHARS = 300
 _WORD_CHARS = 200
 
@@ -86,15 +88,19 @@ def attempt(
         usd_per_unit=rates.usd_per_unit if rates else None,
         windows=_window_ids(plan.windows),
         started_at=now,
-        amount_pico=pricing.upper_bound_pico(rates, input_tokens=input_tokens, output_tokens=output_tokens)
-        if rates
-        else None,
+        amount_pico=_amount_pico(rates, input_tokens, output_tokens),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         lease_id=lease_id,
         deadline_at=now + timedelta(seconds=timeout_s),
     )
     return Attempt(call, deployment, credential, hold, rates, timeout_s)
+
+
+def _amount_pico(rates: Rates | None, input_tokens: int, output_tokens: int) -> int | None:
+    if rates is None:
+        return None
+    return min(pricing.upper_bound_pico(rates, input_tokens=input_tokens, output_tokens=output_tokens), MOST_PICO)
 
 
 def _window_ids(windows: tuple[Window, ...]) -> str:

@@ -70,10 +70,16 @@ async def send(
     deployment: DeploymentSpec,
     credential: CredentialSpec | None,
     body: bytes,
+    *,
+    forwarded: dict[str, str],
 ) -> Answer:
-    """A successful answer whose headers have come. Raises `ProviderFailureError` for everything else but a timeout."""
+    """A successful answer whose headers have come. Raises `ProviderFailureError` for everything else but a timeout.
+
+    Of the caller's headers in `forwarded`, those go along that mean something to the provider.
+    """
     adapter = ADAPTERS[deployment.provider.kind]
     request = adapter.chat_request(deployment, credential, body)
+    request.headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
     answer = await adapter.send(session, deployment, request)
     if answer.status == 200:
         return answer

@@ -96,6 +96,8 @@ class Provider(Identified):
         return self.name
 
     def clean(self) -> None:
+        if not self.kind:
+            return  # its own field says so
         kind = kinds.KINDS.get(self.kind)
         if kind is None:
             raise ValidationError({"kind": f"Choose one of {', '.join(kinds.KINDS)}."})

@@ -73,6 +73,8 @@ def _add_upstreams(url: str) -> None:
         now=timezone.now(),
     )
     default = Route.objects.get(name=DEFAULT_ROUTE)  # tests that name no model mean the demo
+    default.catch_all = False  # an unknown model is an error, as in an installation that has left the demo behind
+    default.save()
     default.targets.all().delete()
     default.targets.create(deployment=Deployment.objects.get(name="demo"))
 

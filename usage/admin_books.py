@@ -25,7 +25,7 @@ from usage.models import Proof, UsageRecord
 from usage.queries import Totals
 
 RECENT = 12
-STALE_AFTER = timedelta(hours=2)  # proofs are made every hour
+STALE_AFTER = timedelta(hours=2)  # proofs are made every hour, or as soon as they are due
 _Evidence = UsageRecord.Evidence
 _EVIDENCE = {
     _Evidence.REPORTED: "Reported by the provider",
@@ -103,7 +103,7 @@ def _page(now: datetime) -> dict[str, Any]:
     return {
         "proof": proofs[0] if proofs else None,
         "proved": f"{display.ago(proofs[0].made_at, now=now)}, in {_took(proofs[0])}" if proofs else "",
-        "is_stale": bool(proofs) and now - proofs[0].made_at > STALE_AFTER,
+        "is_stale": bool(proofs) and books.is_due(now=now - STALE_AFTER),
         "proofs": [_made(proof, now) for proof in proofs],
         "known": _known(
             queries.grouped(this_month, queries.next_bucket(this_month, "month", zone), by="evidence"),

@@ -46,6 +46,8 @@ def resume_repricings() -> None:
 @shared_task
 def prove_books() -> None:
     """Prove that the books balance, and keep what was found. Safe to run twice: each is a proof of its moment."""
+    if not books.is_due(now=timezone.now()):
+        return
     proof = books.prove_and_keep()
     if not proof.is_balanced:
         log.error("the books do not balance", differences=proof.differences)

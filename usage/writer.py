@@ -258,7 +258,8 @@ class Writer:
         """Replay what dead processes have left."""
         for left in journal.adopt(self._folder):
             try:
-                log.warning("replayed a dead process's journal", entries=left.replay(_apply_again))
+                if entries := left.replay(_apply_again):
+                    log.warning("replayed a dead process's journal", entries=entries)
             finally:
                 left.close()
 

@@ -14,6 +14,7 @@ import msgspec
 from wire.errors import ApiError, invalid, unsupported
 
 MAX_DEPTH = 100
+MOST = 2**31 - 1  # of anything that is counted; more would not fit into a column, and means nothing
 
 # All that msgspec raises for bytes that it cannot read as the type that was asked for.
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -54,8 +55,8 @@ TEXT = Reader[str](str | None, "a string")
 NAME = Reader[str](Annotated[str, msgspec.Meta(min_length=1)], "a non-empty string")
 NUMBER = Reader[float](float | None, "a number")
 WHOLE = Reader[int](int | None, "a whole number")
-COUNT = Reader[int](Annotated[int, msgspec.Meta(ge=0)] | None, "a whole number of at least 0")
-POSITIVE = Reader[int](Annotated[int, msgspec.Meta(ge=1)] | None, "a whole number of at least 1")
+COUNT = Reader[int](Annotated[int, msgspec.Meta(ge=0, le=MOST)] | None, f"a whole number from 0 to {MOST}")
+POSITIVE = Reader[int](Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None, f"a whole number from 1 to {MOST}")
 
 _FIELDS: msgspec.json.Decoder[Fields] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL = msgspec.Raw(b"null")

@@ -16,7 +16,7 @@ from gateway.http import JSON, Exchange
 from gateway.pipeline import Reply
 from gateway.streaming import LiveStream
 from wire import sse
-from wire.body import open_body
+from wire.body import MOST, open_body
 from wire.dialect import Envelope
 from wire.errors import ApiError, invalid
 from wire.neutral import ChatRequest, Message, Settled, StreamEvent, Text, TextDelta
@@ -39,7 +39,7 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1)] | None = None
     system_prompt: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None = None
     stream: bool = False
     provider_id: str | None = None
     model: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import aiohttp
 
@@ -23,6 +23,7 @@ class AnthropicAdapter:
         "top_k": "top_k",
         "stop": "stop_sequences",
     }
+    forwarded_headers: Collection[str] = ("anthropic-beta",)
     rewrite_chat = staticmethod(anthropic_messages.rewrite_chat)
     encode_chat = staticmethod(anthropic_messages.encode_chat)
 

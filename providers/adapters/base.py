@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -42,6 +42,10 @@ class Adapter(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def forwarded_headers(self) -> Collection[str]:
+        """Which headers of a caller mean something to the provider."""
 
     @property
     def sampling_fields(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 import aiohttp
@@ -17,6 +17,7 @@ import msgspec
 
 from providers.adapters.base import Answer, Request
 from providers.adapters.openai import SAMPLING_FIELDS
+from providers.errors import RejectedError
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import openai_chat, sse
 from wire.dialect import Dialect
@@ -28,7 +29,7 @@ _EXCERPT_CHARS = 120
 _SENTENCES = (
     "This is the demo provider, and it needs no key.",
     "Your call went through the same path as one to a real provider: checked, reserved, answered, and accounted for.",
-    "You can see it, with its tokens and its cost, under Usage in the admin pages.",
+    "You can see it, with its tokens and its cost, under Calls in the admin pages.",
     "Add a provider with a key of your own there, and the same call will reach it.",
 )
 
@@ -36,6 +37,7 @@ _SENTENCES = (
 class DemoAdapter:
     dialect: Dialect = openai_chat
     sampling_fields = SAMPLING_FIELDS
+    forwarded_headers: Collection[str] = ()
     rewrite_chat = staticmethod(openai_chat.rewrite_chat)
     encode_chat = staticmethod(openai_chat.encode_chat)
 
@@ -45,22 +47,48 @@ class DemoAdapter:
 
     async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
         del session, deployment
-        return _DemoAnswer(msgspec.json.decode(request.body))
+        try:
+            asked = _decode(request.body)
+        except msgspec.MsgspecError as error:
+            raise RejectedError(f"The demo provider cannot read this: {error}.", status=400) from error
+        if asked.n != 1:
+            raise RejectedError("The demo provider gives one answer: leave 'n' out.", status=400)
+        return _DemoAnswer(asked)
+
+
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+
+
+class _Asked(msgspec.Struct):
+    model: str
+    messages: list[_Message]
+    n: int = 1
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Asked).decode
 
 
 class _DemoAnswer:
     status = 200
     headers: Mapping[str, str] = {}
 
-    def __init__(self, call: dict[str, Any]) -> None:
-        question = _last_question(call["messages"])
-        limit = call.get("max_completion_tokens") or call.get("max_tokens") or _DEFAULT_TOKENS
+    def __init__(self, asked: _Asked) -> None:
+        question = _last_question(asked.messages)
+        limit = asked.max_completion_tokens or asked.max_tokens or _DEFAULT_TOKENS
         words = re.findall(r"\s*(?:\w+|[^\w\s])", _reply_to(question))
         self._pieces = words[:limit]
-        self._model = call["model"]
-        self._id = "chatcmpl-demo-" + hashlib.sha256(msgspec.json.encode(call["messages"])).hexdigest()[:16]
+        self._model = asked.model
+        self._id = "chatcmpl-demo-" + hashlib.sha256(msgspec.json.encode(asked.messages)).hexdigest()[:16]
         self._finish = "length" if len(words) > limit else "stop"
-        prompt_tokens = sum(len(_TOKEN.findall(text)) for text in _texts(call["messages"]))
+        prompt_tokens = sum(len(_TOKEN.findall(text)) for text in _texts(asked.messages))
         self._usage = {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": len(self._pieces),
@@ -99,15 +127,16 @@ def _reply_to(question: str) -> str:
     return " ".join((f"You asked: “{excerpt}”." if excerpt else "You asked nothing.", *_SENTENCES))
 
 
-def _last_question(messages: list[dict[str, Any]]) -> str:
-    asked = [message for message in messages if message.get("role") == "user"]
+def _last_question(messages: list[_Message]) -> str:
+    asked = [message for message in messages if message.role == "user"]
     return " ".join(_texts(asked[-1:]))
 
 
-def _texts(messages: list[dict[str, Any]]) -> list[str]:
+def _texts(messages: list[_Message]) -> list[str]:
     texts: list[str] = []
     for message in messages:
-        content = message.get("content") or ""
-        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-        texts.extend(part for part in parts if isinstance(part, str))
+        if isinstance(message.content, str):
+            texts.append(message.content)
+        else:
+            texts.extend(part.text for part in message.content or ())
     return texts

@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import aiohttp
 
@@ -31,6 +31,7 @@ class OpenAIAdapter:
 
     dialect: Dialect = openai_chat
     sampling_fields = SAMPLING_FIELDS
+    forwarded_headers: Collection[str] = ()
 
     def __init__(self, prefix: str = "", *, bound_field: BoundField = "max_tokens") -> None:
         self._path = f"{prefix}/chat/completions"

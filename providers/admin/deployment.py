@@ -23,7 +23,7 @@ from providers.prices import unpriced
 
 
 class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    capabilities = CapabilitiesField(help_text="Calls that need one of these go only to models that have it.")
+    capabilities = CapabilitiesField(help_text="What the model can do, for people to read.")
 
     class Meta:
         model = Deployment

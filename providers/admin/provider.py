@@ -82,6 +82,9 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         return slug or operations.free_slug(self.cleaned_data.get("name", ""))
 
 
+_NOT_YET = "Kept with the provider, but not in force in this version."
+
+
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     new_key = NewKeyField(label="New key")
 
@@ -191,6 +194,7 @@ class ProviderAdmin(ModelAdmin):
         (
             "Limits and retries",
             {
+                "description": _NOT_YET,
                 "classes": ["collapse"],
                 "fields": (("requests_per_minute", "tokens_per_minute"), ("retry_attempts", "retry_delay_ms")),
             },
@@ -198,6 +202,7 @@ class ProviderAdmin(ModelAdmin):
         (
             "When it keeps failing",
             {
+                "description": _NOT_YET,
                 "classes": ["collapse"],
                 "fields": (("failure_threshold", "monitoring_period_ms"), ("open_ms", "success_threshold")),
             },

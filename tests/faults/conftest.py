@@ -18,6 +18,7 @@ import pytest
 
 from tests import product as products
 from tests import servers as real
+from tests.faults import load
 from tests.product import Product, Template
 from tests.servers import Postgres, Redis, wait_until
 from tests.upstream import Upstream
@@ -32,7 +33,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    print(f"FAULT_SEED={SEED}")
+    load.say(f"FAULT_SEED={SEED}")
     return random.Random(f"{SEED} {request.node.name}")
 
 
@@ -48,14 +49,47 @@ class Limit:
 
 
 class MortalPostgres(Postgres):
-    """One that may be given fewer connections at its next start."""
+    """Killed and frozen with all its backends, each of which has a session of its own.
+
+    It may be given fewer connections at its next start.
+    """
 
     max_connections = 300
 
     def command(self) -> list[str]:
-        return [
-            word.replace("max_connections=300", f"max_connections={self.max_connections}") for word in super().command()
-        ]
+        few = f"max_connections={self.max_connections}"
+        return [word.replace("max_connections=300", few) for word in super().command()]
+
+    def kill(self) -> None:
+        backends = self._signal_all(signal.SIGKILL)
+        super().kill()
+        wait_until(lambda: not any(map(real.is_alive, backends)), what="PostgreSQL's end")
+
+    def freeze(self) -> None:
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> list[int]:
+        """The postmaster is stopped first, so that it forks no other meanwhile."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+        backends = children(self.process.pid)
+        for pid in [*backends, self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return backends
+
+
+def children(parent: int) -> list[int]:
+    """The processes that it has started itself."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def _each_dispatch_has_its_row(books: Books, lines: dict[str, list[Dispatch]]) -
 
 
 def _is_dispatch(row: Row) -> bool:
-    return row["kind"] == "call" and row["attempt"] > 0
+    return bool(row["kind"] == "call" and row["attempt"] > 0)
 
 
 def _sums_are_sums(product: Product, books: Books) -> None:
@@ -143,7 +143,8 @@ def _sums_are_sums(product: Product, books: Books) -> None:
         sums = defaultdict[tuple[str, ...], list[int]](lambda: [0] * len(_FIGURES))
         for row in books.records:
             _add(sums[tuple(_dimension(row, name) for name in dimensions)], _figures(row))
-        for row in map(_plain, product.sql(f"SELECT * FROM {table}")):
+        columns = ", ".join((*dimensions, *_FIGURES))
+        for row in map(_plain, product.sql(f"SELECT {columns} FROM {table}")):
             _add(sums[tuple(_dimension(row, name) for name in dimensions)], [-int(row[name]) for name in _FIGURES])
         wrong = {key: values for key, values in sums.items() if any(values)}
         assert not wrong, f"I2: {table} differs from the records: {list(wrong.items())[:3]}"

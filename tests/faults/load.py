@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
@@ -45,7 +46,7 @@ class Callers:
     def __init__(self, product: Product) -> None:
         self._product = product
 
-    async def __aenter__(self) -> Callers:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=aiohttp.ClientTimeout(60)
         )
@@ -104,3 +105,8 @@ def new_name() -> str:
 def statuses(told: Iterable[Told]) -> dict[str, int]:
     """How many of each status and code."""
     return dict(Counter(f"{each.status} {each.code}".strip() for each in told))
+
+
+def say(text: str) -> None:
+    """A figure, for whoever asks to see them (`make faults`)."""
+    sys.stdout.write(f"{text}\n")

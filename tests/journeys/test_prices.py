@@ -35,7 +35,7 @@ def _price(product: Product, model: str, **given: Any) -> str:
 
 def _in_force(condition: Callable[[], bool]) -> None:
     """In every web process: each looks for changes by itself."""
-    operating.until_in_force(lambda: all(condition() for _ in range(8)))
+    operating.until_in_force(condition)
 
 
 def _priced_by(product: Product, model: str) -> str:

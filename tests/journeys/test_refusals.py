@@ -279,3 +279,34 @@ def _chunked(product: Product, door: Door, parts: list[bytes]) -> Answer:
 def _whole(answer: http.client.HTTPResponse) -> Answer:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return Answer(status=answer.status, headers=headers, content=answer.read())
+
+
+class TestWhatOnceBrokeUs:
+    """Each of these was answered with 500, and left a hold behind that was settled at its bound."""
+
+    @pytest.mark.parametrize("messages", [["hi"], [{"role": "user", "content": 5}], {"a": 1}, [{"content": "x"}]])
+    def test_messages_that_are_none(self, house: Product, messages: Any) -> None:
+        answer = house.request("POST", OPENAI.path, body={"model": "demo", "messages": messages}, key=house.key)
+        assert answer.status == 400, answer.text
+        assert operating.open_holds(house) == 0
+
+    @every_door
+    @pytest.mark.parametrize("bound", [9 * 10**18, 10**20])
+    def test_a_bound_beyond_belief(self, house: Product, door: Door, bound: int) -> None:
+        name = "maxTokens" if door is SPEC_D else "max_tokens"
+        check_refused(post(house, door, door.body("demo", "Hello") | {name: bound}), door, 400, INVALID[door.name])
+
+    def test_digits_that_are_none(self, house: Product) -> None:
+        answer = house.request(
+            "POST", OPENAI.path, body=OPENAI.body("demo", "Hello"), key=house.key, headers={"x-timeout-ms": "\xb2"}
+        )
+        assert answer.status == 400, answer.text
+
+    @pytest.mark.parametrize(
+        "path", ["/v1/nothing", "/v1/chat/completions/", "/anthropic/v1/nothing", "/v1/messages/x"]
+    )
+    def test_a_path_at_which_there_is_nothing(self, house: Product, path: str) -> None:
+        answer = house.request("POST", path, body={}, key=house.key)
+        assert answer.status == 404
+        assert answer.json()["error"]["message"] == f"There is nothing at POST {path}."
+        assert house.request("POST", path, body={}).status == 401

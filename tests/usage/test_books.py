@@ -189,10 +189,19 @@ def test_journals_with_something_in_them_are_counted(tmp_path: Path) -> None:
 def test_the_task_keeps_its_proof(busy: Window) -> None:
     tasks.prove_books()
     BudgetWindow.objects.update(held_pico=0)
+    tasks.prove_books()  # too soon
+    Proof.objects.update(made_at=NOW)
     tasks.prove_books()
     newest, older = Proof.objects.all()
     assert (older.is_balanced, older.figures["records"]) == (True, 6)
     assert (newest.is_balanced, len(newest.differences)) == (False, 1)
+
+
+def test_a_long_proof_is_followed_by_a_long_rest() -> None:
+    assert books.is_due(now=NOW)
+    Proof.objects.create(made_at=NOW, took_ms=60_000, is_balanced=True, figures={})
+    assert not books.is_due(now=NOW + timedelta(minutes=19))
+    assert books.is_due(now=NOW + timedelta(minutes=20))
 
 
 def test_old_proofs_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from wire import images
 from wire.anthropic_messages import schema
-from wire.body import COUNT, FLAG, NAME, Reader, open_body, require_array, text_bytes
+from wire.body import COUNT, FLAG, MOST, NAME, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
 from wire.errors import invalid
 
@@ -22,7 +22,7 @@ def open_chat(body: bytes) -> Envelope:
     if model is None:
         raise invalid("'model' must be a non-empty string.", param="model")
     if max_tokens is None:
-        raise invalid("'max_tokens' must be a whole number of at least 0.", param="max_tokens")
+        raise invalid(f"'max_tokens' must be a whole number from 0 to {MOST}.", param="max_tokens")
     metadata = _METADATA.read(fields, "metadata")
     return Envelope(
         fields=fields,
