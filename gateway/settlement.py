@@ -207,13 +207,11 @@ def _usage(attempt: Attempt, outcome: Outcome) -> tuple[Usage, str]:
     failure = outcome.failure
     if failure is not None and outcome.output_bytes == 0 and (not failure.sent or failure.status is not None):
         return Usage(), "none"  # never seen by the provider, or refused by it: providers don't bill an error status
-    return (
-        Usage(
-            input_tokens=estimates.likely_tokens(attempt.call.envelope.input_bytes),
-            output_tokens=estimates.likely_tokens(outcome.output_bytes),
-        ),
-        "estimated",
-    )
+    output_tokens = estimates.likely_tokens(outcome.output_bytes)
+    if attempt.call.envelope.max_output_tokens is not None:  # the provider was told to stop there
+        output_tokens = min(output_tokens, attempt.hold.output_tokens)
+    input_tokens = estimates.likely_tokens(attempt.call.envelope.input_bytes)
+    return Usage(input_tokens=input_tokens, output_tokens=output_tokens), "estimated"
 
 
 _FACTS = CallFacts.__struct_fields__

@@ -39,6 +39,21 @@ def cursor() -> Cursor:
     return cast("Cursor", prepared)
 
 
+class NotDurableError(Exception):
+    """The database acknowledges commits that a crash may undo."""
+
+
+def require_durable_commits() -> None:
+    """Raises `NotDurableError` where PostgreSQL has synchronous_commit off. SQLite's settings are ours (FULL)."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as asked:
+        asked.execute("SHOW synchronous_commit")
+        (setting,) = asked.fetchone() or ("",)
+    if setting == "off":
+        raise NotDurableError("PostgreSQL's synchronous_commit is off: a crash would lose usage rows. Turn it on.")
+
+
 def among(ids: Iterable[UUID]) -> tuple[str, list[Any]]:
     """A condition for a set of ids, and its parameters (none for no ids), sorted."""
     keys = sorted(set(ids))

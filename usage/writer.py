@@ -23,7 +23,7 @@ import structlog
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
 
 from core.ids import uuid7
-from usage import journal, leases, ledger
+from usage import journal, leases, ledger, sql
 from usage.journal import Journal
 from usage.ledger import Entry, Extend, Reserve, Void
 
@@ -148,6 +148,7 @@ class Writer:
 
     def _begin(self) -> None:
         try:
+            sql.require_durable_commits()
             leases.renew(self.lease_id, self._process)
             self._adopt()
             leases.sweep(now=datetime.now(UTC))

@@ -72,10 +72,14 @@ def test_the_services_of_the_file_answer_a_call_together(
         port = int(env["PORT"])
         wait_until(lambda: _answers(port), timeout_s=60, what=f"web: {(tmp_path / 'web').read_text()}")
 
+        # A process that is stopped while it starts may end with an error: beat is up when it keeps its schedule.
+        wait_until(lambda: list((tmp_path / "state" / "celery").glob("schedule*")), timeout_s=60, what="beat")
+
         answer = _chat(port, key)
 
         assert answer["choices"][0]["message"]["content"]
         assert all(process.poll() is None for process in processes)
+    assert "Error" not in (tmp_path / "beat").read_text()
 
 
 def test_every_part_is_there_once_set_up_and_only_the_web_is_open(compose: dict[str, Any]) -> None:

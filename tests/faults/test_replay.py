@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from core.ids import uuid7
+from tests.servers import wait_until
 from tests.usage.rows import NOW, hold, record
 from usage import leases, ledger
-from usage.budgets import BudgetSpec, Window, window_of
-from usage.ledger import Note, Reserve, Settle, Void
+from usage.budgets import BudgetExceededError, BudgetSpec, Window, window_of
+from usage.ledger import Entry, Note, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Hold, UsageRecord
+from usage.writer import LedgerUnavailableError, Writer
 
 pytestmark = pytest.mark.django_db
 
@@ -56,11 +62,49 @@ def test_the_sweeper_takes_a_hold_away_whose_record_is_there_already() -> None:
     assert (Hold.objects.count(), UsageRecord.objects.get().status) == (0, "ok")
 
 
-def _window() -> Window:
-    row = Budget.objects.create(name="soft", scope="all", cap_pico=1_000, hard=False, period="day")
+def _window(*, hard: bool = False) -> Window:
+    row = Budget.objects.create(name="b", scope="all", cap_pico=1_000, hard=hard, period="day")
     return window_of(
         BudgetSpec(
-            id=row.pk, name="soft", scope="all", subject="", cap_pico=1_000, period="day", time_zone="UTC", hard=False
+            id=row.pk, name="b", scope="all", subject="", cap_pico=1_000, period="day", time_zone="UTC", hard=hard
         ),
         NOW,
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hold_whose_commit_was_not_heard_of_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database commits and dies before it says so: the hard budget's caller is refused, and nothing stays held."""
+    window = _window(hard=True)
+    apply, lost = ledger.apply, iter([True])
+
+    def deaf(entries: Sequence[Entry], *, replayed: bool = False) -> dict[int, BudgetExceededError]:
+        refused = apply(entries, replayed=replayed)
+        if next(lost, False):
+            raise OperationalError("server closed the connection unexpectedly")
+        return refused
+
+    monkeypatch.setattr(ledger, "apply", deaf)
+
+    async def story() -> None:
+        writer = Writer(tmp_path)
+        await writer.start()
+        try:
+            deadline_at = timezone.now() + timedelta(minutes=5)
+            held = hold(windows=f'["{window.id}"]', lease_id=writer.lease_id, deadline_at=deadline_at)
+            with pytest.raises(LedgerUnavailableError):
+                await writer.write(Reserve(held, (window,)))
+            await asyncio.to_thread(wait_until, _nothing_is_held)
+        finally:
+            await writer.stop()
+
+    asyncio.run(story())
+    assert BudgetWindow.objects.get().held_pico == 0
+    assert not UsageRecord.objects.exists()
+
+
+def _nothing_is_held() -> bool:
+    try:
+        return not Hold.objects.exists()
+    finally:
+        connection.close()

@@ -27,6 +27,7 @@ class Meter:
         self.finished = False
         self.output_bytes = 0
         self.closing = b""
+        self._is_told = False
 
     def see(self, event: bytes) -> bytes:
         data = data_of(event)
@@ -53,7 +54,10 @@ class Meter:
             self._add_usage(seen.message.usage)
         if seen.type == "message_delta":
             self._add_usage(seen.usage)
+            self._is_told = self._is_told or bool(bytes(seen.usage))
             if seen.delta and seen.delta.stop_reason:
+                if not self._is_told:
+                    self.usage = None  # the start tells the prompt and a token or so: the answer is not in it
                 self.finish = answer.finish_of(seen.delta.stop_reason)
                 self.finished = True
 

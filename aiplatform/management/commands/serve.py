@@ -106,7 +106,9 @@ def _beat() -> list[str]:
 
 def _banner(url: str, made: bootstrap.Outcome) -> str:
     """What people need now, ending in a line to paste. A secret is shown only when it was just made."""
-    manage = shlex.join([sys.executable, str(settings.BASE_DIR / "manage.py")])
+    # What is pasted elsewhere must mean this installation, also where the environment chose its folder.
+    here = [f"STATE_DIR={settings.STATE_DIR}"] if "STATE_DIR" in os.environ else []
+    manage = shlex.join(["env", *here, sys.executable, str(settings.BASE_DIR / "manage.py")])
     mint = f"{manage} mintkey --client {bootstrap.FIRST_CLIENT} --quiet"
     password = made.admin_password or f"as set before (lost? {manage} changepassword {bootstrap.ADMIN})"
     lines = [
