@@ -104,7 +104,13 @@ class Pipeline:
         """
         credential = self._credential(plan.deployment.provider)
         attempt = settlement.attempt(
-            call, plan, credential, now=datetime.now(UTC), number=number, lease_id=self._writer.lease_id
+            call,
+            plan,
+            credential,
+            now=datetime.now(UTC),
+            ahead=self._writer.ahead,
+            number=number,
+            lease_id=self._writer.lease_id,
         )
         try:
             await self._reserve(Reserve(attempt.hold, plan.windows))

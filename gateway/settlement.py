@@ -57,9 +57,16 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def attempt(
-    call: Call, plan: Plan, credential: CredentialSpec | None, *, now: datetime, number: int, lease_id: UUID
+    call: Call,
+    plan: Plan,
+    credential: CredentialSpec | None,
+    *,
+    now: datetime,
+    ahead: timedelta,
+    number: int,
+    lease_id: UUID,
 ) -> Attempt:
-    """The dispatch of `call` as planned."""
+    """The dispatch of `call` as planned. `ahead` is how far the database's clock, which judges deadlines, is ahead."""
     deployment, rates = plan.deployment, plan.rates
     envelope = call.envelope
     input_tokens = estimates.most_input_tokens(envelope.input_bytes)
@@ -92,7 +99,7 @@ def attempt(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         lease_id=lease_id,
-        deadline_at=now + timedelta(seconds=timeout_s),
+        deadline_at=now + ahead + timedelta(seconds=timeout_s),
     )
     return Attempt(call, deployment, credential, hold, rates, timeout_s)
 

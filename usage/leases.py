@@ -19,9 +19,11 @@ FORGET = timedelta(hours=1)
 SWEEP_LIMIT = 500
 
 
-def renew(lease_id: UUID, process: str) -> None:
-    """This process is alive."""
+def renew(lease_id: UUID, process: str) -> datetime:
+    """This process is alive. Returns the database's time, by which deadlines are judged."""
     Lease.objects.update_or_create(pk=lease_id, defaults={"process": process, "seen_at": Now()})
+    seen_at: datetime = Lease.objects.values_list("seen_at", flat=True).get(pk=lease_id)
+    return seen_at
 
 
 def release(lease_id: UUID) -> None:

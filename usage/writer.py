@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -67,6 +67,7 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.lease_id: UUID = uuid7()
+        self.ahead = timedelta()  # how far the database's clock is ahead of this process's
         self._folder = folder
         self._journal = Journal(folder / f"{self.lease_id.hex}{journal.SUFFIX}")
         self._process = f"{socket.gethostname()}:{os.getpid()}"
@@ -149,7 +150,7 @@ class Writer:
     def _begin(self) -> None:
         try:
             sql.require_durable_commits()
-            leases.renew(self.lease_id, self._process)
+            self._renew()
             self._adopt()
             leases.sweep(now=datetime.now(UTC))
         finally:
@@ -245,7 +246,7 @@ class Writer:
 
     def _keep_house(self, *, sweep: bool) -> None:
         try:
-            leases.renew(self.lease_id, self._process)
+            self._renew()
             if sweep:
                 self._adopt()
                 if swept := leases.sweep(now=datetime.now(UTC)):
@@ -254,6 +255,9 @@ class Writer:
             self._lose(error)
         except Exception:  # the thread lives: without it no call is written any more
             log.exception("the ledger's house could not be kept")
+
+    def _renew(self) -> None:
+        self.ahead = leases.renew(self.lease_id, self._process) - datetime.now(UTC)
 
     def _adopt(self) -> None:
         """Replay what dead processes have left."""

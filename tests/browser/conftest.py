@@ -19,7 +19,7 @@ from tests.browser.screenshots import CHROMIUM, PASSWORD, launch, log_in
 def browser() -> Iterator[Browser]:
     """Closed after each file: while it is open, no other test could run an event loop in this thread."""
     if not Path(CHROMIUM).exists():
-        pytest.skip("no browser here; install it with: apt-get install -y chromium")
+        pytest.fail("no browser here; install it with: apt-get install -y chromium", pytrace=False)
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright's loop lives in the test's own thread, and so does the ORM.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from uuid import UUID
@@ -55,10 +55,10 @@ def _call() -> Call:
     )
 
 
-def _attempt() -> Attempt:
+def _attempt(*, ahead: timedelta = timedelta()) -> Attempt:
     call = _call()
     (plan, *_) = plans.plans(call, catalogue.load(), now=NOW, rng=Random(0))
-    return settlement.attempt(call, plan, None, now=NOW, number=1, lease_id=UUID(int=1))
+    return settlement.attempt(call, plan, None, now=NOW, ahead=ahead, number=1, lease_id=UUID(int=1))
 
 
 def _record(usage: Usage) -> RecordRow:
@@ -103,3 +103,9 @@ def test_usage_that_does_not_add_up_is_cut_and_said(price: Price) -> None:
     assert row.error_detail == "The reported usage does not add up: reasoning_tokens 50 counted as 5."
     assert (row.error_code, row.usage_payload) == ("", '{"as": "reported"}')
     assert row.cost_pico == (10 * 2 + 5 * 6) * 10**6
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_deadline_is_said_in_the_databases_time(price: Price, ahead: timedelta) -> None:
+    """The sweeper judges by that clock: a host whose own is an hour behind must not have its live calls swept."""
+    assert _attempt(ahead=ahead).hold.deadline_at - _attempt().hold.deadline_at == ahead
