@@ -115,10 +115,10 @@ class Balance(msgspec.Struct):
         return self.cap_pico - self.held_pico - self.held_change - self.settled_pico - self.settled_change
 
 
-def take(balances: Sequence[Balance], amount_pico: int) -> None:
+def take(balances: Sequence[Balance], amount_pico: int, *, refusing: bool = True) -> None:
     """Hold `amount_pico` in all of `balances`, or in none. Raises `BudgetExceededError` for a hard one without room."""
     for balance in balances:
-        if balance.hard and amount_pico > balance.left_pico:
+        if refusing and balance.hard and amount_pico > balance.left_pico:
             raise BudgetExceededError(
                 balance.name,
                 cap_pico=balance.cap_pico,

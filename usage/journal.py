@@ -55,8 +55,12 @@ class Journal:
         """Returns when the entries are on disk. Raises OSError."""
         lines = b"".join(_line(entry) for entry in entries)
         with self._lock:
-            os.pwrite(self._file, lines, self._size)
-            os.fdatasync(self._file)
+            try:
+                _write_all(self._file, lines, self._size)
+                os.fdatasync(self._file)
+            except OSError:
+                os.ftruncate(self._file, self._size)  # its caller is refused: nobody may find it later
+                raise
             self._size += len(lines)
 
     def replay(self, apply: Apply) -> int:
@@ -93,6 +97,23 @@ def adopt(folder: Path) -> Iterator[Journal]:
             yield Journal(path)
         except (BlockingIOError, FileNotFoundError):
             continue  # its process lives, or another one has just adopted it
+
+
+def set_aside(folder: Path, entry: Entry) -> None:
+    """Keep an entry that the database refuses, for a person to look at."""
+    refused = os.open(folder / "refused", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(refused, _line(entry))
+        os.fsync(refused)
+    finally:
+        os.close(refused)
+
+
+def _write_all(file: int, content: bytes, offset: int) -> None:
+    """A nearly full disk writes a part without an error."""
+    while content:
+        written = os.pwrite(file, content, offset)
+        content, offset = content[written:], offset + written
 
 
 _encode = msgspec.json.Encoder().encode

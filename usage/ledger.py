@@ -59,10 +59,11 @@ _SHARD = os.getpid() % rollups.SHARDS
 Entry = Reserve | Extend | Settle | Void | Note
 
 
-def apply(entries: Sequence[Entry], *, replayed: bool = False) -> dict[int, BudgetExceededError]:
+def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = True) -> dict[int, BudgetExceededError]:
     """Write all of `entries` that their budgets have room for, or none. Returns the refusals, by index.
 
-    `replayed`: the entries may have been applied before (settles and notes always may). Raises django.db.Error.
+    `refusing` False: holds are facts, of calls that were sent while the database was away. `replayed`: the entries may
+    have been applied before (settles and notes always may). Raises django.db.Error.
     """
     with connection.wrap_database_errors, transaction.atomic():
         cursor = sql.cursor()
@@ -76,7 +77,7 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False) -> dict[int, Budg
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
         _give_back(balances, freed.values())
         _charge(balances, records, freed | passing)
-        refused, holds, extensions = _decide(entries, balances, held, passing)
+        refused, holds, extensions = _decide(entries, balances, held, passing, refusing=refusing)
         if holds:
             _insert(cursor, "usage_hold", HoldRow, holds)
         if extensions:
@@ -193,7 +194,7 @@ def _charge(balances: Balances, records: Iterable[RecordRow], freed: dict[UUID, 
 
 
 def _decide(
-    entries: Sequence[Entry], balances: Balances, held: dict[UUID, _Held], passing: Container[UUID]
+    entries: Sequence[Entry], balances: Balances, held: dict[UUID, _Held], passing: Container[UUID], *, refusing: bool
 ) -> tuple[dict[int, BudgetExceededError], list[HoldRow], list[tuple[int, UUID]]]:
     """Which holds and extensions fit, each decided in its turn: (refusals by index, holds, extensions)."""
     refused: dict[int, BudgetExceededError] = {}
@@ -204,10 +205,11 @@ def _decide(
             if isinstance(entry, Reserve):
                 if entry.hold.id in passing:
                     continue
-                take(_among(balances, [window.id for window in entry.windows]), entry.hold.amount_pico or 0)
+                windows = _among(balances, [window.id for window in entry.windows])
+                take(windows, entry.hold.amount_pico or 0, refusing=refusing)
                 holds.append(entry.hold)
             elif isinstance(entry, Extend) and entry.hold_id in held:
-                take(_among(balances, held[entry.hold_id].windows), entry.amount_pico)
+                take(_among(balances, held[entry.hold_id].windows), entry.amount_pico, refusing=refusing)
                 extensions.append((entry.amount_pico, entry.hold_id))
         except BudgetExceededError as error:
             refused[index] = error

@@ -20,7 +20,7 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from core.ids import uuid7
 from usage import journal, leases, ledger, sql
@@ -98,7 +98,7 @@ class Writer:
     def write(self, entry: Entry) -> asyncio.Future[None]:
         """Done when `entry` is durable. Fails with `BudgetExceededError` or `LedgerUnavailableError`."""
         ticket = _Ticket(entry, self._loop.create_future(), self._loop.time())
-        if len(self._pending) >= MAX_WAITING:
+        if len(self._pending) >= MAX_WAITING and isinstance(entry, Reserve | Extend):  # what has happened is taken
             ticket.done.set_exception(LedgerUnavailableError("Too many calls wait for the ledger."))
             return ticket.done
         self._pending[ticket] = None
@@ -134,6 +134,8 @@ class Writer:
         if entries := [ticket.entry for ticket in kept] + _takebacks(tickets):
             error = await asyncio.to_thread(self._keep, entries)
             for ticket in kept:
+                if error is None and isinstance(ticket.entry, Reserve) and ticket.done.cancelled():
+                    self.write(Void(ticket.entry.hold.id))  # its caller left before anything was sent
                 _tell(ticket, error)
 
     def _resolve(self, outcomes: Sequence[Outcome]) -> None:
@@ -161,7 +163,7 @@ class Writer:
         while not (self._stopping and not self._waiting):
             self._work.wait(_RETRY_EVERY_S if self._away else _RENEW_EVERY_S)
             self._work.clear()
-            while self._waiting:
+            while self._waiting and time.monotonic() < next_renewal:  # however busy: the lease must not lapse
                 self._write_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))])
             if not self._journal.is_empty:
                 self._replay()
@@ -170,6 +172,8 @@ class Writer:
                 sweep = now >= next_sweep
                 next_sweep = now + _SWEEP_EVERY_S if sweep else next_sweep
                 self._keep_house(sweep=sweep)
+            if self._waiting:
+                self._work.set()
         with contextlib.suppress(DatabaseError, InterfaceError):  # its lease will lapse by itself
             leases.release(self.lease_id)
         connection.close()
@@ -189,10 +193,10 @@ class Writer:
         """Write the tickets; a row that the database refuses is found by halving, and fails alone."""
         try:
             refused = ledger.apply([ticket.entry for ticket in tickets]) if tickets else {}
-        except (OperationalError, InterfaceError) as error:
-            self._lose(error)
-            return self._without_database(tickets)
         except Exception as error:  # noqa: BLE001 - whatever one row does, the thread lives and the others are written
+            if not _is_of_a_row(error):
+                self._lose(error)
+                return self._without_database(tickets)
             if len(tickets) > 1:
                 half = len(tickets) // 2
                 return self._attempt(tickets[:half]) + self._attempt(tickets[half:])
@@ -227,8 +231,8 @@ class Writer:
     def _replay(self) -> bool:
         """Whether the journal is empty now."""
         try:
-            count = self._journal.replay(_apply_again)
-        except (OperationalError, InterfaceError) as error:
+            count = self._journal.replay(self._apply_again)
+        except (DatabaseError, InterfaceError) as error:
             self._lose(error)
             return False
         except OSError:
@@ -251,10 +255,25 @@ class Writer:
                 self._adopt()
                 if swept := leases.sweep(now=datetime.now(UTC)):
                     log.warning("settled the calls of processes that ended in mid-call", calls=swept)
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError) as error:
             self._lose(error)
         except Exception:  # the thread lives: without it no call is written any more
             log.exception("the ledger's house could not be kept")
+
+    def _apply_again(self, entries: Sequence[Entry]) -> None:
+        """Replay. An entry that the database refuses is set aside, so that it cannot block those behind it."""
+        try:
+            ledger.apply(entries, replayed=True, refusing=False)
+        except Exception as error:
+            if not _is_of_a_row(error):
+                raise
+            if len(entries) > 1:
+                half = len(entries) // 2
+                self._apply_again(entries[:half])
+                self._apply_again(entries[half:])
+                return
+            log.exception("an entry of the journal was refused, and set aside", entry=type(entries[0]).__name__)
+            journal.set_aside(self._folder, entries[0])
 
     def _renew(self) -> None:
         self.ahead = leases.renew(self.lease_id, self._process) - datetime.now(UTC)
@@ -263,10 +282,15 @@ class Writer:
         """Replay what dead processes have left."""
         for left in journal.adopt(self._folder):
             try:
-                if entries := left.replay(_apply_again):
+                if entries := left.replay(self._apply_again):
                     log.warning("replayed a dead process's journal", entries=entries)
             finally:
                 left.close()
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """Whether a row is at fault. All else that a database raises (read-only, no right, no table): it is away."""
+    return isinstance(error, DataError | IntegrityError) or not isinstance(error, DatabaseError | InterfaceError)
 
 
 def _may_be_journalled(entry: Entry) -> bool:
@@ -292,18 +316,3 @@ def _tell(ticket: _Ticket, error: Exception | None) -> None:
         ticket.done.set_result(None)
     else:
         ticket.done.set_exception(error)
-
-
-def _apply_again(entries: Sequence[Entry]) -> None:
-    """Replay: an entry that the database refuses is logged and left out, so that it cannot block those behind it."""
-    try:
-        ledger.apply(entries, replayed=True)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        if len(entries) == 1:
-            log.exception("an entry of the journal was refused", entry=type(entries[0]).__name__, error=str(error))
-            return
-        half = len(entries) // 2
-        _apply_again(entries[:half])
-        _apply_again(entries[half:])

@@ -78,3 +78,29 @@ def test_stopping_writes_what_waits_and_gives_the_lease_back(tmp_path: Path) -> 
 
     _with_writer(story, tmp_path)
     assert (Hold.objects.count(), Lease.objects.count()) == (50, 0)
+
+
+def test_a_database_that_takes_no_writes_is_away_and_the_journal_keeps_what_it_refused(tmp_path: Path) -> None:
+    """Its refusal is of another class than a lost connection: it must not count as a bad row, or the row is lost."""
+    held, other = hold(), hold()
+
+    async def story(writer: Writer) -> None:
+        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        try:
+            await writer.write(Reserve(held))
+            await writer.write(Settle(record(held)))
+        finally:
+            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+        await writer.write(Settle(record(other)))
+
+    _with_writer(story, tmp_path)
+    assert set(UsageRecord.objects.values_list("pk", flat=True)) == {held.id, other.id}
+    assert not Hold.objects.exists()
+
+
+def _rename(table: str, name: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME TO {name}")
+    finally:
+        connection.close()
