@@ -78,8 +78,8 @@ def test_a_hold_whose_commit_was_not_heard_of_is_taken_back(tmp_path: Path, monk
     window = _window(hard=True)
     apply, lost = ledger.apply, iter([True])
 
-    def deaf(entries: Sequence[Entry], *, replayed: bool = False) -> dict[int, BudgetExceededError]:
-        refused = apply(entries, replayed=replayed)
+    def deaf(entries: Sequence[Entry], **how: bool) -> dict[int, BudgetExceededError]:
+        refused = apply(entries, **how)
         if next(lost, False):
             raise OperationalError("server closed the connection unexpectedly")
         return refused
