@@ -207,8 +207,12 @@ class Writer:
     def _again(self, ticket: _Ticket, error: Exception) -> Exception | None:
         """A key that exists was written by another process meanwhile: on a second look it is known."""
         if isinstance(error, IntegrityError):
-            with contextlib.suppress(IntegrityError):
+            try:
                 return ledger.apply([ticket.entry], replayed=True).get(0)
+            except (DatabaseError, InterfaceError) as again:
+                if not _is_of_a_row(again):
+                    self._lose(again)
+                    return self._without_database([ticket])[0][1]
         log.error("a ledger row was refused", error=str(error), entry=type(ticket.entry).__name__)
         return error
 
