@@ -74,6 +74,9 @@ class Catalogue:
             except (DatabaseError, InterfaceError) as error:
                 log.warning("the configuration cannot be read; the last one serves", error=str(error))
                 continue
+            except Exception:  # whatever one row's fault is, later changes must still come into force
+                log.exception("the configuration is not understood; the last one serves")
+                continue
             if newer:
                 self.current = newer
 
@@ -128,12 +131,16 @@ def _budgets() -> Budgets:
 
 
 def _topology() -> Topology:
+    """Each read sees a later moment than the one before, so a row may belong to one that was not there yet.
+
+    Such a row is left out: its revision is newer than the one that this snapshot goes by, and the next has it.
+    """
     providers = _providers()
     prices = histories(since=datetime.now(UTC) - _STILL_OF_USE)
     deployments = [
         _deployment(row, providers[row.provider_id], prices.get(row.id, ()))
-        for row in Deployment.objects.filter(is_active=True, provider__is_active=True)
-        if _is_callable(providers[row.provider_id])
+        for row in Deployment.objects.filter(is_active=True)
+        if row.provider_id in providers and _is_callable(providers[row.provider_id])
     ]
     names: dict[str, list[TargetSpec]] = defaultdict(list)
     for deployment in deployments:
@@ -160,7 +167,7 @@ def _routes(routes: Iterable[Route], deployments: dict[UUID, DeploymentSpec]) ->
     """A route shadows a deployment of its name."""
     targets: dict[str, list[TargetSpec]] = {route.name: [] for route in routes}
     for row in RouteTarget.objects.filter(route__is_active=True).select_related("route"):
-        if row.deployment_id in deployments:
+        if row.deployment_id in deployments and row.route.name in targets:
             targets[row.route.name].append(TargetSpec(deployments[row.deployment_id], row.priority, row.weight))
     return targets
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -66,6 +67,22 @@ def _statuses(product: Product, model: str) -> set[int]:
 
 def _costs(product: Product, model: str) -> set[str]:
     return {OPENAI.call(product, model).headers["x-cost-usd"] for _ in range(4)}
+
+
+def test_many_changes_at_once_all_come_into_force(house: Product, upstream: Upstream) -> None:
+    """Rows of one change may be read before, others after it: that must not stop the watching."""
+    names = [f"crowd-{number}" for number in range(24)]
+
+    def add(name: str) -> None:
+        operating.add_provider(house, name=name, kind="custom", endpoint=upstream.openai_url, model=name, wait=False)
+
+    with ThreadPoolExecutor(6) as operators:
+        list(operators.map(add, names))
+
+    def known() -> set[str]:
+        return {model["id"] for model in house.request("GET", "/v1/models", key=house.key).json()["data"]}
+
+    operating.until_in_force(lambda: known() >= set(names))
 
 
 def test_a_new_provider_key_is_used_from_now_on(house: Product, upstream: Upstream) -> None:
