@@ -81,22 +81,25 @@ def _one_at_a_time() -> None:
 
 
 def _make_default_route(*, catch_all: bool) -> None:
-    """Over the active chat models there are; those added later join it (`providers.operations`)."""
+    """Over the active models there are; those added later join it (`providers.operations`)."""
     if Route.objects.exists():
         return
     route = Route.objects.create(name=DEFAULT_ROUTE, catch_all=catch_all)
-    chat = Deployment.objects.filter(type=Deployment.Type.CHAT, is_active=True).select_related("provider")
+    active = Deployment.objects.filter(is_active=True).select_related("provider")
     RouteTarget.objects.bulk_create(
         RouteTarget(route=route, deployment=each, priority=each.provider.priority, weight=each.provider.weight)
-        for each in chat
+        for each in active
     )
 
 
 def _add_demo_provider(now: datetime) -> None:
     """Priced, so that costs, budgets and reports can be seen without an account anywhere."""
     rates = Rates(input_per_million=Decimal(1), output_per_million=Decimal(2))
-    model = ModelSpec(name="demo", rates=rates)
-    add_provider(name="Demo", slug="demo", kind="demo", models=[model], priority=_DEMO_PRIORITY, now=now)
+    models = [
+        ModelSpec(name="demo", rates=rates),
+        ModelSpec(name="demo-embedding", type=Deployment.Type.EMBEDDING, rates=rates),
+    ]
+    add_provider(name="Demo", slug="demo", kind="demo", models=models, priority=_DEMO_PRIORITY, now=now)
 
 
 def _add_provider(new: NewProvider, now: datetime) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.catalogue import Caller
 from gateway.http import Exchange
-from wire.dialect import CallerDialect, Envelope
+from wire.dialect import CallerDialect, EmbeddingDialect, Envelope
 from wire.errors import invalid
 
 MAX_TAGS = 16
@@ -31,7 +31,7 @@ class Call(msgspec.Struct, frozen=True):
     request_id: str
     surface: str
     caller: Caller
-    dialect: CallerDialect
+    dialect: CallerDialect | EmbeddingDialect
     envelope: Envelope
     provider: str | None
     end_user: str
@@ -53,10 +53,15 @@ class Call(msgspec.Struct, frozen=True):
 
 
 def open_call(
-    exchange: Exchange, *, surface: str, caller: Caller, dialect: CallerDialect, body: bytes, started: float
+    exchange: Exchange,
+    *,
+    surface: str,
+    caller: Caller,
+    dialect: CallerDialect | EmbeddingDialect,
+    envelope: Envelope,
+    started: float,
 ) -> Call:
-    """Raises `ApiError` INVALID_REQUEST, naming the field or header."""
-    envelope = dialect.open_chat(body)
+    """The call of `envelope`, and what headers ask besides. Raises `ApiError` INVALID_REQUEST, naming the header."""
     return Call(
         request_id=exchange.request_id,
         surface=surface,

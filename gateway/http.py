@@ -17,7 +17,6 @@ Headers = list[tuple[bytes, bytes]]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 JSON = (b"content-type", b"application/json")
-EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
 class Exchange:

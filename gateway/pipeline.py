@@ -37,7 +37,7 @@ from usage.rows import RecordRow
 from usage.writer import LedgerUnavailableError, Writer
 from wire.dialect import BadBodyError, Result
 from wire.errors import ApiError, Code
-from wire.neutral import ChatResponse
+from wire.neutral import ChatResponse, EmbeddingResponse
 
 _STOP_S = 20.0
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     record: RecordRow
     body: bytes | None
-    response: ChatResponse | None
+    response: ChatResponse | EmbeddingResponse | None
 
 
 class _NextError(Exception):
@@ -121,7 +121,7 @@ class Pipeline:
             raise
         sent_at = time.perf_counter()
         try:
-            return await self._unless_left(attempt, self._dispatch(attempt, plan.body, sent_at))
+            return await self._unless_left(attempt, self._dispatch(attempt, sent_at))
         except ProviderFailureError as failure:
             is_final = is_last or not failure.retryable or call.is_out_of_time
             spent_s = time.perf_counter() - sent_at
@@ -138,14 +138,14 @@ class Pipeline:
             await self.settle(settlement.record(attempt, outcome))
             raise
 
-    async def _dispatch(self, attempt: Attempt, body: bytes, sent_at: float) -> Reply | LiveStream:
+    async def _dispatch(self, attempt: Attempt, sent_at: float) -> Reply | LiveStream:
         deployment, is_stream = attempt.deployment, attempt.call.envelope.stream
         limit_s = min(attempt.timeout_s, deployment.provider.first_token_timeout_s) if is_stream else attempt.timeout_s
         answer: Answer | None = None
         try:
             async with asyncio.timeout(limit_s):
                 answer = await dispatch.send(
-                    self._session, deployment, attempt.credential, body, forwarded=attempt.call.forwarded
+                    self._session, deployment, attempt.credential, attempt.sendable, forwarded=attempt.call.forwarded
                 )
                 content = b"" if is_stream else await answer.read()
         except TimeoutError as error:
@@ -178,7 +178,7 @@ class Pipeline:
     async def _reply(self, attempt: Attempt, body: bytes, sent_at: float) -> Reply:
         """Understand the whole answer, settle it, and only then hand it on."""
         provider_s = time.perf_counter() - sent_at
-        dialect = dispatch.dialect_of(attempt.deployment)
+        dialect = attempt.sendable.dialect
         try:
             result = dialect.read_result(body)
             response = None if dialect is attempt.call.dialect else dialect.decode_response(body)

@@ -10,6 +10,7 @@ import msgspec
 from gateway.calls import Call
 from gateway.catalogue import Snapshot
 from providers import dispatch, routing
+from providers.dispatch import Sendable
 from providers.specs import DeploymentSpec
 from usage import pricing
 from usage.budgets import Window
@@ -24,7 +25,7 @@ class Plan(msgspec.Struct, frozen=True):
     """`rates` are those in force now; None: the model has no price. `output_tokens` bounds all choices together."""
 
     deployment: DeploymentSpec
-    body: bytes
+    sendable: Sendable
     output_tokens: int
     rates: Rates | None
     windows: tuple[Window, ...]
@@ -34,7 +35,7 @@ def plans(call: Call, snapshot: Snapshot, *, now: datetime, rng: Random) -> list
     """A plan for each deployment that can take the call. Where none can, the first one's `ApiError` is raised."""
     try:
         candidates = routing.candidates(
-            snapshot.topology, model=call.envelope.model, kind="chat", provider=call.provider, rng=rng
+            snapshot.topology, model=call.envelope.model, kind=call.envelope.kind, provider=call.provider, rng=rng
         )
     except routing.ModelNotFoundError as error:
         raise ApiError(Code.MODEL_NOT_FOUND, str(error), param="model") from error
@@ -63,9 +64,9 @@ def _plan(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datet
         )
     given, most = call.envelope.max_output_tokens, deployment.max_output_tokens
     imposed = min(most or IMPOSED_OUTPUT_TOKENS, IMPOSED_OUTPUT_TOKENS) if budgeted and given is None else None
-    body = dispatch.encode(call.envelope, call.dialect, deployment, max_output_tokens=imposed)
-    bound = given or imposed or most or ASSUMED_OUTPUT_TOKENS
-    return Plan(deployment, body, bound * call.envelope.choices, rates, windows)
+    sendable = dispatch.encode(call.envelope, call.dialect, deployment, max_output_tokens=imposed)
+    bound = next(bound for bound in (given, imposed, most, ASSUMED_OUTPUT_TOKENS) if bound is not None)
+    return Plan(deployment, sendable, bound * call.envelope.choices, rates, windows)
 
 
 def _windows(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datetime) -> tuple[Window, ...]:

@@ -13,6 +13,7 @@ from core.ids import uuid7_of
 from core.money import PICO_PER_USD
 from gateway.calls import Call
 from gateway.plans import Plan
+from providers.dispatch import Sendable
 from providers.errors import ProviderFailureError
 from providers.specs import CredentialSpec, DeploymentSpec
 from usage import estimates, pricing, taxonomy
@@ -32,6 +33,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
     call: Call
     deployment: DeploymentSpec
+    sendable: Sendable
     credential: CredentialSpec | None
     hold: HoldRow
     rates: Rates | None
@@ -101,7 +103,7 @@ def attempt(
         lease_id=lease_id,
         deadline_at=now + ahead + timedelta(seconds=timeout_s),
     )
-    return Attempt(call, deployment, credential, hold, rates, timeout_s)
+    return Attempt(call, deployment, plan.sendable, credential, hold, rates, timeout_s)
 
 
 def _amount_pico(rates: Rates | None, input_tokens: int, output_tokens: int) -> int | None:

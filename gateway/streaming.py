@@ -10,14 +10,14 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, cast
 
 from core.money import usd_text
 from gateway import settlement
 from gateway.failures import api_error
 from gateway.settlement import Attempt, Outcome
 from providers.adapters import Answer
-from providers.dispatch import dialect_of, quotable
+from providers.dispatch import quotable
 from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UpstreamError
 from usage import estimates
 from usage.ledger import Extend
@@ -26,7 +26,6 @@ from usage.rows import RecordRow
 from wire.dialect import BadBodyError, CallerDialect, Dialect, StreamFailedError, StreamMeter
 from wire.errors import ApiError
 from wire.neutral import Settled, Usage
-from wire.sse import EventSplitter
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 _TAIL_S = 1.0
@@ -48,7 +47,7 @@ class Relay(Protocol):
     def feed(self, chunk: bytes) -> bytes: ...
 
     def unended(self) -> bytes:
-        """What ends an event that the provider left without its blank line; b"" where there is none."""
+        """What ends an event that the provider left without its end; b"" where there is none."""
 
     def close(self, settled: Settled) -> bytes: ...
 
@@ -58,7 +57,7 @@ class PassThrough:
 
     def __init__(self, dialect: Dialect, *, show_usage: bool) -> None:
         self.meter = dialect.meter(show_usage=show_usage)
-        self._splitter = EventSplitter(max_event_bytes=MAX_EVENT_BYTES)
+        self._splitter = dialect.splitter(max_event_bytes=MAX_EVENT_BYTES)
 
     def feed(self, chunk: bytes) -> bytes:
         see = self.meter.see
@@ -66,7 +65,7 @@ class PassThrough:
         return see(events[0]) if len(events) == 1 else b"".join([see(event) for event in events])
 
     def unended(self) -> bytes:
-        return b"\n\n" if self._splitter.rest else b""
+        return self._splitter.ending
 
     def close(self, settled: Settled) -> bytes:
         del settled
@@ -80,7 +79,7 @@ class Translation:
         self.meter = provider.meter(show_usage=True)
         self._decoder = provider.decoder()
         self._encoder = caller.encoder(show_usage=show_usage)
-        self._splitter = EventSplitter(max_event_bytes=MAX_EVENT_BYTES)
+        self._splitter = provider.splitter(max_event_bytes=MAX_EVENT_BYTES)
 
     def feed(self, chunk: bytes) -> bytes:
         out = b""
@@ -91,7 +90,7 @@ class Translation:
         return out
 
     def unended(self) -> bytes:
-        return b"\n\n" if self._splitter.rest else b""
+        return self._splitter.ending
 
     def close(self, settled: Settled) -> bytes:
         return self._encoder.encode(settled) + self._encoder.close()
@@ -113,12 +112,13 @@ class LiveStream:
         self._first = b""
         self._first_at: float | None = None
         self._chunks = answer.chunks()
-        call, dialect = attempt.call, dialect_of(attempt.deployment)
-        show_usage = call.envelope.show_usage
+        # Embeddings do not stream.
+        provider, caller = cast("Dialect", attempt.sendable.dialect), cast("CallerDialect", attempt.call.dialect)
+        show_usage = attempt.call.envelope.show_usage
         self._relay: Relay = (
-            PassThrough(dialect, show_usage=show_usage)
-            if dialect is call.dialect
-            else Translation(dialect, call.dialect, show_usage=show_usage)
+            PassThrough(provider, show_usage=show_usage)
+            if provider is caller
+            else Translation(provider, caller, show_usage=show_usage)
         )
 
     async def open(self) -> None:

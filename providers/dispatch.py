@@ -7,15 +7,16 @@ import email.utils
 import math
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import msgspec
 
-from providers.adapters import ADAPTERS, Answer
+from providers.adapters import ADAPTERS, Answer, Request
 from providers.errors import from_status
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire.dialect import CallerDialect, Dialect, Envelope
+from wire.dialect import CallerDialect, Dialect, EmbeddingDialect, Envelope
+from wire.errors import unsupported
 from wire.neutral import ChatRequest
 
 MAX_RETRY_AFTER_S = 86_400.0
@@ -23,23 +24,54 @@ _DETAIL_CHARS = 500
 _ERROR_BODY_TIMEOUT_S = 5.0
 
 
-def dialect_of(deployment: DeploymentSpec) -> Dialect:
-    return ADAPTERS[deployment.provider.kind].dialect
+class Sendable(msgspec.Struct, frozen=True):
+    """A call as a deployment takes it. `dialect` is what is spoken there, by which its answers are read."""
+
+    url: str
+    body: bytes
+    dialect: Dialect | EmbeddingDialect
 
 
 def encode(
-    envelope: Envelope, caller: CallerDialect, deployment: DeploymentSpec, *, max_output_tokens: int | None
-) -> bytes:
-    """The body for `deployment`: the caller's own bytes where the dialects match, else a translation.
+    envelope: Envelope,
+    caller: CallerDialect | EmbeddingDialect,
+    deployment: DeploymentSpec,
+    *,
+    max_output_tokens: int | None,
+) -> Sendable:
+    """The call for `deployment`: the caller's own bytes where the dialects match, else a translation.
 
     `max_output_tokens` is a bound that we impose (None: the caller's stands). Raises `ApiError`.
     """
-    adapter = ADAPTERS[deployment.provider.kind]
-    if adapter.dialect is caller:
-        envelope = _with_defaults(envelope, deployment.defaults, adapter.sampling_fields)
-        return adapter.rewrite_chat(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
-    request = caller.decode_chat(envelope)
-    return adapter.encode_chat(_for(deployment, request, max_output_tokens, adapter.sampling_fields))
+    if envelope.kind == "embedding":
+        return _embeddings(envelope, cast("EmbeddingDialect", caller), deployment)
+    return _chat(envelope, cast("CallerDialect", caller), deployment, max_output_tokens)
+
+
+def _chat(
+    envelope: Envelope, caller: CallerDialect, deployment: DeploymentSpec, max_output_tokens: int | None
+) -> Sendable:
+    chats = ADAPTERS[deployment.provider.kind].chats
+    chat = next((chat for chat in chats if chat.dialect is caller), chats[0])
+    if chat.dialect is caller:
+        envelope = _with_defaults(envelope, deployment.defaults, chat.sampling_fields)
+        body = chat.rewrite(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
+    else:
+        body = chat.encode(_for(deployment, caller.decode_chat(envelope), max_output_tokens, chat.sampling_fields))
+    return Sendable(chat.url(deployment, stream=envelope.stream), body, chat.dialect)
+
+
+def _embeddings(envelope: Envelope, caller: EmbeddingDialect, deployment: DeploymentSpec) -> Sendable:
+    embeddings = ADAPTERS[deployment.provider.kind].embeddings
+    if embeddings is None:
+        raise unsupported("model", f"'{deployment.name}' is of a provider that has no embeddings.")
+    dialect = embeddings.dialect
+    if dialect is caller:
+        body = dialect.rewrite_embeddings(envelope, model=deployment.model)
+    else:
+        request = msgspec.structs.replace(caller.decode_embeddings(envelope), model=deployment.model)
+        body = dialect.encode_embeddings(request)
+    return Sendable(embeddings.url(deployment), body, dialect)
 
 
 def _with_defaults(envelope: Envelope, defaults: dict[str, Any], names: Mapping[str, str]) -> Envelope:
@@ -69,7 +101,7 @@ async def send(
     session: aiohttp.ClientSession,
     deployment: DeploymentSpec,
     credential: CredentialSpec | None,
-    body: bytes,
+    sendable: Sendable,
     *,
     forwarded: dict[str, str],
 ) -> Answer:
@@ -78,12 +110,12 @@ async def send(
     Of the caller's headers in `forwarded`, those go along that mean something to the provider.
     """
     adapter = ADAPTERS[deployment.provider.kind]
-    request = adapter.chat_request(deployment, credential, body)
-    request.headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
-    answer = await adapter.send(session, deployment, request)
+    headers = adapter.headers(deployment, credential)
+    headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
+    answer = await adapter.send(session, deployment, Request(sendable.url, headers, sendable.body))
     if answer.status == 200:
         return answer
-    detail = quotable(await _error_detail(adapter.dialect, answer), credential)
+    detail = quotable(await _error_detail(sendable.dialect, answer), credential)
     raise from_status(answer.status, detail, retry_after_s=_retry_after(answer))
 
 
@@ -94,7 +126,7 @@ def quotable(message: str, credential: CredentialSpec | None) -> str:
     return message.replace("\0", "")[:_DETAIL_CHARS]
 
 
-async def _error_detail(dialect: Dialect, answer: Answer) -> str:
+async def _error_detail(dialect: Dialect | EmbeddingDialect, answer: Answer) -> str:
     try:
         async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
             body = await answer.read()

@@ -228,16 +228,17 @@ def save_price(price: Price, *, tiers: Sequence[PriceTier]) -> Price:
 
 
 def join_default_route(deployment: Deployment) -> None:
-    """Callers who name no model reach every chat deployment, the provider of the highest priority first.
+    """Callers who name no model reach every deployment of the type they need, by their providers' priorities.
 
-    The demo leaves as soon as a real provider is there: made-up answers are no failover.
+    The demo leaves as soon as a real provider has that type: made-up answers are no failover.
     """
     route = Route.objects.filter(name=DEFAULT_ROUTE).first()
-    if route is not None and deployment.type == Deployment.Type.CHAT:
+    if route is not None:
         place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
         RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
         if deployment.provider.kind != DEMO:
-            RouteTarget.objects.filter(route=route, deployment__provider__kind=DEMO).delete()
+            made_up = RouteTarget.objects.filter(route=route, deployment__provider__kind=DEMO)
+            made_up.filter(deployment__type=deployment.type).delete()
 
 
 def free_slug(name: str) -> str:

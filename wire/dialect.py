@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from wire.errors import ApiError
-from wire.neutral import ChatRequest, ChatResponse, StreamEvent, Usage
+from wire.neutral import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, StreamEvent, Usage
+
+Kind = Literal["chat", "embedding"]  # what a call asks for, and what a deployment is for
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What routing and the books must know of a chat body, beside its top-level fields, undecoded.
+    """What routing and the books must know of a caller's body, beside its top-level fields, undecoded.
 
-    `max_output_tokens` bounds one choice; None where the caller gave no bound. `input_bytes` is the size of what
-    the model will read (messages, system text, tools), as UTF-8. `provider` is for doors whose body can name one.
+    `max_output_tokens` bounds one choice; None where the caller gave no bound, 0 where nothing is generated.
+    `input_bytes` is the size of what the model will read (messages, system text, tools), as UTF-8. `provider` is for
+    doors whose body can name one.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -26,6 +29,7 @@ class Envelope(msgspec.Struct, frozen=True):
     end_user: str | None
     show_usage: bool
     provider: str | None = None
+    kind: Kind = "chat"
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -37,8 +41,22 @@ class Result(msgspec.Struct, frozen=True):
     output_bytes: int
 
 
+class Splitter(Protocol):
+    """Cuts a provider's stream, however it comes, into the events that meters and decoders read.
+
+    `feed` returns the events that `chunk` has completed, each byte for byte as it came. `ending` is what to feed for
+    the last event when the provider has left out the end of it; b"" where nothing is left over.
+    Raises `BadStreamError` for an event that is too long.
+    """
+
+    def feed(self, chunk: bytes) -> list[bytes]: ...
+
+    @property
+    def ending(self) -> bytes: ...
+
+
 class StreamMeter(Protocol):
-    """Reads the books' figures out of a provider's stream, an SSE event at a time.
+    """Reads the books' figures out of a provider's stream, an event at a time.
 
     `see` returns what of the event goes on to a caller of the same dialect: the event as it came, b"" to withhold
     it, or a rewritten one. The event that ends the stream is kept in `closing` instead, for when the books are
@@ -58,13 +76,13 @@ class StreamMeter(Protocol):
 
 
 class StreamDecoder(Protocol):
-    """SSE events of a provider -> neutral events. Raises as `StreamMeter` does."""
+    """Events of a provider's stream -> neutral events. Raises as `StreamMeter` does."""
 
     def decode(self, event: bytes) -> list[StreamEvent]: ...
 
 
 class StreamEncoder(Protocol):
-    """Neutral events -> SSE bytes for the caller. `close()` is the dialect's end of a complete stream."""
+    """Neutral events -> bytes for the caller. `close()` is the dialect's end of a complete stream."""
 
     def encode(self, event: StreamEvent) -> bytes: ...
 
@@ -77,6 +95,10 @@ class CallerDialect(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def stream_type(self) -> bytes:
+        """The content type of its streams."""
+
     def open_chat(self, body: bytes) -> Envelope:
         """Light reading of a caller's body. Raises `ApiError` (INVALID_REQUEST, naming the field)."""
 
@@ -86,7 +108,7 @@ class CallerDialect(Protocol):
     def encoder(self, *, show_usage: bool) -> StreamEncoder: ...
 
     def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
-        """The error as a JSON body, or, with `stream`, as the dialect's SSE error event."""
+        """The error as a JSON body, or, with `stream`, as the dialect's error event."""
 
 
 class Dialect(CallerDialect, Protocol):
@@ -108,12 +130,47 @@ class Dialect(CallerDialect, Protocol):
 
     def encode_response(self, response: ChatResponse) -> bytes: ...
 
+    def splitter(self, *, max_event_bytes: int) -> Splitter: ...
+
     def meter(self, *, show_usage: bool) -> StreamMeter: ...
 
     def decoder(self) -> StreamDecoder: ...
 
     def error_message(self, body: bytes) -> str:
         """The human message inside a provider's error body ('' where there is none)."""
+
+
+class EmbeddingDialect(Protocol):
+    """A provider's API for embeddings: a module with these names."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open_embeddings(self, body: bytes) -> Envelope:
+        """Light reading of a caller's body. Raises `ApiError` (INVALID_REQUEST, naming the field)."""
+
+    def decode_embeddings(self, envelope: Envelope) -> EmbeddingRequest:
+        """Whole reading of a caller's body, for a provider of another dialect. Raises `ApiError`."""
+
+    def rewrite_embeddings(self, envelope: Envelope, *, model: str) -> bytes:
+        """The same body for a provider of the same dialect: the model replaced, all other fields byte for byte."""
+
+    def encode_embeddings(self, request: EmbeddingRequest) -> bytes:
+        """A provider's body. Raises `ApiError` (UNSUPPORTED_FIELD) for what the dialect cannot say."""
+
+    def read_result(self, body: bytes) -> Result:
+        """Raises `BadBodyError`."""
+
+    def decode_response(self, body: bytes) -> EmbeddingResponse:
+        """Raises `BadBodyError`."""
+
+    def encode_response(self, response: EmbeddingResponse, fields: dict[str, msgspec.Raw]) -> bytes:
+        """The answer to the call whose body had these `fields`."""
+
+    def error_message(self, body: bytes) -> str:
+        """The human message inside a provider's error body ('' where there is none)."""
+
+    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes: ...
 
 
 class BadBodyError(Exception):

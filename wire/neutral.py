@@ -153,6 +153,25 @@ class ChatResponse(msgspec.Struct, frozen=True):
     created: int = 0
 
 
+class EmbeddingRequest(msgspec.Struct, frozen=True):
+    """Texts to be turned into vectors. `task` and `title` are hints that some providers take (Gemini)."""
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    task: str | None = None
+    title: str | None = None
+    end_user: str | None = None
+
+
+class EmbeddingResponse(msgspec.Struct, frozen=True):
+    """A vector for each text, in order. `usage` is None where the provider reported none."""
+
+    model: str
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage | None
+
+
 class Started(msgspec.Struct, frozen=True):
     """A stream's first event. `input_tokens` where the provider tells it up front (Anthropic)."""
 

@@ -10,6 +10,8 @@ from itertools import pairwise
 
 from wire.dialect import BadStreamError
 
+CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _BLANK_LINE_IN_CR = re.compile(rb"\r\r")
 
@@ -39,6 +41,11 @@ class EventSplitter:
     def rest(self) -> bytes:
         """The beginning of an event whose blank line has not come."""
         return bytes(self._buffer)
+
+    @property
+    def ending(self) -> bytes:
+        """The blank line that the provider has left out behind `rest`."""
+        return b"\n\n" if self._buffer else b""
 
     def _take_events(self) -> list[bytes]:
         buffer = self._buffer

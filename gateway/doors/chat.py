@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, cast
 from core.money import usd_text
 from gateway.calls import open_call
 from gateway.catalogue import Caller
-from gateway.http import EVENT_STREAM, JSON, Exchange, Headers
+from gateway.http import JSON, Exchange, Headers
 from gateway.streaming import LiveStream
 from usage.rows import HoldRow, RecordRow
-from wire.dialect import Dialect
+from wire.dialect import CallerDialect, Dialect, Envelope
+from wire.neutral import ChatResponse
 
 if TYPE_CHECKING:
     from gateway.asgi import Door, Gateway
@@ -21,14 +22,24 @@ if TYPE_CHECKING:
 async def answer_chat(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """A chat call in `door`'s own dialect."""
     started = time.perf_counter()
-    body = await exchange.body(gateway.max_body_bytes)
-    call = open_call(exchange, surface=door.surface, caller=caller, dialect=door.dialect, body=body, started=started)
+    dialect = cast("Dialect", door.dialect)
+    envelope = dialect.open_chat(await exchange.body(gateway.max_body_bytes))
+    await answer_opened(gateway, door, exchange, caller, envelope, started=started)
+
+
+async def answer_opened(
+    gateway: Gateway, door: Door, exchange: Exchange, caller: Caller, envelope: Envelope, *, started: float
+) -> None:
+    """The same for a door that opens its body by itself."""
+    dialect = cast("Dialect", door.dialect)
+    call = open_call(exchange, surface=door.surface, caller=caller, dialect=dialect, envelope=envelope, started=started)
     reply = await gateway.pipeline.complete(call)
     if isinstance(reply, LiveStream):
         await relay(gateway, exchange, reply)
         return
-    dialect = cast("Dialect", door.dialect)
-    encoded = reply.body if reply.response is None else dialect.encode_response(reply.response)
+    encoded = reply.body
+    if isinstance(reply.response, ChatResponse):
+        encoded = dialect.encode_response(reply.response)
     assert encoded is not None
     await exchange.answer(200, encoded, [JSON, *answer_headers(reply.record)])
 
@@ -38,7 +49,8 @@ async def relay(gateway: Gateway, exchange: Exchange, stream: LiveStream) -> Non
     gone = exchange.watch()
     frames = stream.frames()
     try:
-        await exchange.start_stream([EVENT_STREAM, *hold_headers(stream.attempt.hold)])
+        content_type = (b"content-type", cast("CallerDialect", stream.attempt.call.dialect).stream_type)
+        await exchange.start_stream([content_type, *hold_headers(stream.attempt.hold)])
         async for frame in frames:
             if gone.done():
                 break

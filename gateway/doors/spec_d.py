@@ -19,12 +19,13 @@ from wire import sse
 from wire.body import MOST, open_body
 from wire.dialect import Envelope
 from wire.errors import ApiError, invalid
-from wire.neutral import ChatRequest, Message, Settled, StreamEvent, Text, TextDelta
+from wire.neutral import ChatRequest, ChatResponse, Message, Settled, StreamEvent, Text, TextDelta
 
 if TYPE_CHECKING:
     from gateway.asgi import Door, Gateway
 
 name = "spec_d"
+stream_type = sse.CONTENT_TYPE
 
 
 class _Message(msgspec.Struct):
@@ -52,8 +53,10 @@ _decode = msgspec.json.Decoder(Body).decode
 async def complete(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """Specification D's completion, whole or as SSE `{content}` events."""
     started = time.perf_counter()
-    body = await exchange.body(gateway.max_body_bytes)
-    call = open_call(exchange, surface=door.surface, caller=caller, dialect=door.dialect, body=body, started=started)
+    envelope = open_chat(await exchange.body(gateway.max_body_bytes))
+    call = open_call(
+        exchange, surface=door.surface, caller=caller, dialect=door.dialect, envelope=envelope, started=started
+    )
     reply = await gateway.pipeline.complete(call)
     if isinstance(reply, LiveStream):
         await relay(gateway, exchange, reply)
@@ -98,7 +101,7 @@ def decode_chat(envelope: Envelope) -> ChatRequest:
 
 def whole(call: Call, reply: Reply) -> dict[str, Any]:
     """The answer, in specification D's names; `cost` is exact, and null where it is unknown."""
-    assert reply.response is not None, "no provider speaks this dialect, so every answer is decoded"
+    assert isinstance(reply.response, ChatResponse), "no provider speaks this dialect, so every answer is decoded"
     parts = reply.response.choices[0].parts if reply.response.choices else ()
     record = reply.record
     return {

@@ -3,13 +3,13 @@
 from providers.adapters.anthropic import AnthropicAdapter
 from providers.adapters.base import Adapter, Answer, Request
 from providers.adapters.demo import DemoAdapter
-from providers.adapters.openai import OpenAIAdapter
+from providers.adapters.openai import ChatCompletions, OpenAIAdapter
 
 ADAPTERS: dict[str, Adapter] = {
-    "openai": OpenAIAdapter(bound_field="max_completion_tokens"),
+    "openai": OpenAIAdapter(ChatCompletions(bound_field="max_completion_tokens")),
     "anthropic": AnthropicAdapter(),
     "deepseek": OpenAIAdapter(),
-    "ollama": OpenAIAdapter(prefix="/v1"),
+    "ollama": OpenAIAdapter(ChatCompletions(path="/v1/chat/completions")),
     "custom": OpenAIAdapter(),
     "demo": DemoAdapter(),
 }

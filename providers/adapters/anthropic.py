@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import aiohttp
 
-from providers.adapters.base import Answer, Request
+from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import anthropic_messages
@@ -15,7 +15,7 @@ from wire.dialect import Dialect
 _VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta headers
 
 
-class AnthropicAdapter:
+class Messages:
     dialect: Dialect = anthropic_messages
     sampling_fields: Mapping[str, str] = {
         "temperature": "temperature",
@@ -23,15 +23,25 @@ class AnthropicAdapter:
         "top_k": "top_k",
         "stop": "stop_sequences",
     }
-    forwarded_headers: Collection[str] = ("anthropic-beta",)
-    rewrite_chat = staticmethod(anthropic_messages.rewrite_chat)
-    encode_chat = staticmethod(anthropic_messages.encode_chat)
+    rewrite = staticmethod(anthropic_messages.rewrite_chat)
+    encode = staticmethod(anthropic_messages.encode_chat)
 
-    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
+    def url(self, deployment: DeploymentSpec, *, stream: bool) -> str:
+        del stream
+        return f"{deployment.provider.address}/v1/messages"
+
+
+class AnthropicAdapter:
+    chats: tuple[Chat, ...] = (Messages(),)
+    embeddings: Embeddings | None = None
+    forwarded_headers: Collection[str] = ("anthropic-beta",)
+
+    def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]:
+        del deployment
         headers = {"Content-Type": "application/json", "anthropic-version": _VERSION}
         if credential:
             headers["x-api-key"] = credential.secret.reveal()
-        return Request(f"{deployment.provider.address}/v1/messages", headers, body)
+        return headers
 
     async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
         return await post(session, deployment.provider, request)

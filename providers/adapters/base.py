@@ -1,4 +1,4 @@
-"""What an adapter is: where a provider's API lies, how its key is presented, and which dialect it speaks."""
+"""What an adapter is: where a provider's API lies, how its key is presented, and which dialects it speaks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire.dialect import Dialect, Envelope
+from wire.dialect import Dialect, EmbeddingDialect, Envelope
 from wire.neutral import ChatRequest
 
 
@@ -37,27 +37,50 @@ class Answer(Protocol):
     def close(self) -> None: ...
 
 
-class Adapter(Protocol):
-    """A kind of provider: one object in `providers.adapters.ADAPTERS`."""
+class Chat(Protocol):
+    """One way in which a kind of provider chats."""
 
     @property
     def dialect(self) -> Dialect: ...
 
     @property
-    def forwarded_headers(self) -> Collection[str]:
-        """Which headers of a caller mean something to the provider."""
-
-    @property
     def sampling_fields(self) -> Mapping[str, str]:
         """What the dialect calls those sampling settings that a deployment can have defaults for."""
 
-    def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
+    def rewrite(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
         """The body of a caller who speaks the dialect (`Dialect.rewrite_chat`)."""
 
-    def encode_chat(self, request: ChatRequest) -> bytes:
+    def encode(self, request: ChatRequest) -> bytes:
         """The body of any other caller (`Dialect.encode_chat`)."""
 
-    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request: ...
+    def url(self, deployment: DeploymentSpec, *, stream: bool) -> str: ...
+
+
+class Embeddings(msgspec.Struct, frozen=True):
+    """How a kind of provider embeds. `path` follows its address; `{model}` in it is the name of the model there."""
+
+    dialect: EmbeddingDialect
+    path: str
+
+    def url(self, deployment: DeploymentSpec) -> str:
+        return deployment.provider.address + self.path.format(model=deployment.model)
+
+
+class Adapter(Protocol):
+    """A kind of provider: one object in `providers.adapters.ADAPTERS`."""
+
+    @property
+    def chats(self) -> tuple[Chat, ...]:
+        """The first is what callers of other dialects are translated to; those of the others pass through."""
+
+    @property
+    def embeddings(self) -> Embeddings | None: ...
+
+    @property
+    def forwarded_headers(self) -> Collection[str]:
+        """Which headers of a caller mean something to the provider."""
+
+    def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]: ...
 
     async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
         """Raises `ProviderFailureError`."""

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import aiohttp
 import msgspec
 
-from providers.adapters.base import Answer, Request
-from providers.adapters.openai import SAMPLING_FIELDS
+from providers.adapters.base import Answer, Chat, Embeddings, Request
+from providers.adapters.openai import ChatCompletions
 from providers.errors import RejectedError
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire import openai_chat, sse
-from wire.dialect import Dialect
+from wire import openai_embeddings, sse
+from wire.neutral import EmbeddingResponse, Usage
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_EMBEDDINGS = "/embeddings"
+_DIMENSIONS = 256
+_MOST_DIMENSIONS = 4096
 _DEFAULT_TOKENS = 200
 _BETWEEN_CHUNKS_S = 0.02
 _EXCERPT_CHARS = 120
@@ -35,18 +39,18 @@ _SENTENCES = (
 
 
 class DemoAdapter:
-    dialect: Dialect = openai_chat
-    sampling_fields = SAMPLING_FIELDS
+    chats: tuple[Chat, ...] = (ChatCompletions(),)
+    embeddings: Embeddings | None = Embeddings(openai_embeddings, _EMBEDDINGS)
     forwarded_headers: Collection[str] = ()
-    rewrite_chat = staticmethod(openai_chat.rewrite_chat)
-    encode_chat = staticmethod(openai_chat.encode_chat)
 
-    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
+    def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]:
         del deployment, credential
-        return Request("", {}, body)
+        return {}
 
     async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
         del session, deployment
+        if request.url.endswith(_EMBEDDINGS):
+            return _Vectors(request.body)
         try:
             asked = _decode(request.body)
         except msgspec.MsgspecError as error:
@@ -120,6 +124,56 @@ class _DemoAnswer:
 
     def _body(self, kind: str) -> dict[str, Any]:
         return {"id": self._id, "object": kind, "created": 0, "model": self._model}
+
+
+class _Embedded(msgspec.Struct):
+    model: str
+    input: str | list[str]
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MOST_DIMENSIONS)] = _DIMENSIONS
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+_decode_embedded = msgspec.json.Decoder(_Embedded).decode
+
+
+class _Vectors:
+    """A text's vector is the normalised count of its words, each at a place of its own: texts that share words lie
+    close together.
+    """
+
+    status = 200
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, body: bytes) -> None:
+        try:
+            self._asked = _decode_embedded(body)
+        except msgspec.MsgspecError as error:
+            raise RejectedError(f"The demo provider cannot read this: {error}.", status=400) from error
+
+    async def read(self) -> bytes:
+        asked = self._asked
+        texts = [asked.input] if isinstance(asked.input, str) else asked.input
+        response = EmbeddingResponse(
+            model=asked.model,
+            vectors=tuple(_vector(text, asked.dimensions) for text in texts),
+            usage=Usage(input_tokens=sum(len(_TOKEN.findall(text)) for text in texts)),
+        )
+        fields = {"encoding_format": msgspec.Raw(msgspec.json.encode(asked.encoding_format))}
+        return openai_embeddings.encode_response(response, fields)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield await self.read()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _vector(text: str, dimensions: int) -> tuple[float, ...]:
+    counts = [0.0] * dimensions
+    for word in _TOKEN.findall(text.lower()) or [""]:
+        counts[int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest()) % dimensions] += 1
+    length = math.hypot(*counts)
+    return tuple(count / length for count in counts)
 
 
 def _reply_to(question: str) -> str:

@@ -1,6 +1,6 @@
-"""OpenAI, and every host that speaks its Chat Completions API (DeepSeek, Ollama's compatible door, vLLM, llama.cpp …).
+"""OpenAI, and every host that speaks its API (DeepSeek, vLLM, llama.cpp …).
 
-https://platform.openai.com/docs/api-reference/chat
+https://platform.openai.com/docs/api-reference
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 
 import aiohttp
 
-from providers.adapters.base import Answer, Request
+from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire import openai_chat
+from wire import openai_chat, openai_embeddings
 from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatRequest
 from wire.openai_chat.opening import BoundField
@@ -22,37 +22,47 @@ SAMPLING_FIELDS: Mapping[str, str] = {
 }
 
 
-class OpenAIAdapter:
-    """`prefix` stands between the provider's address and `/chat/completions`.
-
-    `bound_field` is what the host calls the bound of an answer: OpenAI's reasoning models refuse `max_tokens`, and
+class ChatCompletions:
+    """`bound_field` is what the host calls the bound of an answer: OpenAI's reasoning models refuse `max_tokens`, and
     other hosts know nothing else.
     """
 
     dialect: Dialect = openai_chat
     sampling_fields = SAMPLING_FIELDS
-    forwarded_headers: Collection[str] = ()
 
-    def __init__(self, prefix: str = "", *, bound_field: BoundField = "max_tokens") -> None:
-        self._path = f"{prefix}/chat/completions"
+    def __init__(self, *, path: str = "/chat/completions", bound_field: BoundField = "max_tokens") -> None:
+        self._path = path
         self._bound_field = bound_field
 
-    def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
+    def rewrite(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
         return openai_chat.rewrite_chat(
             envelope, model=model, max_output_tokens=max_output_tokens, bound_field=self._bound_field
         )
 
-    def encode_chat(self, request: ChatRequest) -> bytes:
+    def encode(self, request: ChatRequest) -> bytes:
         return openai_chat.encode_chat(request, bound_field=self._bound_field)
 
-    def chat_request(self, deployment: DeploymentSpec, credential: CredentialSpec | None, body: bytes) -> Request:
-        provider = deployment.provider
+    def url(self, deployment: DeploymentSpec, *, stream: bool) -> str:
+        del stream
+        return deployment.provider.address + self._path
+
+
+class OpenAIAdapter:
+    """`chats` as in `Adapter`; a host that only speaks Chat Completions is the default."""
+
+    embeddings: Embeddings | None = Embeddings(openai_embeddings, "/embeddings")
+    forwarded_headers: Collection[str] = ()
+
+    def __init__(self, *chats: Chat) -> None:
+        self.chats = chats or (ChatCompletions(),)
+
+    def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
         if credential:
             headers["Authorization"] = f"Bearer {credential.secret.reveal()}"
-        if provider.organization:
-            headers["OpenAI-Organization"] = provider.organization
-        return Request(provider.address + self._path, headers, body)
+        if deployment.provider.organization:
+            headers["OpenAI-Organization"] = deployment.provider.organization
+        return headers
 
     async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
         return await post(session, deployment.provider, request)

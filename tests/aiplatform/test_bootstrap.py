@@ -45,9 +45,9 @@ def test_the_first_start_makes_all_that_a_first_call_needs() -> None:
     assert made.key
     key = ApiKey.objects.get(digest=keys.digest(made.key))
     assert (key.client.name, key.scope) == ("default", "call")
-    assert _targets() == ["demo/demo"]
+    assert _targets() == ["demo/demo", "demo/demo-embedding"]
     assert Route.objects.get().catch_all
-    assert Price.objects.get().output_per_million == 2
+    assert {price.output_per_million for price in Price.objects.all()} == {2}
 
 
 def test_a_second_start_changes_nothing_and_shows_nothing() -> None:
@@ -79,7 +79,7 @@ def test_a_key_in_the_environment_becomes_a_provider_that_replaces_the_demo(
     provider = Provider.objects.get(slug="openai")
     assert provider.organization == "org-1"
     assert provider.credentials.get().reveal() == Secret("sk-canary-1234567890")
-    assert _targets() == ["openai/gpt-5.4-mini"]
+    assert _targets() == ["openai/gpt-5.4-mini", "openai/text-embedding-3-small"]
     price = provider.deployments.get(name="gpt-5.4-mini").price_at(NOW)
     assert price is not None
     assert price.input_per_million == Decimal("0.75")
@@ -135,7 +135,7 @@ def test_the_default_route_takes_in_the_models_that_were_there_before_it() -> No
 
     _start()
 
-    assert _targets() == ["own/chatty"]
+    assert _targets() == ["own/chatty", "own/vectors"]
 
 
 def test_an_administrator_of_another_name_is_enough() -> None:

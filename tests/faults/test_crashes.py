@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 
 from tests.faults import invariants, load
@@ -168,7 +169,7 @@ def _call(product: Product, number: int, name: str | None = None) -> int:
         return product.request(
             "POST", OPENAI.path, body=body, key=key, headers={"X-Request-ID": name}, timeout_s=20
         ).status
-    except OSError:
+    except (OSError, HTTPException):  # before its answer, or in the middle of it
         return 0
 
 
@@ -176,7 +177,7 @@ def _listen(product: Product, heard: int) -> int:
     """A stream: 200 where it was heard to its end, 0 where it broke."""
     name = load.new_name()
     body = {"model": "up-chat", "messages": [{"role": "user", "content": name}], "stream": True}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, HTTPException, ValueError):
         headers = {"X-Request-ID": name}
         with product.opened("POST", OPENAI.path, body=body, key=product.key, headers=headers) as answer:
             first = list(itertools.islice(events(answer), heard))

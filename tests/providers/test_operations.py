@@ -89,14 +89,18 @@ def test_a_name_may_be_taken_once_and_a_slug_is_found_where_its_own_is_taken() -
     assert "name" in refused.value.message_dict
 
 
-def test_chat_models_join_the_default_route_by_their_providers_priority() -> None:
+def test_models_join_the_default_route_by_their_providers_priority() -> None:
     route = Route.objects.create(name="default")
     embedding = ModelSpec(name="embed", type=Deployment.Type.EMBEDDING)
 
     _openai(priority=3, models=[GPT, embedding])
     _openai(name="Second", priority=8)
 
-    assert [str(target) for target in route.targets.all()] == ["second/gpt-4", "openai-gpt-4/gpt-4"]
+    assert [str(target) for target in route.targets.all()] == [
+        "second/gpt-4",
+        "openai-gpt-4/gpt-4",
+        "openai-gpt-4/embed",
+    ]
 
 
 def test_a_changed_price_is_a_new_row_and_an_equal_one_is_none() -> None:

@@ -24,7 +24,6 @@ from wire.neutral import (
     ToolCallStarted,
     Usage,
 )
-from wire.sse import EventSplitter
 
 MAX_EVENT_BYTES = 1 << 20
 
@@ -46,16 +45,16 @@ def encoded(dialect: Dialect, events: Iterable[StreamEvent], *, show_usage: bool
     return b"".join([*map(encoder.encode, events), encoder.close()])
 
 
-def split(stream: bytes, cuts: Iterable[int] = ()) -> list[bytes]:
+def split(dialect: Dialect, stream: bytes, cuts: Iterable[int] = ()) -> list[bytes]:
     """The stream's events, when it comes in chunks that end at `cuts`."""
-    splitter = EventSplitter(max_event_bytes=MAX_EVENT_BYTES)
+    splitter = dialect.splitter(max_event_bytes=MAX_EVENT_BYTES)
     ends = [*sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
     events: list[bytes] = []
     start = 0
     for end in ends:
         events += splitter.feed(stream[start:end])
         start = end
-    assert splitter.rest == b""
+    assert splitter.ending == b""
     return events
 
 

@@ -93,7 +93,7 @@ def test_a_stream_tells_the_same_as_the_plain_answer_however_it_is_cut(
     dialect, response = case
     stream = streams.encoded(dialect, streams.events_of(response, piece_chars=piece_chars))
 
-    told = streams.assembled(streams.decoded(dialect, streams.split(stream, cuts)))
+    told = streams.assembled(streams.decoded(dialect, streams.split(dialect, stream, cuts)))
 
     assert told == response
 
@@ -105,7 +105,7 @@ def test_the_meter_passes_on_every_byte_and_knows_what_to_charge(case: tuple[Dia
     stream = streams.encoded(dialect, streams.events_of(response))
     meter = dialect.meter(show_usage=True)
 
-    passed = b"".join(map(meter.see, streams.split(stream)))
+    passed = b"".join(map(meter.see, streams.split(dialect, stream)))
 
     assert meter.finished
     assert meter.closing
@@ -119,17 +119,17 @@ def test_the_meter_passes_on_every_byte_and_knows_what_to_charge(case: tuple[Dia
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 def test_a_stream_may_be_cut_at_every_byte(dialect: Dialect) -> None:
     stream = streams.encoded(dialect, streams.events_of(ANSWER))
-    whole = streams.split(stream)
+    whole = streams.split(dialect, stream)
 
     assert len(whole) > 10
     for cut in range(len(stream)):
-        assert streams.split(stream, [cut]) == whole
-    assert streams.split(stream, range(len(stream))) == whole
+        assert streams.split(dialect, stream, [cut]) == whole
+    assert streams.split(dialect, stream, range(len(stream))) == whole
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 def test_a_broken_stream_is_not_finished(dialect: Dialect) -> None:
-    events = streams.split(streams.encoded(dialect, streams.events_of(ANSWER)))
+    events = streams.split(dialect, streams.encoded(dialect, streams.events_of(ANSWER)))
     told = [len(streams.decoded(dialect, events[: at + 1])) for at in range(len(events))]
     finish_at = next(
         at for at, count in enumerate(told) if "Finished" in repr(streams.decoded(dialect, events[: at + 1]))

@@ -123,7 +123,7 @@ def test_anthropic_s_sdk_reads_our_answers(response: ChatResponse) -> None:
 @quick
 @given(strategies.openai_responses())
 def test_openai_s_sdk_puts_our_streams_together(response: ChatResponse) -> None:
-    events = streams.split(streams.encoded(OPENAI, streams.events_of(response)))
+    events = streams.split(OPENAI, streams.encoded(OPENAI, streams.events_of(response)))
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
 
     for event in events[:-1]:
@@ -149,7 +149,7 @@ def test_anthropic_s_sdk_puts_our_streams_together(response: ChatResponse) -> No
     snapshot: Any = None
     inputs: dict[int, bytes] = {}
 
-    for event in streams.split(streams.encoded(ANTHROPIC, streams.events_of(response))):
+    for event in streams.split(ANTHROPIC, streams.encoded(ANTHROPIC, streams.events_of(response))):
         raw = CLAUDE_EVENT.validate_json(data_of(event), strict=True)
         assert raw.type == name_of(event)
         snapshot = accumulate_event(event=raw, current_snapshot=snapshot, json_bufs=inputs)
@@ -170,7 +170,7 @@ def test_anthropic_s_sdk_puts_our_streams_together(response: ChatResponse) -> No
 @given(strategies.anthropic_responses() | strategies.openai_responses())
 def test_blocks_of_our_anthropic_streams_open_and_close_in_order(response: ChatResponse) -> None:
     response = msgspec.structs.replace(response, choices=response.choices[:1])
-    events = streams.split(streams.encoded(ANTHROPIC, streams.events_of(response)))
+    events = streams.split(ANTHROPIC, streams.encoded(ANTHROPIC, streams.events_of(response)))
     told = [msgspec.json.decode(data_of(event)) for event in events]
 
     assert [event["type"] for event in told[:1] + told[-2:]] == ["message_start", "message_delta", "message_stop"]

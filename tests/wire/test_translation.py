@@ -305,7 +305,7 @@ def said(response: ChatResponse) -> list[Part]:
 def test_claude_s_answer_to_openai_s_caller(response: ChatResponse) -> None:
     plain = openai_chat.decode_response(openai_chat.encode_response(response))
     stream = streams.encoded(OPENAI, streams.events_of(response))
-    streamed = streams.assembled(streams.decoded(OPENAI, streams.split(stream)))
+    streamed = streams.assembled(streams.decoded(OPENAI, streams.split(OPENAI, stream)))
 
     for told in (plain, streamed):
         assert said(told) == said(response)
@@ -324,7 +324,7 @@ def test_gpt_s_answer_to_claude_s_caller(response: ChatResponse) -> None:
 
     plain = anthropic_messages.decode_response(anthropic_messages.encode_response(response))
     stream = streams.encoded(ANTHROPIC, streams.events_of(response))
-    streamed = streams.assembled(streams.decoded(ANTHROPIC, streams.split(stream)))
+    streamed = streams.assembled(streams.decoded(ANTHROPIC, streams.split(ANTHROPIC, stream)))
 
     for told in (plain, streamed):
         assert said(told) == said(response)
@@ -339,7 +339,7 @@ def test_usage_that_only_the_gateway_knows_is_told_at_the_end() -> None:
 
     for dialect in (OPENAI, ANTHROPIC):
         told = streams.assembled(
-            [*streams.decoded(dialect, streams.split(streams.encoded(dialect, [*_bare_stream(), settled])))]
+            [*streams.decoded(dialect, streams.split(dialect, streams.encoded(dialect, [*_bare_stream(), settled])))]
         )
         assert told.usage is not None
         assert (told.usage.input_tokens, told.usage.output_tokens) == (7, 3)

@@ -13,6 +13,7 @@ Thinking: a manual budget becomes `thinking_budget_tokens`; adaptive thinking sa
 
 from __future__ import annotations
 
+from wire import sse
 from wire.anthropic_messages.decoding import decode_chat
 from wire.anthropic_messages.encoding import encode_chat
 from wire.anthropic_messages.errors import encode_error
@@ -37,9 +38,13 @@ __all__ = [
     "open_chat",
     "read_result",
     "rewrite_chat",
+    "splitter",
+    "stream_type",
 ]
 
 name = "anthropic_messages"
+stream_type = sse.CONTENT_TYPE
+splitter = sse.EventSplitter
 
 
 def meter(*, show_usage: bool) -> Meter:

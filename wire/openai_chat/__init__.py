@@ -10,6 +10,7 @@ no further than OpenAI: both are labels or hints. A system or developer message 
 
 from __future__ import annotations
 
+from wire import sse
 from wire.failures import message_of as error_message
 from wire.openai_chat.decoding import decode_chat
 from wire.openai_chat.encoding import encode_chat
@@ -34,9 +35,13 @@ __all__ = [
     "open_chat",
     "read_result",
     "rewrite_chat",
+    "splitter",
+    "stream_type",
 ]
 
 name = "openai_chat"
+stream_type = sse.CONTENT_TYPE
+splitter = sse.EventSplitter
 
 
 def meter(*, show_usage: bool) -> Meter:

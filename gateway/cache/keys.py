@@ -1,0 +1,80 @@
+"""Under which key an answer lies: who asks, what, and by which way. No key tells what was asked.
+
+A key is an HMAC, so that who reads the store learns neither prompts nor whether a guessed one was asked.
+"""
+
+from __future__ import annotations
+
+import hmac
+from functools import lru_cache
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from gateway.calls import Call
+from gateway.catalogue import Caller
+from gateway.plans import Plan
+from wire.body import MALFORMED
+
+_VERSION = 1  # of what is stored under a key
+_SCOPE_CHARS = 32
+# They change nothing in the answer: whose it is, and what is shown of its usage.
+_UNHEARD = frozenset({"user", "safety_identifier", "metadata", "stream_options", "use_cache"})
+
+
+class Key(msgspec.Struct, frozen=True):
+    """`scope` is the client's: its answers are found and cleared together. Both are hexadecimal."""
+
+    scope: str
+    digest: str
+
+
+def scope_of(caller: Caller) -> str:
+    """The client's part of its keys. Two clients never share one."""
+    return _hmac(b"client", (str(caller.client_id) if caller.client_id else f"name:{caller.client}").encode())[
+        :_SCOPE_CHARS
+    ]
+
+
+def key_of(call: Call, plans: list[Plan]) -> Key | None:
+    """None where the call's body cannot be read."""
+    try:
+        asked = _asked(call, plans)
+    except MALFORMED:
+        return None
+    scope = scope_of(call.caller)
+    return Key(scope, _hmac(b"answer", scope.encode() + asked))
+
+
+def _asked(call: Call, plans: list[Plan]) -> bytes:
+    """All on which the answer depends, in one form however it was written."""
+    envelope = call.envelope
+    fields = {name: msgspec.json.decode(raw) for name, raw in envelope.fields.items() if name not in _UNHEARD}
+    facts = (_VERSION, call.surface, call.dialect.name, envelope.stream, envelope.model, call.provider, call.forwarded)
+    return msgspec.json.encode((*facts, _ways(plans), fields), order="deterministic")
+
+
+def _ways(plans: list[Plan]) -> list[tuple[UUID, str, int, bytes]]:
+    """Where the call may go, and how that would answer: after a change of the route its answers are others.
+
+    Not in the order of trying, which is chance's.
+    """
+    ways = [
+        (plan.deployment.id, plan.deployment.model, plan.output_tokens, _defaults(plan.deployment.defaults))
+        for plan in plans
+    ]
+    return sorted(ways) if len(ways) > 1 else ways
+
+
+def _defaults(defaults: dict[str, object]) -> bytes:
+    return msgspec.json.encode(defaults, order="deterministic") if defaults else b""
+
+
+def _hmac(purpose: bytes, content: bytes) -> str:
+    return hmac.digest(_secret(purpose), content, "sha256").hex()
+
+
+@lru_cache(maxsize=4)
+def _secret(purpose: bytes) -> bytes:
+    return hmac.digest(settings.SECRET_KEY.encode(), b"gateway.cache:" + purpose, "sha256")

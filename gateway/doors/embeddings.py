@@ -1,0 +1,32 @@
+"""What the embedding doors of all dialects share: read the call, let the pipeline answer it, write the answer."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+from gateway.calls import open_call
+from gateway.catalogue import Caller
+from gateway.doors.chat import answer_headers
+from gateway.http import JSON, Exchange
+from gateway.pipeline import Reply
+from wire.dialect import EmbeddingDialect
+from wire.neutral import EmbeddingResponse
+
+if TYPE_CHECKING:
+    from gateway.asgi import Door, Gateway
+
+
+async def answer_embeddings(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """A call for embeddings in `door`'s own dialect."""
+    started = time.perf_counter()
+    dialect = cast("EmbeddingDialect", door.dialect)
+    envelope = dialect.open_embeddings(await exchange.body(gateway.max_body_bytes))
+    call = open_call(exchange, surface=door.surface, caller=caller, dialect=dialect, envelope=envelope, started=started)
+    reply = await gateway.pipeline.complete(call)
+    assert isinstance(reply, Reply), "embeddings do not stream"
+    encoded = reply.body
+    if isinstance(reply.response, EmbeddingResponse):
+        encoded = dialect.encode_response(reply.response, envelope.fields)
+    assert encoded is not None
+    await exchange.answer(200, encoded, [JSON, *answer_headers(reply.record)])
