@@ -18,17 +18,18 @@ from servestatic import ServeStaticASGI
 
 from gateway.asgi import Door, Gateway
 from gateway.authentication import carries_key
-from gateway.doors import anthropic, health, nowhere, openai, spec_d
+from gateway.doors import anthropic, health, nowhere, openai, spec_a, spec_b, spec_c, spec_d, spec_e
 from gateway.http import Receive, Scope, Send, with_request_id
 
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
-_COMPLETE = {("POST", "/api/ai-providers/complete"), ("POST", "/api/ai-providers/complete/")}
-ROUTES = openai.ROUTES | anthropic.ROUTES | dict.fromkeys(_COMPLETE, Door("spec_d", spec_d, spec_d.complete))
+_DOORS = (openai, anthropic, spec_a, spec_b, spec_c, spec_d, spec_e)
+ROUTES = {route: door for doors in _DOORS for route, door in doors.ROUTES.items()}
 # Tried in this order; a prefix without a method is for all of them.
 PREFIXES = [
     *openai.PREFIXES.items(),
+    *spec_b.PREFIXES.items(),
     *((("", prefix), Door("nowhere", dialect, nowhere.refuse)) for prefix, dialect in nowhere.DIALECTS.items()),
 ]
 
@@ -77,7 +78,7 @@ def _door(scope: Scope) -> Door | None:
     if door is None and path not in health.PATHS:
         return next((each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start)), None)
     # Browser sessions take the DRF action of the same path, which checks their CSRF token.
-    return None if (method, path) in _COMPLETE and not carries_key(scope) else door
+    return None if (method, path) in spec_d.PATHS and not carries_key(scope) else door
 
 
 application = Platform()

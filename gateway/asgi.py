@@ -17,7 +17,7 @@ from gateway.http import CallerLeftError, Exchange, Receive, Scope, Send
 from gateway.key_use import KeyUse
 from gateway.pipeline import Pipeline
 from usage.writer import Writer
-from wire.dialect import CallerDialect, EmbeddingDialect
+from wire.dialect import CallerDialect, EmbeddingCaller
 from wire.errors import ApiError, Code
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ class Door(msgspec.Struct, frozen=True):
     """A path's way in: its name on usage rows, the dialect of its errors, and what it does."""
 
     surface: str
-    dialect: CallerDialect | EmbeddingDialect
+    dialect: CallerDialect | EmbeddingCaller
     handle: Handler
 
 
@@ -80,7 +80,7 @@ class Gateway:
             await _fail(exchange, door.dialect, ApiError(Code.INTERNAL, "Something went wrong on our side."))
 
 
-async def _fail(exchange: Exchange, dialect: CallerDialect | EmbeddingDialect, error: ApiError) -> None:
+async def _fail(exchange: Exchange, dialect: CallerDialect | EmbeddingCaller, error: ApiError) -> None:
     body = dialect.encode_error(error, request_id=exchange.request_id, stream=exchange.started)
     if exchange.started:
         await exchange.send(body)

@@ -10,28 +10,32 @@ from typing import Any
 
 import msgspec
 
+from gateway.cache import policy
 from gateway.catalogue import Caller
 from gateway.http import Exchange
-from wire.dialect import CallerDialect, EmbeddingDialect, Envelope
+from usage.idempotency import Claim
+from wire.dialect import CallerDialect, EmbeddingCaller, Envelope
 from wire.errors import invalid
 
 MAX_TAGS = 16
 _MAX_TAG_CHARS = 64
 _MAX_END_USER_CHARS = 128
 _MAX_TIMEOUT_MS = 3_600_000
+_MAX_KEY_CHARS = 255
 _LEAST_S = 0.01
 
 
 class Call(msgspec.Struct, frozen=True):
     """`started` is a monotonic time in seconds, `started_at` the wall clock's; `tags` is JSON text.
 
-    `watch` gives a future that is done when the caller has left, for doors that can tell.
+    `watch` gives a future that is done when the caller has left, for doors that can tell. `is_kept`: others will be
+    told the same answer. `claim` is the call's to its idempotency key.
     """
 
     request_id: str
     surface: str
     caller: Caller
-    dialect: CallerDialect | EmbeddingDialect
+    dialect: CallerDialect | EmbeddingCaller
     envelope: Envelope
     provider: str | None
     end_user: str
@@ -41,6 +45,10 @@ class Call(msgspec.Struct, frozen=True):
     started_at: datetime
     watch: Callable[[], Future[Any]] | None = None
     forwarded: dict[str, str] = {}
+    cache: policy.Wish | None = None
+    idempotency_key: str = ""
+    claim: Claim | None = None
+    is_kept: bool = False
 
     @property
     def left_s(self) -> float | None:
@@ -57,7 +65,7 @@ def open_call(
     *,
     surface: str,
     caller: Caller,
-    dialect: CallerDialect | EmbeddingDialect,
+    dialect: CallerDialect | EmbeddingCaller,
     envelope: Envelope,
     started: float,
 ) -> Call:
@@ -76,6 +84,8 @@ def open_call(
         started_at=datetime.now(UTC),
         watch=exchange.watch,
         forwarded=_forwarded(exchange),
+        cache=policy.read_header(exchange.header(b"x-cache")),
+        idempotency_key=_idempotency_key(exchange.header(b"idempotency-key")),
     )
 
 
@@ -83,6 +93,12 @@ def _forwarded(exchange: Exchange) -> dict[str, str]:
     """Anthropic's newer features come by this header. Towards other dialects they are refused in the body, by name."""
     beta = exchange.header(b"anthropic-beta")
     return {"anthropic-beta": beta} if beta else {}
+
+
+def _idempotency_key(header: str) -> str:
+    if header and not (len(header) <= _MAX_KEY_CHARS and header.isascii() and header.isprintable()):
+        raise invalid(f"At most {_MAX_KEY_CHARS} printable ASCII characters.", param="Idempotency-Key")
+    return header
 
 
 def _tags(header: str) -> str:

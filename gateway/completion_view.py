@@ -23,8 +23,9 @@ from rest_framework.request import Request
 from gateway import runtime
 from gateway.calls import Call
 from gateway.catalogue import Caller
-from gateway.doors import spec_d
 from gateway.doors.chat import answer_headers, hold_headers
+from gateway.doors.spec_d import SPEC_D
+from gateway.doors.specification import told
 from gateway.http import Headers
 from gateway.streaming import LiveStream
 from wire.errors import ApiError
@@ -81,13 +82,13 @@ class CompletionViewSet(ViewSet):  # type: ignore[misc]  # adrf publishes no typ
             call = _call(request, request_id)
             reply = await runtime.gateway().pipeline.complete(call)
         except ApiError as error:
-            body = spec_d.encode_error(error, request_id=request_id)
+            body = SPEC_D.encode_error(error, request_id=request_id)
             return HttpResponse(body, status=error.status, content_type="application/json")
         if isinstance(reply, LiveStream):
             headers = _as_text(hold_headers(reply.attempt.hold))
             return StreamingHttpResponse(_pumped(reply), content_type="text/event-stream", headers=headers)
         headers = _as_text(answer_headers(reply.record))
-        body = msgspec.json.encode(spec_d.whole(call, reply))
+        body = msgspec.json.encode(SPEC_D.answer(told(call, reply)))
         return HttpResponse(body, content_type="application/json", headers=headers)
 
 
@@ -97,12 +98,12 @@ def _as_text(headers: Headers) -> dict[str, str]:
 
 def _call(request: Request, request_id: str) -> Call:
     caller = Caller(client_id=None, client=ADMIN_CLIENT, key_id=None, key_prefix="", scope="manage", expires_at=None)
-    envelope = spec_d.open_chat(request.body)
+    envelope = SPEC_D.open_chat(request.body)
     return Call(
         request_id=request_id,
         surface="spec_d.session",
         caller=caller,
-        dialect=spec_d,
+        dialect=SPEC_D,
         envelope=envelope,
         provider=envelope.provider,
         end_user=str(request.user),

@@ -190,6 +190,7 @@ class LiveStream:
         meter = self._relay.meter
         return self._relay.close(
             Settled(
+                request_id=record.request_id,
                 model=meter.model,
                 provider=record.provider,
                 cost_usd=None if record.cost_pico is None else usd_text(record.cost_pico),

@@ -15,7 +15,7 @@ import msgspec
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.errors import from_status
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire.dialect import CallerDialect, Dialect, EmbeddingDialect, Envelope
+from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
 from wire.errors import unsupported
 from wire.neutral import ChatRequest
 
@@ -34,7 +34,7 @@ class Sendable(msgspec.Struct, frozen=True):
 
 def encode(
     envelope: Envelope,
-    caller: CallerDialect | EmbeddingDialect,
+    caller: CallerDialect | EmbeddingCaller,
     deployment: DeploymentSpec,
     *,
     max_output_tokens: int | None,
@@ -44,7 +44,7 @@ def encode(
     `max_output_tokens` is a bound that we impose (None: the caller's stands). Raises `ApiError`.
     """
     if envelope.kind == "embedding":
-        return _embeddings(envelope, cast("EmbeddingDialect", caller), deployment)
+        return _embeddings(envelope, cast("EmbeddingCaller", caller), deployment)
     return _chat(envelope, cast("CallerDialect", caller), deployment, max_output_tokens)
 
 
@@ -61,7 +61,7 @@ def _chat(
     return Sendable(chat.url(deployment, stream=envelope.stream), body, chat.dialect)
 
 
-def _embeddings(envelope: Envelope, caller: EmbeddingDialect, deployment: DeploymentSpec) -> Sendable:
+def _embeddings(envelope: Envelope, caller: EmbeddingCaller, deployment: DeploymentSpec) -> Sendable:
     embeddings = ADAPTERS[deployment.provider.kind].embeddings
     if embeddings is None:
         raise unsupported("model", f"'{deployment.name}' is of a provider that has no embeddings.")

@@ -16,8 +16,8 @@ class Envelope(msgspec.Struct, frozen=True):
     """What routing and the books must know of a caller's body, beside its top-level fields, undecoded.
 
     `max_output_tokens` bounds one choice; None where the caller gave no bound, 0 where nothing is generated.
-    `input_bytes` is the size of what the model will read (messages, system text, tools), as UTF-8. `provider` is for
-    doors whose body can name one.
+    `input_bytes` is the size of what the model will read (messages, system text, tools), as UTF-8. `provider` and
+    `cache` are for doors whose body can name one and switch the other.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -30,6 +30,7 @@ class Envelope(msgspec.Struct, frozen=True):
     show_usage: bool
     provider: str | None = None
     kind: Kind = "chat"
+    cache: bool | None = None
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -140,17 +141,24 @@ class Dialect(CallerDialect, Protocol):
         """The human message inside a provider's error body ('' where there is none)."""
 
 
-class EmbeddingDialect(Protocol):
-    """A provider's API for embeddings: a module with these names."""
+class EmbeddingCaller(Protocol):
+    """The caller's half of an API for embeddings."""
 
     @property
     def name(self) -> str: ...
 
-    def open_embeddings(self, body: bytes) -> Envelope:
-        """Light reading of a caller's body. Raises `ApiError` (INVALID_REQUEST, naming the field)."""
-
     def decode_embeddings(self, envelope: Envelope) -> EmbeddingRequest:
         """Whole reading of a caller's body, for a provider of another dialect. Raises `ApiError`."""
+
+    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
+        """The error as a JSON body."""
+
+
+class EmbeddingDialect(EmbeddingCaller, Protocol):
+    """A provider's API for embeddings: a module with these names."""
+
+    def open_embeddings(self, body: bytes) -> Envelope:
+        """Light reading of a caller's body. Raises `ApiError` (INVALID_REQUEST, naming the field)."""
 
     def rewrite_embeddings(self, envelope: Envelope, *, model: str) -> bytes:
         """The same body for a provider of the same dialect: the model replaced, all other fields byte for byte."""
@@ -169,8 +177,6 @@ class EmbeddingDialect(Protocol):
 
     def error_message(self, body: bytes) -> str:
         """The human message inside a provider's error body ('' where there is none)."""
-
-    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes: ...
 
 
 class BadBodyError(Exception):

@@ -226,15 +226,17 @@ class Metered(msgspec.Struct, frozen=True):
 class Settled(msgspec.Struct, frozen=True):
     """The last event of every stream: what the gateway itself knows of the call, for the dialects that tell it.
 
-    `cost_usd` is an exact decimal, None where the cost is unknown.
+    `cost_usd` is an exact decimal, None where the cost is unknown. `cached`: no provider was asked.
     """
 
+    request_id: str
     model: str
     provider: str
     cost_usd: str | None
     latency_ms: float
     finish: str
     usage: Usage
+    cached: bool = False
 
 
 StreamEvent = Started | TextDelta | ThinkingDelta | ToolCallStarted | ToolCallDelta | Finished | Metered | Settled

@@ -1,0 +1,49 @@
+"""Specification A's `POST /generate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.asgi import Door
+from gateway.doors.specification import Asked, Specification, Temperature, Tokens, Told, complete, conversation
+from wire.neutral import ChatRequest
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What a caller sends."""
+
+    prompt: str
+    provider: str | None = None
+    model: str = ""
+    max_tokens: Tokens | None = None
+    temperature: Temperature | None = None
+    use_cache: bool = True
+
+
+class SpecA(Specification[Body]):
+    name = "spec_a"
+    operation = "generate"
+
+    def asked(self, body: Body) -> Asked:
+        request = ChatRequest(
+            model=body.model,
+            messages=conversation(prompt=body.prompt, messages=None),
+            max_output_tokens=body.max_tokens,
+            temperature=body.temperature,
+        )
+        return Asked(request, provider=body.provider, cache=body.use_cache)
+
+    def answer(self, told: Told) -> dict[str, Any]:
+        return {
+            "text": told.text,
+            "provider": told.provider,
+            "model": told.model,
+            "usage": told.usage,
+            "cached": told.cached,
+            "cost_usd": told.cost,
+        }
+
+
+ROUTES = {("POST", "/generate"): Door("spec_a.generate", SpecA(Body), complete)}

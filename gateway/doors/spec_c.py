@@ -1,0 +1,78 @@
+"""Specification C's completion over HTTP, with the field names of its gRPC twin (proto/)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.asgi import Door
+from gateway.doors.specification import (
+    Asked,
+    Said,
+    Share,
+    Specification,
+    Temperature,
+    Tokens,
+    Told,
+    complete,
+    conversation,
+)
+from wire.neutral import ChatRequest
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What a caller sends. Either `prompt` or `messages`; `metadata` is accepted and goes nowhere."""
+
+    model_id: str = ""
+    prompt: str | None = None
+    messages: list[Said] | None = None
+    system: str | None = None
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = None
+    top_p: Share | None = None
+    stop: list[str] = []
+    provider: str | None = None
+    user_id: str | None = None
+    use_cache: bool | None = None
+    metadata: dict[str, str] = {}
+    stream: bool = False
+
+
+class SpecC(Specification[Body]):
+    name = "spec_c"
+
+    def asked(self, body: Body) -> Asked:
+        request = ChatRequest(
+            model=body.model_id,
+            messages=conversation(prompt=body.prompt, messages=body.messages or None, system=body.system),
+            max_output_tokens=body.max_tokens,
+            temperature=body.temperature,
+            top_p=body.top_p,
+            stop=tuple(body.stop),
+            stream=body.stream,
+            end_user=body.user_id,
+        )
+        return Asked(request, provider=body.provider, cache=body.use_cache)
+
+    def answer(self, told: Told) -> dict[str, Any]:
+        return {
+            "id": told.id,
+            "content": told.text,
+            "model": told.model,
+            "provider": told.provider,
+            "usage": told.usage,
+            "cost_usd": told.cost_usd or "",
+            "cached": told.cached,
+            "finish_reason": told.finish,
+            "latency_ms": told.latency_ms,
+        }
+
+    def delta(self, text: str) -> dict[str, Any]:
+        return {"delta": text}
+
+    def ending(self, told: Told) -> dict[str, Any]:
+        return {"final": self.answer(told)}
+
+
+ROUTES = {("POST", "/v1/complete"): Door("spec_c.complete", SpecC(Body), complete)}

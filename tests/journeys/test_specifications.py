@@ -1,0 +1,192 @@
+"""The completion doors of specifications A, B, C and E, with the bodies that the specifications show."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.journeys import operating
+from tests.product import Answer, Product
+from tests.upstream import Upstream
+
+WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
+
+
+def _post(product: Product, path: str, body: Any, **options: Any) -> Answer:
+    return product.request("POST", path, body=body, key=product.key, **options)
+
+
+def _cost(upstream: Upstream) -> Decimal:
+    (line,) = upstream.bill
+    return operating.usd(operating.cost_pico(line.input_tokens, line.output_tokens))
+
+
+def _usage(upstream: Upstream) -> dict[str, int]:
+    (line,) = upstream.bill
+    total = line.input_tokens + line.output_tokens
+    return {"prompt_tokens": line.input_tokens, "completion_tokens": line.output_tokens, "total_tokens": total}
+
+
+def test_a_generates_text(house: Product, upstream: Upstream) -> None:
+    body = {
+        "prompt": "Explain machine learning",
+        "provider": "upstream",
+        "model": "up-chat",
+        "max_tokens": 500,
+        "temperature": 0.7,
+        "use_cache": False,
+    }
+    answer = _post(house, "/generate", body)
+
+    told = answer.json()
+    assert answer.status == 200, answer.text
+    assert set(told) == {"text", "provider", "model", "usage", "cached", "cost_usd"}
+    assert (told["text"], told["provider"], told["usage"], told["cached"]) == (
+        WORDS,
+        "upstream",
+        _usage(upstream),
+        False,
+    )
+    assert Decimal(str(told["cost_usd"])) == _cost(upstream)
+    assert operating.row_of(house, answer)["surface"] == "spec_a.generate"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/completion", "/api/v1/providers/upstream/completion"])
+def test_b_completes(house: Product, upstream: Upstream, path: str) -> None:
+    body = {
+        "messages": [{"role": "user", "content": f"Hello from {path}"}],
+        "model": "up-chat",
+        "temperature": 0.7,
+        "max_tokens": 4000,
+    }
+    answer = _post(house, path, body)
+
+    told = answer.json()
+    assert answer.status == 200, answer.text
+    assert set(told) == {
+        *("content", "model", "provider", "usage", "cost_estimate", "response_time_ms", "timestamp"),
+    }
+    assert (told["content"], told["provider"], told["usage"]) == (WORDS, "upstream", _usage(upstream))
+    assert Decimal(str(told["cost_estimate"])) == _cost(upstream)
+
+
+def test_b_refuses_in_its_own_form_and_takes_the_paths_provider_alone(house: Product) -> None:
+    hello = {"messages": [{"role": "user", "content": "Hello"}], "model": "up-chat"}
+
+    unknown = _post(house, "/api/v1/providers/nobody/completion", hello)
+    other = _post(house, "/api/v1/providers/upstream/completion", hello | {"provider": "demo"})
+
+    assert set(unknown.json()) == {"error", "error_code", "timestamp", "request_id", "context"}
+    assert (unknown.status, unknown.json()["error_code"]) == (404, "MODEL_NOT_FOUND")
+    assert (other.status, other.json()["context"]["field"]) == (400, "provider")
+
+
+def test_c_completes_over_http_with_an_exact_cost(house: Product, upstream: Upstream) -> None:
+    body = {
+        "model_id": "up-chat",
+        "prompt": "Hello",
+        "system": "Be brief.",
+        "temperature": 0.2,
+        "max_tokens": 100,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "user_id": "dave",
+        "metadata": {"team": "search"},
+        "use_cache": False,
+    }
+    answer = _post(house, "/v1/complete", body)
+
+    told = answer.json()
+    assert answer.status == 200, answer.text
+    assert set(told) == {
+        *("id", "content", "model", "provider", "usage", "cost_usd", "cached", "finish_reason", "latency_ms"),
+    }
+    assert (told["content"], told["usage"], told["finish_reason"]) == (WORDS, _usage(upstream), "stop")
+    assert Decimal(told["cost_usd"]) == _cost(upstream)
+    assert operating.row_of(house, answer)["end_user"] == "dave"
+
+
+def test_c_streams(house: Product, upstream: Upstream) -> None:
+    answer = _post(house, "/v1/complete", {"model_id": "up-chat", "prompt": "Hello", "stream": True})
+
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data")]
+    assert "".join(event.get("delta", "") for event in events).strip() == WORDS
+    assert Decimal(events[-1]["final"]["cost_usd"]) == _cost(upstream)
+    assert events[-1]["final"]["id"] == answer.headers["x-request-id"]
+
+
+def test_e_generates(house: Product, upstream: Upstream) -> None:
+    messages = [
+        {"role": "system", "content": "You are a helpful assistant."},
+        {"role": "user", "content": "Explain machine learning."},
+    ]
+    answer = _post(
+        house, "/v1/llm/generate", {"model": "up-chat", "messages": messages, "temperature": 0.7, "max_tokens": 1000}
+    )
+
+    told = answer.json()
+    assert answer.status == 200, answer.text
+    assert set(told) == {"response", "model", "provider", "usage", "cost"}
+    assert (told["response"], told["usage"]) == (WORDS, _usage(upstream))
+    assert Decimal(str(told["cost"])) == _cost(upstream)
+
+
+def test_e_generates_embeddings(house: Product) -> None:
+    texts = ["This is the first text.", "This is the second text."]
+    answer = _post(house, "/v1/llm/generate-embeddings", {"model": "demo-embedding", "texts": texts})
+
+    told = answer.json()
+    assert answer.status == 200, answer.text
+    assert [len(vector) for vector in told["embeddings"]] == [256, 256]
+    assert told["usage"] == {"prompt_tokens": 12, "total_tokens": 12}
+    assert Decimal(str(told["cost"])) == Decimal("0.000012")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/generate", {"prompt": 7}),
+        ("/api/v1/completion", {"messages": []}),
+        ("/v1/complete", {"model_id": "up-chat"}),
+        ("/v1/llm/generate", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 0}),
+        ("/v1/llm/generate-embeddings", {"texts": []}),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_sent(
+    house: Product, upstream: Upstream, path: str, body: Any
+) -> None:
+    answer = _post(house, path, body)
+
+    assert (answer.status, answer.json()["error_code"]) == (400, "INVALID_REQUEST")
+    assert not upstream.bill
+
+
+def test_openais_older_completions_answer_a_prompt(house: Product, upstream: Upstream) -> None:
+    answer = _post(house, "/v1/completions", {"model": "up-chat", "prompt": "Hello", "max_tokens": 50})
+
+    told = answer.json()
+    assert answer.status == 200, answer.text
+    assert (told["object"], told["choices"][0]["text"]) == ("text_completion", WORDS)
+    assert told["usage"]["total_tokens"] == _usage(upstream)["total_tokens"]
+
+
+def test_openais_older_completions_stream(house: Product, upstream: Upstream) -> None:
+    answer = _post(house, "/v1/completions", {"model": "up-chat", "prompt": ["Hello"], "stream": True})
+
+    data = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data")]
+    chunks = [json.loads(each) for each in data[:-1]]
+    assert data[-1] == "[DONE]"
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks).strip() == WORDS
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert len(upstream.bill) == 1
+
+
+def test_openais_older_completions_refuse_what_no_chat_can_say(house: Product) -> None:
+    several = _post(house, "/v1/completions", {"model": "up-chat", "prompt": ["one", "two"]})
+    suffix = _post(house, "/v1/completions", {"model": "up-chat", "prompt": "one", "suffix": "end"})
+
+    assert (several.status, several.json()["error"]["param"]) == (400, "prompt")
+    assert (suffix.status, suffix.json()["error"]["param"]) == (400, "suffix")
