@@ -4,10 +4,12 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test faults check bench bench-reports format lock clean setup setup-dev parts lint
+.PHONY: help run test faults matrix check bench bench-reports screenshots format lock proto clean setup setup-dev parts lint
 
 # Another Python may be named: make run PYTHON=python3.13
 PYTHON ?=
+# How many tests run side by side: most wait for processes, so a few more than there are cores.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh deploy/install.sh $(VENV) "$(PYTHON)"
@@ -16,21 +18,27 @@ help:
 	@echo "make run      set up what is missing, then serve on http://127.0.0.1:8000"
 	@echo "make test     every test, on SQLite and PostgreSQL, in real processes and a real browser"
 	@echo "make faults   every fault that it survives: processes killed, databases frozen; FAULT_SEED=n plays one again"
+	@echo "make matrix   every door, every kind of provider, every feature: asked at the real product, printed as a table"
 	@echo "make check    the whole gate: format, lint, types, import laws, migrations, tests"
 	@echo "make bench    measure what the gateway costs a call"
 	@echo "make bench-reports  measure reports over ten million rows, and check them"
+	@echo "make screenshots  pictures of every admin page and e-mail, on a desk and on a phone, into var/screenshots"
 	@echo "make format   put the code in its form"
 	@echo "make lock     pin the requirements anew, with hashes"
+	@echo "make proto    make gateway/generated anew from proto/"
 	@echo "make clean    remove what was made here, apart from var/, where the data is"
 
 run: setup
 	@exec $(BIN)/python manage.py serve
 
 test: setup-dev parts
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 faults: setup-dev parts
 	@$(BIN)/python -m pytest tests/faults -m "" -s
+
+matrix: setup-dev
+	@$(BIN)/python -m pytest tests/matrix/test_matrix.py -q -s
 
 check: lint test
 
@@ -47,6 +55,10 @@ bench: setup-dev
 bench-reports: setup-dev
 	@$(BIN)/python benchmarks/reports.py
 
+screenshots: setup-dev parts
+	@$(BIN)/python -m tests.browser.screenshots var/screenshots
+	@echo "Pictures are in var/screenshots."
+
 format: setup-dev
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
@@ -54,6 +66,11 @@ format: setup-dev
 lock: setup-dev
 	@$(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	@for pins in tests/clients/foreign/*.in; do $(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 $$pins -o $${pins%.in}.txt; done
+
+proto: setup-dev
+	@$(BIN)/python -m grpc_tools.protoc -I proto/ai_proxy/v1 --python_out=gateway/generated --pyi_out=gateway/generated \
+		proto/ai_proxy/v1/ai_proxy.proto
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
@@ -67,3 +84,4 @@ setup-dev:
 
 parts: setup-dev
 	@sh deploy/test-parts.sh $(VENV)
+	@sh deploy/test-clients.sh $(VENV)

@@ -17,7 +17,8 @@ from unfold.decorators import action
 from unfold.decorators import display as column
 
 from accounts import keys
-from accounts.models import ApiKey, Client, Tier
+from accounts.admin_tiers import EMPTY, LIMIT_FIELDS
+from accounts.models import ApiKey, Client
 from core import display, vault
 
 _SESSION_KEY = "fresh_api_key"
@@ -25,6 +26,16 @@ _CURL = """curl ADDRESS/v1/chat/completions \\
   -H "Authorization: Bearer {secret}" \\
   -H "Content-Type: application/json" \\
   -d '{{"messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+
+
+_LIMITS_OF_KEY = (
+    "Limits of this key alone",
+    {
+        "description": f"Besides those of its tier and its client: the tightest holds. {EMPTY}",
+        "fields": LIMIT_FIELDS,
+        "classes": ["collapse"],
+    },
+)
 
 
 def state_label(key: ApiKey) -> str:
@@ -71,7 +82,17 @@ class KeysInline(TabularInline):
 class ClientAdmin(ModelAdmin):
     inlines = (KeysInline,)
     actions_detail = ("new_key",)
-    fields = ("name", "description", "is_active")
+    fieldsets = (
+        (None, {"fields": ("name", "description", "is_active")}),
+        (
+            "Limits of all its keys together",
+            {
+                "description": f"Calls beyond them are refused. {EMPTY}",
+                "fields": LIMIT_FIELDS,
+                "classes": ["collapse"],
+            },
+        ),
+    )
     list_display = ("name", "description", "active_keys", "is_active", "since")
     list_filter = ("is_active",)
     search_fields = ("name", "description")
@@ -112,9 +133,11 @@ class ApiKeyAdmin(ModelAdmin):
                 "fields": ("client", "name", "scope", "tier", "expires_at"),
             },
         ),
+        _LIMITS_OF_KEY,
     )
     fieldsets = (
         (None, {"fields": ("prefix", "client", "name", "scope", "tier", "expires_at", "is_active")}),
+        _LIMITS_OF_KEY,
         ("Dates", {"fields": ("created_at", "last_used_at")}),
     )
     readonly_fields = ("prefix", "created_at", "last_used_at")
@@ -207,43 +230,3 @@ class ApiKeyAdmin(ModelAdmin):
     @column(description="State", ordering="is_active")
     def state(self, key: ApiKey) -> str:
         return state_label(key)
-
-
-@admin.register(Tier)
-class TierAdmin(ModelAdmin):
-    list_display = ("name", "a_minute", "an_hour", "tokens", "key_count")
-    search_fields = ("name",)
-    fieldsets = (
-        (
-            None,
-            {
-                "description": "A limit for each of its keys. Kept, but not in force in this version.",
-                "fields": ("name", "requests_per_minute", "requests_per_hour", "tokens_per_minute"),
-            },
-        ),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Tier]:
-        rows: QuerySet[Tier] = super().get_queryset(request)
-        return rows.annotate(number_of_keys=Count("keys"))
-
-    @column(description="Calls a minute", ordering="requests_per_minute")
-    def a_minute(self, row: Tier) -> str:
-        return _limit(row.requests_per_minute)
-
-    @column(description="Calls an hour", ordering="requests_per_hour")
-    def an_hour(self, row: Tier) -> str:
-        return _limit(row.requests_per_hour)
-
-    @column(description="Tokens a minute", ordering="tokens_per_minute")
-    def tokens(self, row: Tier) -> str:
-        return _limit(row.tokens_per_minute)
-
-    @column(description="Keys", ordering="number_of_keys")
-    def key_count(self, row: Any) -> int:
-        number: int = row.number_of_keys
-        return number
-
-
-def _limit(number: int | None) -> str:
-    return "no limit" if number is None else f"{number:,}"

@@ -16,4 +16,4 @@ class AccountsConfig(AppConfig):
 def _watch(**_: Any) -> None:
     from accounts import models, revision  # noqa: PLC0415 - models exist only once the apps are loaded
 
-    revision.watch([models.Client, models.ApiKey, models.Tier], ignoring=["last_used_at"])
+    revision.watch([models.Client, models.ApiKey, models.Tier, models.EndpointLimit], ignoring=["last_used_at"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
 from accounts import keys
-from core.models import Identified
+from core.models import Identified, RateLimited
 
 slug_like = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]*$",
@@ -18,19 +18,10 @@ slug_like = RegexValidator(
 )
 
 
-class Tier(Identified):
-    """A bound that many keys share. An empty limit is no limit."""
+class Tier(Identified, RateLimited):
+    """What each key in it may do, besides the limits of its own and of its client."""
 
     name = models.CharField(max_length=64, unique=True, validators=[slug_like])
-    requests_per_minute = models.PositiveIntegerField(
-        "calls a minute", null=True, blank=True, validators=[MinValueValidator(1)]
-    )
-    requests_per_hour = models.PositiveIntegerField(
-        "calls an hour", null=True, blank=True, validators=[MinValueValidator(1)]
-    )
-    tokens_per_minute = models.PositiveIntegerField(
-        "tokens a minute", null=True, blank=True, validators=[MinValueValidator(1)]
-    )
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -39,7 +30,27 @@ class Tier(Identified):
         return self.name
 
 
-class Client(Identified):
+class EndpointLimit(Identified, RateLimited):
+    """A further limit of each key in a tier, for the calls of one endpoint."""
+
+    tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="endpoints")
+    endpoint = models.CharField(
+        max_length=100,
+        validators=[RegexValidator(r"^[!-~]+$", "Use letters, digits and signs, without spaces.")],
+        help_text="A path, as /v1/llm/generate, or a door as the usage pages name it, as openai.chat.",
+    )
+
+    class Meta:
+        ordering: ClassVar = ["endpoint"]
+        verbose_name = "limit of an endpoint"
+        verbose_name_plural = "limits of endpoints"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tier", "endpoint"], name="endpoint_once_a_tier")]
+
+    def __str__(self) -> str:
+        return f"{self.tier} at {self.endpoint}"
+
+
+class Client(Identified, RateLimited):
     """A product or team whose calls are counted together."""
 
     name = models.CharField(
@@ -59,7 +70,7 @@ class Client(Identified):
         return self.name
 
 
-class ApiKey(Identified):
+class ApiKey(Identified, RateLimited):
     """A client's key. The key itself is shown once, when it is made; here is only its hash."""
 
     class Scope(models.TextChoices):

@@ -20,21 +20,27 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import keys
+from accounts import keys, tokens
 from accounts.api.camel import camel_errors
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Client
+from accounts.tokens import Claims, TokenError
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which loads this module
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer KEY` or `x-api-key: KEY`. The request's `auth` is the `ApiKey`; it has no user."""
+    """`Authorization: Bearer KEY` or `x-api-key: KEY`, or a token as Bearer. The request has no user.
 
-    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
+    Its `auth` is the `ApiKey`, or the token's `Claims`.
+    """
+
+    def authenticate(self, request: Request) -> tuple[None, ApiKey | Claims] | None:
         secret = presented_key(request.headers.get("Authorization", ""), request.headers.get("x-api-key", ""))
         if not secret:
             return None
+        if tokens.is_token(secret):
+            return None, _claims(secret)
         key = ApiKey.objects.select_related("client").filter(digest__in=keys.digests(secret)).first()
         if key is None or not key.is_usable(timezone.now()):
             raise exceptions.AuthenticationFailed("This key is unknown, inactive or expired.")
@@ -42,6 +48,20 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _claims(token: str) -> Claims:
+    """Raises `AuthenticationFailed`."""
+    verifier = tokens.verifier()
+    if verifier is None:
+        raise exceptions.AuthenticationFailed("This key is unknown, inactive or expired.")
+    try:
+        claims = verifier.known(token, now=time.time()) or verifier.verify(token)
+    except TokenError as error:
+        raise exceptions.AuthenticationFailed(str(error)) from error
+    if not Client.objects.filter(name=claims.client, is_active=True).exists():
+        raise exceptions.AuthenticationFailed(f"There is no active client '{claims.client}'.")
+    return claims
 
 
 def presented_key(authorization: str, x_api_key: str) -> str:
@@ -55,7 +75,7 @@ class CanManage(BasePermission):
     message = "This needs an administrator, or a key with the manage scope."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if isinstance(request.auth, ApiKey):
+        if isinstance(request.auth, ApiKey | Claims):
             return request.auth.scope == ApiKey.Scope.MANAGE
         return bool(request.user and request.user.is_active and request.user.is_staff)
 

@@ -42,6 +42,13 @@ _NAVIGATION: list[Item] = [
             _page("Prices", "sell", "providers.price"),
             _page("Exchange rates", "currency_exchange", "providers.exchangerate"),
             _page("Routes", "alt_route", "providers.route"),
+            _page("Vector collections", "scatter_plot", "vectors.vectorcollection"),
+            {
+                "title": "Where would a call go?",
+                "icon": "explore",
+                "link": reverse_lazy("dry_run"),
+                "permission": _may_view("providers.view_route"),
+            },
         ],
     },
     {
@@ -62,6 +69,17 @@ _NAVIGATION: list[Item] = [
             _page("Re-pricing", "price_change", "usage.repricing"),
             _page("Budgets", "savings", "usage.budget"),
             _page("Books", "balance", "usage.proof"),
+        ],
+    },
+    {
+        "title": "Who must know",
+        "separator": True,
+        "items": [
+            _page("Incidents", "notification_important", "alerts.incident"),
+            _page("Alert rules", "rule", "alerts.rule"),
+            _page("Channels", "campaign", "alerts.channel"),
+            _page("Reports", "summarize", "alerts.reportschedule"),
+            _page("Deliveries", "outbox", "alerts.delivery"),
         ],
     },
     {

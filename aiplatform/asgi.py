@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
@@ -16,40 +17,42 @@ django_application = get_asgi_application()  # first: what follows imports model
 from django.conf import settings
 from servestatic import ServeStaticASGI
 
-from gateway.asgi import Door, Gateway
-from gateway.authentication import carries_key
-from gateway.doors import anthropic, health, nowhere, openai, spec_a, spec_b, spec_c, spec_d, spec_e
+from aiplatform.doors import door_of
+from aiplatform.serving import new_gateway, new_metrics, start_grpc
+from gateway.doors import health, websocket
 from gateway.http import Receive, Scope, Send, with_request_id
+
+if TYPE_CHECKING:
+    import grpc
+
+    from gateway.metrics_server import MetricsServer
 
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
-_DOORS = (openai, anthropic, spec_a, spec_b, spec_c, spec_d, spec_e)
-ROUTES = {route: door for doors in _DOORS for route, door in doors.ROUTES.items()}
-# Tried in this order; a prefix without a method is for all of them.
-PREFIXES = [
-    *openai.PREFIXES.items(),
-    *spec_b.PREFIXES.items(),
-    *((("", prefix), Door("nowhere", dialect, nowhere.refuse)) for prefix, dialect in nowhere.DIALECTS.items()),
-]
+_GRPC_GRACE_S = 20.0
 
 
 class Platform:
     """The ASGI application of `uvicorn aiplatform.asgi:application`."""
 
     def __init__(self) -> None:
-        self.gateway = Gateway(max_body_bytes=settings.MAX_BODY_BYTES, journal_dir=settings.STATE_DIR / "journal")
+        self.gateway = new_gateway()
+        self._grpc: grpc.aio.Server | None = None
+        self._metrics: MetricsServer | None = None
         self._rest = ServeStaticASGI(django_application, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            door = _door(scope)
+            door = door_of(scope)
             if door is not None:
                 await self.gateway.serve(door, scope, receive, send)
             elif scope["path"] in health.PATHS:
                 await health.answer(scope, receive, send)
             else:
                 await self._rest(*with_request_id(scope, receive, send))
+        elif scope["type"] == "websocket":
+            await websocket.serve(self.gateway, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -57,7 +60,7 @@ class Platform:
         """Django answers no lifespan events, so they are ours."""
         await receive()
         try:
-            await self.gateway.start()
+            await self._start()
         except Exception as error:  # whatever it is, the server must hear of it, or it would wait for ever
             log.exception("this process cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -67,18 +70,27 @@ class Platform:
         gc.set_threshold(_GC_THRESHOLD)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self.gateway.stop()
+        await self._stop()
         await send({"type": "lifespan.shutdown.complete"})
 
+    async def _start(self) -> None:
+        """In production gRPC is a process of its own (`manage.py servegrpc`)."""
+        await self.gateway.start()
+        if settings.METRICS_PORT:
+            self._metrics = new_metrics(self.gateway)
+            await self._metrics.start()
+        if settings.GRPC_PORT and not settings.PRODUCTION:
+            try:
+                self._grpc = await start_grpc(self.gateway)
+            except RuntimeError as error:  # the port is taken; HTTP is served all the same
+                log.warning("gRPC is not served: choose another GRPC_PORT", port=settings.GRPC_PORT, error=str(error))
 
-def _door(scope: Scope) -> Door | None:
-    """The data-plane door of a request, by one look-up in most cases."""
-    method, path = scope["method"], scope["path"]
-    door = ROUTES.get((method, path))
-    if door is None and path not in health.PATHS:
-        return next((each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start)), None)
-    # Browser sessions take the DRF action of the same path, which checks their CSRF token.
-    return None if (method, path) in spec_d.PATHS and not carries_key(scope) else door
+    async def _stop(self) -> None:
+        if self._grpc is not None:
+            await self._grpc.stop(_GRPC_GRACE_S)
+        await self.gateway.stop()
+        if self._metrics is not None:  # last, so that the last calls are in it
+            await self._metrics.stop()
 
 
 application = Platform()

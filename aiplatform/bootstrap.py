@@ -12,20 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
-import structlog
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey, Client
+from accounts.tiers import make_first_tiers
 from aiplatform import env
 from core.vault import Secret
 from providers.kinds import KINDS
 from providers.models import Deployment, Provider, Route, RouteTarget
 from providers.operations import DEFAULT_ROUTE, ModelSpec, Rates, add_provider
 from providers.published import find
-
-log = structlog.get_logger(__name__)
 
 ADMIN = "admin"
 FIRST_CLIENT = "default"
@@ -66,6 +64,7 @@ def bootstrap(*, now: datetime, demo: bool, providers: Sequence[NewProvider]) ->
     with transaction.atomic():
         _one_at_a_time()
         _make_default_route(catch_all=demo)
+        make_first_tiers()
         if demo and not Provider.objects.exists():
             _add_demo_provider(now)
         for new in providers:
@@ -132,11 +131,8 @@ def _make_first_key() -> str | None:
 
 
 def providers_from_environment() -> list[NewProvider]:
-    """OPENAI_API_KEY and its like (specification B): the kinds we know whose key is set."""
+    """OPENAI_API_KEY and its like (specification B): the kinds whose key is set."""
     variables = {"openai": "OPENAI", "anthropic": "ANTHROPIC", "google": "GOOGLE_AI", "deepseek": "DEEPSEEK"}
-    for slug, prefix in variables.items():
-        if slug not in KINDS and env.text(f"{prefix}_API_KEY"):
-            log.warning("a key in the environment is not used: this version does not know its provider", provider=slug)
     return [
         NewProvider(
             slug=slug,
@@ -145,7 +141,7 @@ def providers_from_environment() -> list[NewProvider]:
             organization=env.text("OPENAI_ORGANIZATION") if slug == "openai" else "",
         )
         for slug, prefix in variables.items()
-        if slug in KINDS and (key := env.text(f"{prefix}_API_KEY"))
+        if (key := env.text(f"{prefix}_API_KEY"))
     ]
 
 
@@ -188,6 +184,9 @@ _MODELS: Mapping[str, Sequence[ModelSpec]] = {
         ModelSpec(name="claude-sonnet-5-5", context_window=1_000_000),
         ModelSpec(name="claude-haiku-4-5", context_window=200_000),
     ],
-    "google": [ModelSpec(name="gemini-3.8-flash", context_window=1_000_000)],
+    "google": [
+        ModelSpec(name="gemini-3.8-flash", context_window=1_000_000),
+        ModelSpec(name="gemini-embedding-001", type=Deployment.Type.EMBEDDING),
+    ],
     "deepseek": [ModelSpec(name="deepseek-v4-flash", context_window=1_000_000)],
 }

@@ -14,6 +14,11 @@ app.autodiscover_tasks()
 # A job that waited longer than `expires` is dropped: the next one does its work.
 app.conf.beat_schedule = {
     "prove the books": {"task": "usage.tasks.prove_books", "schedule": crontab(minute=7), "options": {"expires": 3500}},
+    "forget idempotency keys": {
+        "task": "usage.tasks.forget_idempotency_keys",
+        "schedule": crontab(minute=27),
+        "options": {"expires": 3500},
+    },
     "keep the usage table's months": {
         "task": "usage.tasks.keep_months",
         "schedule": crontab(hour=3, minute=17),
@@ -21,4 +26,17 @@ app.conf.beat_schedule = {
     },
     "probe providers": {"task": "providers.tasks.probe_providers", "schedule": 60.0, "options": {"expires": 55}},
     "resume re-pricing": {"task": "usage.tasks.resume_repricings", "schedule": 60.0, "options": {"expires": 55}},
+    "look at the alert rules": {"task": "alerts.tasks.evaluate_rules", "schedule": 60.0, "options": {"expires": 55}},
+    "send what waits": {"task": "alerts.tasks.send_waiting", "schedule": 30.0, "options": {"expires": 25}},
+    "send reports": {"task": "alerts.tasks.send_reports", "schedule": 60.0, "options": {"expires": 55}},
+    "tidy the outbox": {
+        "task": "alerts.tasks.tidy_outbox",
+        "schedule": crontab(minute=29),
+        "options": {"expires": 3500},
+    },
+    "look at certificates": {
+        "task": "alerts.tasks.check_certificates",
+        "schedule": crontab(hour="*/6", minute=43),
+        "options": {"expires": 3600},
+    },
 }

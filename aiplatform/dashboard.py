@@ -13,17 +13,19 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
+from alerts.models import Incident, Rule
 from core import display
 from core.money import PICO_PER_USD
+from providers import health
 from providers.kinds import KINDS
 from providers.models import Deployment, Health, Provider, Route
 from providers.prices import unpriced
+from providers.standing import STALE_AFTER, Standing, State
 from usage import queries
 from usage.queries import Group, Totals
 
 CHART_DAYS = 30
 TOP = 6
-STALE_AFTER = timedelta(minutes=5)  # checks run once a minute
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -84,9 +86,10 @@ def _home(*, now: datetime, zone: tzinfo) -> dict[str, Any]:
     spent_month = queries.totals(month, tomorrow)
     providers = list(Provider.objects.select_related("health"))
     steps = _steps(providers)
+    standings = health.standings(providers, now=now)
     return {
         "cards": _cards(queries.totals(today, tomorrow), spent_month, month),
-        "providers": [_provider_card(row, now) for row in providers if row.is_active],
+        "providers": [_provider_card(row, standings[row.pk], now) for row in providers if row.is_active],
         "chart": _chart(today, tomorrow, zone, {row.slug: row.name for row in providers}),
         "models": _top(queries.grouped(month, tomorrow, by="model"), "no model (refused)"),
         "clients": _top(queries.grouped(month, tomorrow, by="client"), "no client"),
@@ -137,16 +140,26 @@ def _money(spent: Totals) -> tuple[str, str]:
     return display.dollars_rounded(spent.cost_pico), calls + tokens
 
 
-def _provider_card(row: Provider, now: datetime) -> ProviderCard:
+def _provider_card(row: Provider, told: Standing, now: datetime) -> ProviderCard:
     found: Health | None = getattr(row, "health", None)
     kind = KINDS[row.kind].label.split(" (")[0] if row.kind in KINDS else row.kind
     url = _page("providers_provider", row)
+    state, tone = _STATES[told.state]
     if found is None:
-        return ProviderCard(row.name, kind, url, "Never checked", "", "")
+        return ProviderCard(row.name, kind, url, "Never checked" if told.state == "unknown" else state, tone, "")
     when = display.ago(found.checked_at, now=now)
-    if found.status == Health.Status.HEALTHY:
-        return ProviderCard(row.name, kind, url, "Healthy", "good", f"{display.milliseconds(found.latency_ms)}, {when}")
-    return ProviderCard(row.name, kind, url, "Not answering", "bad", f"{found.detail} Checked {when}.")
+    if told.state == "healthy":
+        return ProviderCard(row.name, kind, url, state, tone, f"{display.milliseconds(found.latency_ms)}, {when}")
+    checked = "" if told.is_stale else f" Checked {when}."
+    return ProviderCard(row.name, kind, url, state, tone, told.why + checked)
+
+
+_STATES: dict[State, tuple[str, str]] = {
+    "healthy": ("Healthy", "good"),
+    "degraded": ("Failing at times", "bad"),
+    "unhealthy": ("Not answering", "bad"),
+    "unknown": ("Not known", ""),
+}
 
 
 def _chart(today: datetime, tomorrow: datetime, zone: tzinfo, names: dict[str, str]) -> dict[str, Any]:
@@ -208,6 +221,9 @@ def _steps(providers: list[Provider]) -> list[Step]:
 
 
 def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
+    if is_open := Incident.objects.filter(state=Incident.State.OPEN).exclude(severity=Rule.Severity.INFO).count():
+        incidents = f"{is_open} incident{' is' if is_open == 1 else 's are'} open."
+        yield Notice(incidents, f"{reverse('admin:alerts_incident_changelist')}?state=now", "See what is wrong")
     if month.unknown_cost_requests:
         number = month.unknown_cost_requests
         yield Notice(

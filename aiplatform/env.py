@@ -12,11 +12,13 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import environ
+import msgspec
 from cryptography.fernet import Fernet
 
-from core import vault
+from core import egress, vault
 
 BASE_DIR: Path = Path(__file__).resolve().parent.parent
 _MIN_SECRET_CHARS = 32
@@ -41,6 +43,11 @@ def integer(name: str, default: int) -> int:
         return int(value) if value else default
     except ValueError:
         raise SystemExit(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def path(name: str) -> Path | None:
+    value = text(name)
+    return Path(value) if value else None
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -71,6 +78,94 @@ def redis_url() -> str:
     """REDIS_URL, or specification C's REDIS_ADDR (host:port)."""
     url = text("REDIS_URL")
     return url if not url or "://" in url else f"redis://{url}"
+
+
+def qdrant_url() -> str:
+    """QDRANT_URL, or specification E's QDRANT_HOST and QDRANT_PORT; "" where vectors are kept on disk."""
+    url, host = text("QDRANT_URL"), text("QDRANT_HOST")
+    if not url and host:
+        url = f"{host}:{integer('QDRANT_PORT', 6333)}"
+    return url if not url or "://" in url else f"http://{url}"
+
+
+def qdrant_api_key() -> vault.Secret | None:
+    key = text("QDRANT_API_KEY")
+    return vault.Secret(key) if key else None
+
+
+def egress_policy() -> egress.Policy:
+    """Embedded, this machine's own addresses are open: a model server beside it is what people try first."""
+    networks = text("EGRESS_ALLOWED_NETWORKS", egress.NONE if PRODUCTION else egress.LOOPBACK)
+    try:
+        return egress.Policy.parse(networks=networks, ports=text("EGRESS_ALLOWED_PORTS", egress.USUAL_PORTS))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """How JSON Web Tokens are checked: HS256 with the secret, or RS256 with the keys at the address."""
+
+    secret: vault.Secret | None
+    jwks_url: str
+    audience: str
+    issuer: str
+
+
+def tokens() -> Tokens | None:
+    """JWT_*; None where tokens are not in use."""
+    secret, url = text("JWT_SECRET"), text("JWT_JWKS_URL")
+    if not secret and not url:
+        return None
+    if secret and url:
+        raise SystemExit("Set JWT_SECRET (HS256) or JWT_JWKS_URL (RS256), not both.")
+    if secret and len(secret) < _MIN_SECRET_CHARS:
+        raise SystemExit(f"JWT_SECRET must have at least {_MIN_SECRET_CHARS} characters.")
+    used = "HS256" if secret else "RS256"
+    if text("JWT_ALGORITHM", used) != used:
+        raise SystemExit(f"JWT_ALGORITHM must be {used} with {'JWT_SECRET' if secret else 'JWT_JWKS_URL'}.")
+    if missing := [name for name in ("JWT_AUDIENCE", "JWT_ISSUER") if not text(name)]:
+        raise SystemExit(f"JSON Web Tokens need {' and '.join(missing)}: which audience and issuer are accepted.")
+    return Tokens(
+        secret=vault.Secret(secret) if secret else None,
+        jwks_url=url,
+        audience=text("JWT_AUDIENCE"),
+        issuer=text("JWT_ISSUER"),
+    )
+
+
+class MailServer(msgspec.Struct, frozen=True, kw_only=True):
+    """An SMTP server. `security`: "" plain, "tls" STARTTLS, "ssl" from the first byte."""
+
+    host: str
+    port: int
+    user: str
+    password: vault.Secret
+    security: str
+
+
+def mail_server() -> MailServer | None:
+    """EMAIL_URL: smtp://, smtp+tls:// or smtps://, with user:password@host:port; None where it is not set."""
+    url = text("EMAIL_URL")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    try:
+        security, usual_port = _MAIL_SCHEMES[parts.scheme]
+        host, port = parts.hostname or "", parts.port or usual_port
+    except (KeyError, ValueError):
+        host = ""
+    if not host:  # the address is not repeated: it holds a password
+        raise SystemExit("EMAIL_URL must be smtp://, smtp+tls:// or smtps:// with user:password@host:port.")
+    return MailServer(
+        host=host,
+        port=port,
+        user=unquote(parts.username or ""),
+        password=vault.Secret(unquote(parts.password or "")),
+        security=security,
+    )
+
+
+_MAIL_SCHEMES = {"smtp": ("", 25), "smtp+tls": ("tls", 587), "smtps": ("ssl", 465)}
 
 
 def _split(value: str) -> list[str]:

@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict
+
+from core import calling
+
+
+def _with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Whatever is logged while a call is worked for carries its id; the call itself pays for nothing but keeping it."""
+    call = calling.current()
+    if call is not None:
+        event.setdefault("request_id", call.request_id)
+    return event
+
 
 _SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
+    _with_request_id,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.PositionalArgumentsFormatter(),
@@ -49,5 +61,11 @@ def config(*, level: str, style: str) -> dict[str, Any]:
             "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
+            # Else a line for each request of a check; and what they log in detail holds headers.
+            **{
+                name: {"level": "WARNING"}
+                for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic")
+            },
+            "google_genai": {"level": "ERROR"},
         },
     }

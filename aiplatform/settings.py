@@ -8,7 +8,7 @@ from typing import Any
 import django_stubs_ext
 import environ
 
-from aiplatform import admin_theme, env, logs
+from aiplatform import admin_theme, collectors, env, logs
 
 # Django's generic classes can then be written with their parameters: ModelForm[Provider].
 django_stubs_ext.monkeypatch()
@@ -21,8 +21,14 @@ SECRET_KEY = env.secret_key()
 ENCRYPTION_KEYS = env.encryption_keys()
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000)
+METRICS_PORT = env.integer("METRICS_PORT", 9090)  # 0: no metrics
+GRPC_PORT = env.integer("GRPC_PORT", 8087)  # 0: no gRPC
+GRPC_TLS_CERTIFICATE, GRPC_TLS_KEY = env.path("GRPC_TLS_CERTIFICATE"), env.path("GRPC_TLS_KEY")
 WEB_WORKERS = env.integer("WEB_WORKERS", 1)
+TOKENS = env.tokens()
+ANONYMOUS_CLIENT = env.text("ANONYMOUS_CLIENT")
 REDIS_URL = env.redis_url()
+QDRANT_URL, QDRANT_API_KEY = env.qdrant_url(), env.qdrant_api_key()
 
 # Hosts: a key or a session guards every door, and no page is built from the Host header.
 ALLOWED_HOSTS = [host for host in env.text("ALLOWED_HOSTS", "*").split(",") if host]
@@ -47,6 +53,7 @@ INSTALLED_APPS = [
     "providers",
     "gateway",
     "alerts",
+    "vectors",
     "aiplatform",
 ]
 
@@ -153,14 +160,30 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "AI Platform",
-    "DESCRIPTION": "Manage LLM providers, call them, and account for what they cost.",
+    "DESCRIPTION": (
+        "Manage LLM providers, call them, and account for what they cost. "
+        "Besides the paths here there are a WebSocket, `/ws/complete`, and a gRPC service, `ai_proxy.v1.AIProxy`."
+    ),
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"KeyScope": "accounts.models.ApiKey.Scope", "BudgetScope": "usage.models.Budget.Scope"},
+    "COMPONENT_SPLIT_REQUEST": True,  # what is written alone, a secret say, is in no answer
+    "ENUM_NAME_OVERRIDES": {
+        "KeyScope": "accounts.models.ApiKey.Scope",
+        "BudgetScope": "usage.models.Budget.Scope",
+        "ChannelKind": "alerts.channels.CHOICES",
+        "DeliveryKind": "alerts.models.Delivery.Kind",
+        "HealthStatus": "providers.api.serializers.HEALTH_STATES",
+    },
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "aiplatform.openapi.add_doors"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
+
+# Alerts and reports: how they go out, and where their links lead.
+MAIL_SERVER = env.mail_server()
+EMAIL_FROM = env.text("EMAIL_FROM", "AI Platform <ai-platform@localhost>")
+PUBLIC_URL = next(iter(CSRF_TRUSTED_ORIGINS), f"http://{HOST}:{PORT}")
 
 _QUEUE_DIR = STATE_DIR / "celery"
 _QUEUE_DIR.mkdir(parents=True, exist_ok=True)  # the schedule's last runs are kept there in any case
@@ -182,9 +205,16 @@ else:
         "store_processed": False,
     }
 
+EGRESS = env.egress_policy()  # what may be called besides public addresses
 RETENTION_MONTHS = env.integer("RETENTION_MONTHS", 0)  # whole months of usage records that are kept; 0: all
+CACHE_TTL_S = env.integer("CACHE_TTL", 3600)  # how long an answer is kept; 0: none is
+RATE_LIMIT_REQUESTS = env.integer("RATE_LIMIT_REQUESTS", 0)  # of a key without a tier; 0: no limit
+RATE_LIMIT_WINDOW_S = max(env.integer("RATE_LIMIT_WINDOW", 60), 1)
+QUEUE_LENGTH = env.integer("QUEUE_LENGTH", 100)  # who may wait for each model that bounds its calls at once
+QUEUE_TIMEOUT_S = env.integer("QUEUE_TIMEOUT", 30)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+TRACING = collectors.tracing()  # None: no traces
 LOGGING = logs.config(
     level=env.text("LOG_LEVEL", "INFO").upper(), style=env.choice("LOG_FORMAT", "text", ("json", "text"))
 )

@@ -6,12 +6,14 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts.rest import CanManage
+from gateway import dry_run_view
 from gateway.completion_view import CompletionViewSet
 
 management = [
     re_path("^ai-providers/complete/?$", CompletionViewSet.as_view({"post": "create"}), name="complete"),
     path("", include("accounts.api.urls")),
     path("", include("usage.api.urls")),
+    path("", include("alerts.api.urls")),
     path("", include("providers.api.urls")),
     re_path("^schema/?$", SpectacularAPIView.as_view(permission_classes=[CanManage]), name="schema"),
     re_path("^docs/?$", SpectacularSwaggerView.as_view(permission_classes=[CanManage]), name="docs"),
@@ -19,6 +21,7 @@ management = [
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/where-would-a-call-go/", admin.site.admin_view(dry_run_view.view), name="dry_run"),
     path("admin/", admin.site.urls),
     path("api/", include(management)),
 ]

@@ -34,6 +34,7 @@ class Books(msgspec.Struct, frozen=True):
     """What the ledger says, or should say. Costs are in pico-dollars."""
 
     records: int
+    cached: int
     not_ok: int
     holds: int
     input_tokens: int
@@ -49,20 +50,23 @@ class Installation(msgspec.Struct, frozen=True):
     query: Query
 
 
-def books_of(calls: int) -> Books:
-    """What the ledger must say after so many answered calls."""
-    input_tokens, output_tokens = calls * PROMPT_TOKENS, calls * COMPLETION_TOKENS
+def books_of(calls: int, *, cached: int) -> Books:
+    """What the ledger must say after so many answered calls, of them so many from the cache."""
+    input_tokens, output_tokens = (calls - cached) * PROMPT_TOKENS, (calls - cached) * COMPLETION_TOKENS
     dollars = input_tokens * _INPUT_USD_PER_MILLION + output_tokens * _OUTPUT_USD_PER_MILLION
-    return Books(calls, 0, 0, input_tokens, output_tokens, dollars * _PICO_PER_TOKEN)
+    return Books(calls, cached, 0, 0, input_tokens, output_tokens, dollars * _PICO_PER_TOKEN)
 
 
 def books(query: Query) -> Books:
     """What the ledger says."""
     sums = "COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(cost_pico), 0)"
-    not_ok = "COALESCE(SUM(CASE WHEN status = 'ok' AND evidence = 'reported' THEN 0 ELSE 1 END), 0)"
-    records, others, *totals = query(f"SELECT COUNT(*), {not_ok}, {sums} FROM usage_usagerecord")
+    cached = "COALESCE(SUM(CASE WHEN status = 'cached' THEN 1 ELSE 0 END), 0)"
+    not_ok = (
+        "COALESCE(SUM(CASE WHEN status = 'cached' OR (status = 'ok' AND evidence = 'reported') THEN 0 ELSE 1 END), 0)"
+    )
+    records, hits, others, *totals = query(f"SELECT COUNT(*), {cached}, {not_ok}, {sums} FROM usage_usagerecord")
     (holds,) = query("SELECT COUNT(*) FROM usage_hold")
-    return Books(int(records), int(others), int(holds), *(int(total) for total in totals))
+    return Books(int(records), int(hits), int(others), int(holds), *(int(total) for total in totals))
 
 
 def on_sqlite(folder: Path, upstream: str) -> Installation:
@@ -101,7 +105,7 @@ def on_postgresql(folder: Path, upstream: str) -> Iterator[tuple[Installation, i
 
 def _install(folder: Path, settings: Mapping[str, str], query: Query, upstream: str) -> Installation:
     folder.mkdir()
-    env = {**dict.fromkeys(_UNSET, ""), **settings, "STATE_DIR": str(folder)}
+    env = {**dict.fromkeys(_UNSET, ""), **settings, "GRPC_PORT": "0", "STATE_DIR": str(folder)}
     _manage(env, "serve", "--only", "setup")  # migrate, collectstatic, bootstrap
     prices = ["--input-price", str(_INPUT_USD_PER_MILLION), "--output-price", str(_OUTPUT_USD_PER_MILLION)]
     models = [word for model in MODELS for word in ("--model", model, *prices)]

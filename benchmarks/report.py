@@ -40,7 +40,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows(found: Mapping[tuple[str, str], Summary], lives: Mapping[str, Life], subjects: Sequence[str]) -> list[Row]:
     table = _Table(found, subjects)
-    found_rows = [*table.plain(), *table.translated(), *table.streams(), *table.added(), *_lives(lives, subjects)]
+    found_rows = [
+        *table.plain(),
+        *table.translated(),
+        table.cached(),
+        *table.streams(),
+        *table.added(),
+        *_lives(lives, subjects),
+    ]
     return [row for row in found_rows if row.values]
 
 
@@ -66,6 +73,14 @@ class _Table:
             values=self._values(scenarios.TRANSLATED, "cpu_ms_per_call"),
             against=self._values(scenarios.PLAIN_16, "cpu_ms_per_call"),
             target="<= 1.3 x plain",
+        )
+
+    def cached(self) -> Row:
+        return Row(
+            title=f"{scenarios.CACHED.title}: CPU, ms a call",
+            values=self._values(scenarios.CACHED, "cpu_ms_per_call"),
+            against=self._values(scenarios.PLAIN_16, "cpu_ms_per_call"),
+            target="<= 0.6 x plain",
         )
 
     def streams(self) -> Iterator[Row]:

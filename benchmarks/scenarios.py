@@ -17,7 +17,10 @@ Door = Literal["openai", "anthropic"]
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`rate_per_s` 0: as fast as the answers come. Floor and upstream speak OpenAI's dialect alone."""
+    """`rate_per_s` 0: as fast as the answers come. `cached`: all but the first call are told its answer.
+
+    Floor and upstream speak OpenAI's dialect alone, and have no cache.
+    """
 
     title: str
     connections: int
@@ -26,19 +29,21 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     rate_per_s: float = 0.0
     upstream_too: bool = False
+    cached: bool = False
 
 
 PLAIN_1 = Scenario(title="plain calls, 1 at once", connections=1)
 PLAIN_16 = Scenario(title="plain calls, 16 at once", connections=16)
 PLAIN_64 = Scenario(title="plain calls, 64 at once", connections=64)
 TRANSLATED = Scenario(title="translated calls, 16 at once", connections=16, door="anthropic")
+CACHED = Scenario(title="hits of the cache, 16 at once", connections=16, cached=True)
 STREAM = Scenario(title="streams, 16 at once, unpaced", connections=16, stream=True)
 PACED = Scenario(title="streams, 16 at once, paced", connections=16, stream=True, model=PACED_MODEL)
 TRANSLATED_PACED = Scenario(
     title="translated streams, paced", connections=16, stream=True, model=PACED_MODEL, door="anthropic"
 )
 SLOW = Scenario(title="plain calls at a low rate", connections=16, rate_per_s=100, upstream_too=True)
-ALL = (PLAIN_1, PLAIN_16, PLAIN_64, TRANSLATED, STREAM, PACED, TRANSLATED_PACED, SLOW)
+ALL = (PLAIN_1, PLAIN_16, PLAIN_64, TRANSLATED, CACHED, STREAM, PACED, TRANSLATED_PACED, SLOW)
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +57,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     database_pid: int = 0
 
     def takes(self, scenario: Scenario) -> bool:
-        return scenario.door in self.doors and (scenario.upstream_too or not self.is_upstream)
+        has_door = scenario.door in self.doors and ("anthropic" in self.doors or not scenario.cached)
+        return has_door and (scenario.upstream_too or not self.is_upstream)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +125,8 @@ def _request(scenario: Scenario, key: str) -> str:
         "messages": [{"role": "user", "content": _PROMPT}],
         "max_tokens": 256,
     }
+    if scenario.cached:
+        body["temperature"] = 0
     if scenario.stream:
         body["stream"] = True
     if scenario.door == "anthropic":

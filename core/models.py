@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from core.ids import uuid7
@@ -12,6 +13,22 @@ class Identified(models.Model):
     """A UUIDv7 primary key: made by us, ordered by time, safe to show."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+def _rate(name: str) -> models.PositiveIntegerField:  # type: ignore[type-arg]  # generic only in the stubs
+    return models.PositiveIntegerField(name, null=True, blank=True, validators=[MinValueValidator(1)])
+
+
+class RateLimited(models.Model):
+    """How much in any minute and in any hour. An empty limit is no limit."""
+
+    requests_per_minute = _rate("calls a minute")
+    requests_per_hour = _rate("calls an hour")
+    tokens_per_minute = _rate("tokens a minute")
+    tokens_per_hour = _rate("tokens an hour")
 
     class Meta:
         abstract = True

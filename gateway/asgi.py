@@ -5,22 +5,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 import msgspec
 import structlog
 
+from core import calling
 from core.http import open_session
 from gateway import catalogue, runtime
-from gateway.authentication import authenticate
+from gateway.admission import Admissions
+from gateway.authentication import authenticate, presented
+from gateway.cache.responses import open_cache
 from gateway.catalogue import Caller, Catalogue
+from gateway.circuits import Circuits
 from gateway.http import CallerLeftError, Exchange, Receive, Scope, Send
 from gateway.key_use import KeyUse
+from gateway.limits.limiter import Limiter
 from gateway.pipeline import Pipeline
+from gateway.slots import Slots
+from gateway.tracing.collectors import Tracing
+from providers import circuits
+from providers.specs import DeploymentSpec
+from usage import leases
 from usage.writer import Writer
 from wire.dialect import CallerDialect, EmbeddingCaller
 from wire.errors import ApiError, Code
 
+if TYPE_CHECKING:
+    from gateway.tracing.exporter import Exporter
+
 log = structlog.get_logger(__name__)
+
+# Some clients sleep out any Retry-After within the call, an hour too: what takes longer must reach their code at once.
+_LONGEST_SLEEP_S = 120
 
 Handler = Callable[["Gateway", "Door", Exchange, Caller], Awaitable[None]]
 
@@ -38,9 +56,27 @@ class Gateway:
 
     pipeline: Pipeline
 
-    def __init__(self, *, max_body_bytes: int, journal_dir: Path) -> None:
+    def __init__(
+        self,
+        *,
+        max_body_bytes: int,
+        journal_dir: Path,
+        redis_url: str,
+        cache_ttl_s: int,
+        workers: int,
+        most_waiting: int,
+        longest_wait_s: float,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._journal_dir = journal_dir
         self.max_body_bytes = max_body_bytes
+        self._redis_url = redis_url
+        self._cache_ttl_s = cache_ttl_s
+        self._workers = workers
+        self._most_waiting = most_waiting
+        self._longest_wait_s = longest_wait_s
+        self._tracing = tracing
+        self._exporters: list[Exporter] = []
 
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
@@ -52,23 +88,68 @@ class Gateway:
         self._refresh = asyncio.create_task(configuration.run())
         self._key_use = KeyUse()
         self._note_use = asyncio.create_task(self._key_use.run())
-        self.pipeline = Pipeline(catalogue=configuration, writer=self._writer, session=self._session)
+        self._cache = open_cache(self._redis_url, ttl_s=self._cache_ttl_s)
+        self._limiter = Limiter(
+            redis_url=self._redis_url, workers=self._workers, process_id=self._writer.lease_id, live=leases.live
+        )
+        await self._limiter.start()
+        self._keep_limits = asyncio.create_task(self._limiter.run())
+        self.pipeline = Pipeline(
+            catalogue=configuration,
+            writer=self._writer,
+            session=self._session,
+            cache=self._cache,
+            admissions=Admissions(self._limiter, self._slots()),
+        )
+        self.circuits = Circuits(self.pipeline.board, configuration, redis_url=self._redis_url)
+        self._share_circuits = asyncio.create_task(self.circuits.run())
+        circuits.follow(self.circuits.reports)
+        self._trace()
         runtime.started(self)
 
     async def stop(self) -> None:
         """Settle what is still open, then let go of everything."""
         runtime.stopped(self)
+        circuits.unfollow(self.circuits.reports)
         self._refresh.cancel()
         self._note_use.cancel()
+        self._share_circuits.cancel()
+        self._keep_limits.cancel()
         await self.pipeline.stop()
+        await self._limiter.stop()
+        await self._cache.close()
+        await self.circuits.close()
         await self._writer.stop()
         await self._session.close()
+        await asyncio.gather(*(asyncio.to_thread(exporter.stop) for exporter in self._exporters))
+
+    def _trace(self) -> None:
+        """Where traces are on, tell each collector's exporter of every durable row."""
+        if self._tracing is None:
+            return
+        from gateway.tracing.exporter import Exporter  # noqa: PLC0415  # what traces need is not for all to import
+
+        def deployments() -> dict[UUID, DeploymentSpec]:
+            return {each.id: each for each in self.pipeline.catalogue.current.topology.deployments}
+
+        self._exporters = [Exporter(collector, self._tracing, deployments) for collector in self._tracing.collectors]
+        for exporter in self._exporters:
+            exporter.start()
+            self.pipeline.books.hearers.append(exporter.add)
+
+    def _slots(self) -> Slots:
+        return Slots(
+            most_waiting=self._most_waiting,
+            longest_wait_s=self._longest_wait_s,
+            share=self._limiter.part_of,
+        )
 
     async def serve(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, let the door answer, and turn whatever goes wrong into an error of its dialect."""
         exchange = Exchange(scope, receive, send)
+        calling.begin(exchange.request_id, exchange.header(b"traceparent"))
         try:
-            caller = authenticate(self.pipeline.catalogue.current, exchange)
+            caller = await authenticate(self.pipeline.catalogue.current, presented(exchange))
             self._key_use.note(caller)
             await door.handle(self, door, exchange, caller)
         except CallerLeftError:
@@ -87,7 +168,7 @@ async def _fail(exchange: Exchange, dialect: CallerDialect | EmbeddingCaller, er
         await exchange.end_stream()
         return
     headers = [(b"content-type", b"application/json")]
-    if not error.retryable:
+    if not error.retryable or (error.retry_after_s or 0) > _LONGEST_SLEEP_S:
         headers.append((b"x-should-retry", b"false"))
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))

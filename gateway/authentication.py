@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
-from accounts import keys
+from django.conf import settings
+
+from accounts import keys, tokens
 from accounts.rest import presented_key
+from gateway import token_callers
 from gateway.catalogue import Caller, Snapshot
 from gateway.http import Exchange, Scope
 from wire.errors import ApiError, Code
 
 
-def authenticate(snapshot: Snapshot, exchange: Exchange) -> Caller:
-    """The caller of a data-plane door. Raises `ApiError` UNAUTHENTICATED."""
-    secret = presented(exchange)
+async def authenticate(snapshot: Snapshot, secret: str) -> Caller:
+    """Whose key or token it is: the one chokepoint of all data-plane doors. Raises `ApiError` UNAUTHENTICATED."""
+    if tokens.is_token(secret):
+        return await token_callers.caller(snapshot, secret)
     if not secret:
+        if settings.ANONYMOUS_CLIENT:
+            return token_callers.anonymous(snapshot, settings.ANONYMOUS_CLIENT)
         raise ApiError(
             Code.UNAUTHENTICATED,
             "No API key was given. Send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
@@ -31,11 +38,12 @@ def authenticate(snapshot: Snapshot, exchange: Exchange) -> Caller:
 
 def presented(exchange: Exchange) -> str:
     """The key in any of the places where SDKs put it."""
-    return (
-        presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
-        or exchange.header(b"x-goog-api-key")
-        or _in_query(exchange)
-    )
+    return presented_in(exchange.header) or _in_query(exchange)
+
+
+def presented_in(header: Callable[[bytes], str]) -> str:
+    """The key among headers, or the metadata of a gRPC call."""
+    return presented_key(header(b"authorization"), header(b"x-api-key")) or header(b"x-goog-api-key")
 
 
 def carries_key(scope: Scope) -> bool:

@@ -6,13 +6,14 @@ import time
 from asyncio import Future
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from gateway.cache import policy
 from gateway.catalogue import Caller
-from gateway.http import Exchange
+from gateway.http import Headers
+from gateway.slots import Priority
 from usage.idempotency import Claim
 from wire.dialect import CallerDialect, EmbeddingCaller, Envelope
 from wire.errors import invalid
@@ -25,10 +26,32 @@ _MAX_KEY_CHARS = 255
 _LEAST_S = 0.01
 
 
+class Asking(Protocol):
+    """What a call comes with: an HTTP exchange, or what stands for one at another door.
+
+    `told` takes further headers of the answer, whatever that will be. `watch` gives a future that is done when the
+    caller has left; None where the door is cancelled instead.
+    """
+
+    request_id: str
+    told: Headers
+
+    @property
+    def path(self) -> str:
+        """Where it knocked."""
+
+    @property
+    def watch(self) -> Callable[[], Future[Any]] | None: ...
+
+    def header(self, name: bytes) -> str:
+        """The value of a header given in lower case; '' where it is absent."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """`started` is a monotonic time in seconds, `started_at` the wall clock's; `tags` is JSON text.
 
-    `watch` gives a future that is done when the caller has left, for doors that can tell. `is_kept`: others will be
+    `path` is where it came in; `told` takes further headers of its answer. `watch` gives a future that is done when the
+    caller has left, for doors that can tell. `is_kept`: others will be
     told the same answer. `claim` is the call's to its idempotency key.
     """
 
@@ -47,6 +70,9 @@ class Call(msgspec.Struct, frozen=True):
     forwarded: dict[str, str] = {}
     cache: policy.Wish | None = None
     idempotency_key: str = ""
+    path: str = ""
+    told: Headers = []
+    priority: Priority = Priority.NORMAL
     claim: Claim | None = None
     is_kept: bool = False
 
@@ -55,13 +81,19 @@ class Call(msgspec.Struct, frozen=True):
         """What is left of the caller's own deadline; None where there is none."""
         return None if self.timeout_s is None else max(self.timeout_s - (time.perf_counter() - self.started), _LEAST_S)
 
+    def within(self, limit_s: float | None) -> Call:
+        """The same, with a deadline no later than `limit_s` from its start."""
+        if limit_s is None or (self.timeout_s is not None and self.timeout_s <= limit_s):
+            return self
+        return msgspec.structs.replace(self, timeout_s=max(limit_s, _LEAST_S))
+
     @property
     def is_out_of_time(self) -> bool:
         return self.timeout_s is not None and time.perf_counter() - self.started >= self.timeout_s
 
 
 def open_call(
-    exchange: Exchange,
+    asking: Asking,
     *,
     surface: str,
     caller: Caller,
@@ -71,27 +103,30 @@ def open_call(
 ) -> Call:
     """The call of `envelope`, and what headers ask besides. Raises `ApiError` INVALID_REQUEST, naming the header."""
     return Call(
-        request_id=exchange.request_id,
+        request_id=asking.request_id,
         surface=surface,
         caller=caller,
         dialect=dialect,
         envelope=envelope,
-        provider=exchange.header(b"x-provider") or envelope.provider,
-        end_user=(envelope.end_user or exchange.header(b"x-end-user"))[:_MAX_END_USER_CHARS],
-        tags=_tags(exchange.header(b"x-tags")),
-        timeout_s=_timeout_s(exchange.header(b"x-timeout-ms")),
+        provider=asking.header(b"x-provider") or envelope.provider,
+        end_user=(caller.end_user or envelope.end_user or asking.header(b"x-end-user"))[:_MAX_END_USER_CHARS],
+        tags=_tags(asking.header(b"x-tags")),
+        timeout_s=_timeout_s(asking.header(b"x-timeout-ms")),
         started=started,
         started_at=datetime.now(UTC),
-        watch=exchange.watch,
-        forwarded=_forwarded(exchange),
-        cache=policy.read_header(exchange.header(b"x-cache")),
-        idempotency_key=_idempotency_key(exchange.header(b"idempotency-key")),
+        watch=asking.watch,
+        forwarded=_forwarded(asking),
+        cache=policy.read_header(asking.header(b"x-cache")),
+        idempotency_key=_idempotency_key(asking.header(b"idempotency-key")),
+        path=asking.path,
+        told=asking.told,
+        priority=_priority(asking.header(b"x-priority")),
     )
 
 
-def _forwarded(exchange: Exchange) -> dict[str, str]:
+def _forwarded(asking: Asking) -> dict[str, str]:
     """Anthropic's newer features come by this header. Towards other dialects they are refused in the body, by name."""
-    beta = exchange.header(b"anthropic-beta")
+    beta = asking.header(b"anthropic-beta")
     return {"anthropic-beta": beta} if beta else {}
 
 
@@ -99,6 +134,15 @@ def _idempotency_key(header: str) -> str:
     if header and not (len(header) <= _MAX_KEY_CHARS and header.isascii() and header.isprintable()):
         raise invalid(f"At most {_MAX_KEY_CHARS} printable ASCII characters.", param="Idempotency-Key")
     return header
+
+
+def _priority(header: str) -> Priority:
+    if not header:
+        return Priority.NORMAL
+    try:
+        return Priority[header.strip().upper()]
+    except KeyError:
+        raise invalid("One of high, normal and low.", param="X-Priority") from None
 
 
 def _tags(header: str) -> str:

@@ -21,10 +21,14 @@ from django.db import DatabaseError, InterfaceError, connection
 from accounts import revision
 from accounts.models import ApiKey
 from core.vault import UnreadableSecretError
+from gateway.limits import reading
+from gateway.limits.definitions import UNLIMITED, CallerLimits
+from gateway.limits.reading import Capacity, Keyless
 from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Provider, Route, RouteTarget
 from providers.prices import histories
-from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec, TargetSpec, Topology
+from providers.resilience.breaker import Policy as CircuitPolicy
+from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec, RouteSpec, Strategy, TargetSpec, Topology
 from usage.budgets import Budgets, BudgetSpec
 from usage.models import Budget
 from usage.periods import Period
@@ -37,7 +41,10 @@ log = structlog.get_logger(__name__)
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Whose call it is. `expires_at` is in Unix seconds. An administrator's session has neither client row nor key."""
+    """Whose call it is. `expires_at` is in Unix seconds. An administrator's session has neither client row nor key.
+
+    `end_user` is who a token was given to: no call of it can name another.
+    """
 
     client_id: UUID | None
     client: str
@@ -45,6 +52,8 @@ class Caller(msgspec.Struct, frozen=True):
     key_prefix: str
     scope: str
     expires_at: float | None
+    limits: CallerLimits = UNLIMITED
+    end_user: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -54,6 +63,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     callers: dict[str, Caller]
     topology: Topology
     budgets: Budgets
+    capacity: Capacity = Capacity()
+    keyless: Keyless = Keyless()
 
 
 class Catalogue:
@@ -85,7 +96,14 @@ def load() -> Snapshot:
     """The whole configuration, read from the database in this thread."""
     try:
         # The number first: a change in between is then seen again, never missed.
-        return Snapshot(revision=revision.current(), callers=_callers(), topology=_topology(), budgets=_budgets())
+        return Snapshot(
+            revision=revision.current(),
+            callers=_callers(),
+            topology=_topology(),
+            budgets=_budgets(),
+            capacity=reading.capacity(),
+            keyless=reading.keyless(),
+        )
     finally:
         connection.close()
 
@@ -100,6 +118,7 @@ def _newer_than(known: int) -> Snapshot | None:
 
 
 def _callers() -> dict[str, Caller]:
+    tiers = reading.tiers()
     usable = ApiKey.objects.filter(is_active=True, client__is_active=True).select_related("client")
     return {
         key.digest: Caller(
@@ -109,6 +128,7 @@ def _callers() -> dict[str, Caller]:
             key_prefix=key.prefix,
             scope=key.scope,
             expires_at=key.expires_at.timestamp() if key.expires_at else None,
+            limits=reading.of_key(key, tiers),
         )
         for key in usable
     }
@@ -124,9 +144,9 @@ def _budgets() -> Budgets:
             cap_pico=row.cap_pico,
             period=cast("Period", row.period),
             time_zone=row.time_zone,
-            hard=row.hard,
+            hard=row.hard and row.is_active,  # one that is switched off goes on counting
         )
-        for row in Budget.objects.filter(is_active=True)
+        for row in Budget.objects.all()
     )
 
 
@@ -154,6 +174,7 @@ def _topology() -> Topology:
         deployments=tuple(deployments),
         routes=tuple(route.name for route in routes),
         catch_all=next((route.name for route in routes if route.catch_all), None),
+        sharing={route.name: RouteSpec(route.name, cast("Strategy", route.strategy), route.sticky) for route in routes},
     )
 
 
@@ -176,7 +197,7 @@ def _providers() -> dict[UUID, ProviderSpec]:
     credentials: dict[UUID, list[CredentialSpec]] = defaultdict(list)
     for row in Credential.objects.filter(is_active=True):
         try:
-            credentials[row.provider_id].append(CredentialSpec(row.id, row.label, row.reveal()))
+            credentials[row.provider_id].append(CredentialSpec(row.id, row.label, row.reveal(), row.weight))
         except UnreadableSecretError as error:
             log.warning(
                 "a provider's key is left out", provider_id=str(row.provider_id), label=row.label, error=str(error)
@@ -196,6 +217,15 @@ def _providers() -> dict[UUID, ProviderSpec]:
             timeout_s=row.timeout_ms / 1000,
             drains=row.on_disconnect == Provider.OnDisconnect.DRAIN,
             credentials=tuple(credentials[row.id]),
+            retry_attempts=row.retry_attempts,
+            retry_delay_s=row.retry_delay_ms / 1000,
+            circuit=CircuitPolicy(
+                failures=row.failure_threshold,
+                successes=row.success_threshold,
+                open_s=row.open_ms / 1000,
+                window_s=row.monitoring_period_ms / 1000,
+            ),
+            forgiven_at=row.circuits_reset_at,
         )
         for row in Provider.objects.filter(is_active=True)
     }
@@ -211,4 +241,6 @@ def _deployment(row: Deployment, provider: ProviderSpec, prices: tuple[Rates, ..
         max_output_tokens=row.max_output_tokens,
         defaults=row.defaults,
         prices=prices,
+        context_window=row.context_window,
+        capabilities=tuple(row.capabilities),
     )

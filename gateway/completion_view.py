@@ -6,10 +6,7 @@ It enters the same pipeline as its hot twin (`doors.spec_d`), on the same event 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,64 +14,26 @@ from adrf.viewsets import ViewSet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 
 from gateway import runtime
 from gateway.calls import Call
 from gateway.catalogue import Caller
-from gateway.doors.chat import answer_headers, hold_headers
+from gateway.doors.chat import answer_headers, stream_headers
 from gateway.doors.spec_d import SPEC_D
 from gateway.doors.specification import told
 from gateway.http import Headers
-from gateway.streaming import LiveStream
+from gateway.pump import pumped
+from gateway.replies import Reply
 from wire.errors import ApiError
 
 ADMIN_CLIENT = "admin"
-_QUEUED_FRAMES = 1_000
-_STALLED_S = 60.0
-
-
-# Specification D writes its names in camel case.
-# ruff: noqa: N815
-class UsageSerializer(serializers.Serializer[object]):
-    promptTokens = serializers.IntegerField()
-    completionTokens = serializers.IntegerField()
-    totalTokens = serializers.IntegerField()
-
-
-class MessageSerializer(serializers.Serializer[object]):
-    role = serializers.ChoiceField(choices=["system", "user", "assistant"])
-    content = serializers.CharField()
-
-
-class CompletionRequestSerializer(serializers.Serializer[object]):
-    prompt = serializers.CharField(required=False)
-    messages = MessageSerializer(many=True, required=False)
-    systemPrompt = serializers.CharField(required=False)
-    temperature = serializers.FloatField(required=False, min_value=0, max_value=2)
-    maxTokens = serializers.IntegerField(required=False, min_value=1)
-    stream = serializers.BooleanField(default=False)
-    providerId = serializers.CharField(required=False)
-    model = serializers.CharField(required=False)
-
-
-class CompletionSerializer(serializers.Serializer[object]):
-    id = serializers.CharField()
-    content = serializers.CharField()
-    model = serializers.CharField()
-    provider = serializers.CharField()
-    usage = UsageSerializer()
-    cost = serializers.FloatField(allow_null=True)
-    cached = serializers.BooleanField()
-    latency = serializers.FloatField()
-    finishReason = serializers.CharField()
 
 
 class CompletionViewSet(ViewSet):  # type: ignore[misc]  # adrf publishes no types
     """Calls a model."""
 
-    @extend_schema(request=CompletionRequestSerializer, responses=CompletionSerializer)
+    @extend_schema(exclude=True)  # the schema has its hot twin, at the same path
     async def create(self, request: Request) -> HttpResponseBase:
         """Answer a prompt or a conversation, whole or as a stream of events."""
         request_id = request.headers["X-Request-ID"]  # `http.with_request_id` sees to it
@@ -84,10 +43,11 @@ class CompletionViewSet(ViewSet):  # type: ignore[misc]  # adrf publishes no typ
         except ApiError as error:
             body = SPEC_D.encode_error(error, request_id=request_id)
             return HttpResponse(body, status=error.status, content_type="application/json")
-        if isinstance(reply, LiveStream):
-            headers = _as_text(hold_headers(reply.attempt.hold))
-            return StreamingHttpResponse(_pumped(reply), content_type="text/event-stream", headers=headers)
-        headers = _as_text(answer_headers(reply.record))
+        if not isinstance(reply, Reply):
+            return StreamingHttpResponse(
+                pumped(reply, detach=runtime.gateway().pipeline.detach), headers=_as_text(stream_headers(reply))
+            )
+        headers = _as_text(answer_headers(reply))
         body = msgspec.json.encode(SPEC_D.answer(told(call, reply)))
         return HttpResponse(body, content_type="application/json", headers=headers)
 
@@ -112,27 +72,3 @@ def _call(request: Request, request_id: str) -> Call:
         started=time.perf_counter(),
         started_at=datetime.now(UTC),
     )
-
-
-async def _pumped(stream: LiveStream) -> AsyncIterator[bytes]:
-    """The stream's frames, read by a task of our own: Django tells a streaming view neither of a caller who leaves
-    nor of a shutdown, so nothing may be settled in its generator.
-    """
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUED_FRAMES)
-    runtime.gateway().pipeline.detach(_pump(stream, queue))
-    while (frame := await queue.get()) is not None:
-        yield frame
-
-
-async def _pump(stream: LiveStream, queue: asyncio.Queue[bytes | None]) -> None:
-    try:
-        async for frame in stream.frames():
-            async with asyncio.timeout(_STALLED_S):
-                await queue.put(frame)
-    except TimeoutError:
-        stream.caller_left = True
-    finally:
-        await stream.aclose()
-        with contextlib.suppress(TimeoutError):  # nobody reads any more
-            async with asyncio.timeout(_STALLED_S):
-                await queue.put(None)

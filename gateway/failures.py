@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core.money import usd_text
 from providers.errors import CredentialRefusedError, ProviderFailureError
 from usage.budgets import BudgetExceededError
 from wire.errors import ApiError, Code
+
+_LEAST_RETRY_S = 1.0
 
 
 def api_error(failure: ProviderFailureError, provider: str) -> ApiError:
@@ -24,6 +28,16 @@ def _told(failure: ProviderFailureError, provider: str) -> str:
     if isinstance(failure, CredentialRefusedError):
         return f"{provider} refuses this platform's own key (status {failure.status}): an administrator must see to it."
     return failure.detail
+
+
+def nobody_left(skipped: Mapping[str, str], retry_after_s: float | None) -> ApiError:
+    """No provider could be asked. `skipped` says of each model at its provider why not."""
+    reasons = ", ".join(f"{name} ({why})" for name, why in skipped.items())
+    return ApiError(
+        Code.PROVIDER_UNAVAILABLE,
+        f"No provider can take this call now: {reasons}.",
+        retry_after_s=max(retry_after_s or 0.0, _LEAST_RETRY_S),
+    )
 
 
 def over_budget(error: BudgetExceededError) -> ApiError:

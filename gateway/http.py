@@ -7,7 +7,9 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from core import calling
 from core.ids import uuid7
+from gateway.patience import Patience
 from wire.errors import ApiError, Code
 
 Scope = MutableMapping[str, Any]
@@ -17,12 +19,16 @@ Headers = list[tuple[bytes, bytes]]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 JSON = (b"content-type", b"application/json")
+STALLED_S = 60.0
 
 
 class Exchange:
-    """`started` says that the status line is out: from then on an error can only be a last event."""
+    """`started` says that the status line is out: from then on an error can only be a last event.
 
-    __slots__ = ("_gone", "_headers", "_receive", "_send", "request_id", "scope", "started")
+    `told` are headers that the answer will have, whatever it will be.
+    """
+
+    __slots__ = ("_gone", "_headers", "_patience", "_receive", "_send", "request_id", "scope", "started", "told")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -30,8 +36,15 @@ class Exchange:
         self._send = send
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._gone: asyncio.Future[Any] | None = None
+        self._patience: Patience | None = None
         self.started = False
-        self.request_id = _request_id(self._headers.get(b"x-request-id", b""))
+        self.told: Headers = []
+        self.request_id = safe_request_id(self.header(b"x-request-id"))
+
+    @property
+    def path(self) -> str:
+        path: str = self.scope["path"]
+        return path
 
     def header(self, name: bytes) -> str:
         """The value of a header given in lower case; '' where it is absent."""
@@ -64,6 +77,8 @@ class Exchange:
     def unwatch(self) -> None:
         if self._gone is not None:
             self._gone.cancel()
+        if self._patience is not None:
+            self._patience.close()
 
     async def answer(self, status: int, body: bytes, headers: Headers | None = None) -> None:
         """A whole answer, JSON unless `headers` bring a content type."""
@@ -74,13 +89,24 @@ class Exchange:
         await self._start(200, [*headers, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")])
 
     async def send(self, chunk: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        """A part of a stream. Raises `CallerLeftError` where the caller has taken (nearly) nothing for STALLED_S.
+
+        Until it does, nothing more is read from the provider either: buffers are bounded, whoever is slow.
+        """
+        if self._patience is None:
+            self._patience = Patience()
+        try:
+            with self._patience.within(STALLED_S):
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError as error:
+            raise CallerLeftError from error
 
     async def end_stream(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _start(self, status: int, headers: Headers) -> None:
         headers.append((b"x-request-id", self.request_id.encode()))
+        headers += self.told
         if b"anthropic-version" in self._headers:
             headers.append((b"request-id", self.request_id.encode()))  # where Anthropic's SDKs look for it
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
@@ -89,7 +115,10 @@ class Exchange:
 
 def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
     """The same for what is not ours to answer: Django sees the id as a header, and it is on the answer."""
-    request_id = _request_id(dict(scope["headers"]).get(b"x-request-id", b"")).encode()
+    given = dict(scope["headers"])
+    text = safe_request_id(given.get(b"x-request-id", b"").decode("latin-1"))
+    calling.begin(text, given.get(b"traceparent", b"").decode("latin-1"))
+    request_id = text.encode()
     others = [(name, value) for name, value in scope["headers"] if name != b"x-request-id"]
 
     async def send_with_id(message: MutableMapping[str, Any]) -> None:
@@ -100,14 +129,13 @@ def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, 
     return {**scope, "headers": [*others, (b"x-request-id", request_id)]}, receive, send_with_id
 
 
-def _request_id(given: bytes) -> str:
+def safe_request_id(given: str) -> str:
     """The caller's own, where it is safe to write everywhere; else a new one."""
-    text = given.decode("latin-1")
-    return text if _SAFE_REQUEST_ID.fullmatch(text) else f"req_{uuid7().hex}"
+    return given if _SAFE_REQUEST_ID.fullmatch(given) else f"req_{uuid7().hex}"
 
 
 class CallerLeftError(Exception):
-    """The caller closed the connection before its request was complete: nobody is left to answer."""
+    """The caller has closed the connection, or reads no more: nobody is left to answer."""
 
 
 def _too_large(limit_bytes: int) -> ApiError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from random import Random
 
 import msgspec
 
@@ -11,8 +10,12 @@ from gateway.calls import Call
 from gateway.catalogue import Snapshot
 from providers import dispatch, routing
 from providers.dispatch import Sendable
+from providers.resilience.board import Board
+from providers.resilience.outlook import ASSUMED_OUTPUT_TOKENS as LIKELY_OUTPUT_TOKENS
+from providers.resilience.outlook import BoardOutlook
+from providers.routing import Choice
 from providers.specs import DeploymentSpec
-from usage import pricing
+from usage import estimates, pricing
 from usage.budgets import Window
 from usage.pricing import Rates
 from wire.errors import ApiError, Code
@@ -22,28 +25,28 @@ ASSUMED_OUTPUT_TOKENS = 4_000  # what a hold assumes where nothing bounds the an
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`rates` are those in force now; None: the model has no price. `output_tokens` bounds all choices together."""
+    """`rates` are those in force now; None: the model has no price. `output_tokens` bounds all choices together.
+
+    `why` it stands where it stands among the candidates of `route` ("": of a plain name), in words.
+    """
 
     deployment: DeploymentSpec
     sendable: Sendable
     output_tokens: int
     rates: Rates | None
     windows: tuple[Window, ...]
+    why: str = ""
+    route: str = ""
 
 
-def plans(call: Call, snapshot: Snapshot, *, now: datetime, rng: Random) -> list[Plan]:
+def plans(call: Call, snapshot: Snapshot, board: Board, *, now: datetime) -> list[Plan]:
     """A plan for each deployment that can take the call. Where none can, the first one's `ApiError` is raised."""
-    try:
-        candidates = routing.candidates(
-            snapshot.topology, model=call.envelope.model, kind=call.envelope.kind, provider=call.provider, rng=rng
-        )
-    except routing.ModelNotFoundError as error:
-        raise ApiError(Code.MODEL_NOT_FOUND, str(error), param="model") from error
     found: list[Plan] = []
     reason: ApiError | None = None
-    for deployment in candidates:
+    route = routing.sharing(snapshot.topology, call.envelope.model).name
+    for choice in _choices(call, snapshot, board, now):
         try:
-            found.append(_plan(call, snapshot, deployment, now))
+            found.append(_plan(call, snapshot, choice, now, route=route))
         except ApiError as error:
             reason = reason or error
     if reason and not found:
@@ -51,8 +54,31 @@ def plans(call: Call, snapshot: Snapshot, *, now: datetime, rng: Random) -> list
     return found
 
 
-def _plan(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datetime) -> Plan:
+def _choices(call: Call, snapshot: Snapshot, board: Board, now: datetime) -> list[Choice]:
+    envelope = call.envelope
+    outlook = BoardOutlook(
+        board,
+        call.started,
+        now,
+        input_tokens=estimates.likely_tokens(envelope.input_bytes),
+        output_tokens=envelope.max_output_tokens or LIKELY_OUTPUT_TOKENS,
+    )
+    try:
+        return routing.candidates(
+            snapshot.topology,
+            model=envelope.model,
+            kind=envelope.kind,
+            outlook=outlook,
+            provider=call.provider,
+            end_user=call.end_user,
+        )
+    except routing.ModelNotFoundError as error:
+        raise ApiError(Code.MODEL_NOT_FOUND, str(error), param="model") from error
+
+
+def _plan(call: Call, snapshot: Snapshot, choice: Choice, now: datetime, *, route: str) -> Plan:
     """Raises `ApiError`: the deployment's API cannot say what is asked, or a hard budget cannot bound its cost."""
+    deployment = choice.deployment
     rates = pricing.in_force(deployment.prices, now)
     windows = _windows(call, snapshot, deployment, now)
     budgeted = any(window.hard for window in windows)
@@ -66,7 +92,7 @@ def _plan(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datet
     imposed = min(most or IMPOSED_OUTPUT_TOKENS, IMPOSED_OUTPUT_TOKENS) if budgeted and given is None else None
     sendable = dispatch.encode(call.envelope, call.dialect, deployment, max_output_tokens=imposed)
     bound = next(bound for bound in (given, imposed, most, ASSUMED_OUTPUT_TOKENS) if bound is not None)
-    return Plan(deployment, sendable, bound * call.envelope.choices, rates, windows)
+    return Plan(deployment, sendable, bound * call.envelope.choices, rates, windows, choice.why, route)
 
 
 def _windows(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datetime) -> tuple[Window, ...]:

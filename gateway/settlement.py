@@ -11,6 +11,7 @@ import msgspec
 
 from core.ids import uuid7_of
 from core.money import PICO_PER_USD
+from gateway.cache.stored import Stored
 from gateway.calls import Call
 from gateway.plans import Plan
 from providers.dispatch import Sendable
@@ -18,18 +19,30 @@ from providers.errors import ProviderFailureError
 from providers.specs import CredentialSpec, DeploymentSpec
 from usage import estimates, pricing, taxonomy
 from usage.budgets import Window
-from usage.pricing import FREE, Rates
+from usage.pricing import FREE, Cost, Rates
 from usage.rows import CallFacts, HoldRow, RecordRow
 from wire.errors import ApiError
 from wire.neutral import Usage
 
 MOST_PICO = 9_000 * PICO_PER_USD  # of one hold: no call costs as much, and a sum of such must fit a column
+LONGEST_STREAM_S = 3_600.0  # where the caller sets no bound: a healthy stream is not cut for its length
+_PERHAPS_BILLED = (408, 504, 524)
 _DETAIL_CHARS = 300
 _WORD_CHARS = 200
 
 
+class Heard(msgspec.Struct):
+    """What a stream had said when it broke off before its first word for the caller."""
+
+    output_bytes: int = 0
+
+
 class Attempt(msgspec.Struct, frozen=True):
-    """One dispatch of a call: what its hold says, and the rates in force when it was reserved."""
+    """One dispatch of a call: what its hold says, and the rates in force when it was reserved.
+
+    It may take `timeout_s`; a stream that has begun may go on for `lasts_s` in all. `is_limited`: a hard budget must
+    be asked before it may cost more.
+    """
 
     call: Call
     deployment: DeploymentSpec
@@ -38,6 +51,9 @@ class Attempt(msgspec.Struct, frozen=True):
     hold: HoldRow
     rates: Rates | None
     timeout_s: float
+    lasts_s: float
+    is_limited: bool = False
+    heard: Heard = msgspec.field(default_factory=Heard)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -67,16 +83,23 @@ def attempt(
     ahead: timedelta,
     number: int,
     lease_id: UUID,
+    left_s: float | None = None,
+    routing: str = "",
 ) -> Attempt:
-    """The dispatch of `call` as planned. `ahead` is how far the database's clock, which judges deadlines, is ahead."""
+    """The dispatch of `call` as planned, within `left_s` where its time is bounded. `routing`: why it goes there.
+
+    A call belongs to the moment when it began, with all its attempts: their keys, periods and prices are of
+    `call.started_at`. Only the deadline is counted from `now`; `ahead` is how far the database's clock, which judges
+    deadlines, is ahead.
+    """
     deployment, rates = plan.deployment, plan.rates
     envelope = call.envelope
     input_tokens = estimates.most_input_tokens(envelope.input_bytes)
     output_tokens = plan.output_tokens
-    left_s = call.left_s
     timeout_s = deployment.provider.timeout_s if left_s is None else min(left_s, deployment.provider.timeout_s)
+    lasts_s = max(timeout_s, LONGEST_STREAM_S) if envelope.stream and call.timeout_s is None else timeout_s
     hold = HoldRow(
-        id=uuid7_of(now),
+        id=uuid7_of(call.started_at),
         request_id=call.request_id,
         client_id=call.caller.client_id,
         client=call.caller.client,
@@ -96,14 +119,16 @@ def attempt(
         price_id=rates.price_id if rates else None,
         usd_per_unit=rates.usd_per_unit if rates else None,
         windows=_window_ids(plan.windows),
-        started_at=now,
+        routing=routing,
+        started_at=call.started_at,
         amount_pico=_amount_pico(rates, input_tokens, output_tokens),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         lease_id=lease_id,
-        deadline_at=now + ahead + timedelta(seconds=timeout_s),
+        deadline_at=now + ahead + timedelta(seconds=lasts_s),
     )
-    return Attempt(call, deployment, plan.sendable, credential, hold, rates, timeout_s)
+    is_limited = any(window.hard for window in plan.windows)
+    return Attempt(call, deployment, plan.sendable, credential, hold, rates, timeout_s, lasts_s, is_limited)
 
 
 def _amount_pico(rates: Rates | None, input_tokens: int, output_tokens: int) -> int | None:
@@ -120,9 +145,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
     """The record of a dispatch that has ended."""
     used, evidence = _usage(attempt, outcome)
     usage, doubt = taxonomy.consistent(used)
-    cost = pricing.cost(attempt.rates, usage) if attempt.rates and evidence != "none" else None
-    if evidence == "none":
-        cost = FREE
+    cost = _cost(attempt, usage, evidence)
     elapsed_s = time.perf_counter() - attempt.call.started
     error_code, error_detail = _error(outcome)
     return RecordRow(
@@ -145,7 +168,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
         audio_output_tokens=usage.audio_output_tokens,
         image_output_tokens=usage.image_output_tokens,
         usage_payload=usage.raw.decode("utf-8", "replace"),
-        cost_pico=cost.total_pico if cost else None,
+        cost_pico=attempt.hold.amount_pico if evidence == "upper_bound" else cost.total_pico if cost else None,
         input_cost_pico=cost.input_pico if cost else None,
         output_cost_pico=cost.output_pico if cost else None,
         request_cost_pico=cost.request_pico if cost else None,
@@ -154,6 +177,13 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
         overhead_ms=(elapsed_s - outcome.provider_s) * 1000,
         ended_at=datetime.now(UTC),
     )
+
+
+def _cost(attempt: Attempt, usage: Usage, evidence: str) -> Cost | None:
+    """By parts; None where they are unknown: there is no price, or only a bound of their sum."""
+    if evidence == "none":
+        return FREE
+    return pricing.cost(attempt.rates, usage) if attempt.rates and evidence != "upper_bound" else None
 
 
 def _word(text: str) -> str:
@@ -167,7 +197,45 @@ def _printable(text: str) -> str:
 
 def refusal(call: Call, error: ApiError) -> RecordRow:
     """The record of a call that went to no provider."""
-    now = datetime.now(UTC)
+    return _undispatched(
+        call,
+        status="refused",
+        error_code=error.code.name,
+        error_detail=_printable(error.message)[:_DETAIL_CHARS],
+    )
+
+
+def left(call: Call) -> RecordRow:
+    """The final record of a call whose caller has left while no provider was at work for it."""
+    return _undispatched(call, status="cancelled")
+
+
+def cached(call: Call, answer: Stored) -> RecordRow:
+    """The record of a call that was told a kept answer: it cost nothing, and saved what that once cost."""
+    return _undispatched(
+        call,
+        status="cached",
+        provider_id=answer.provider_id,
+        provider=answer.provider,
+        deployment_id=answer.deployment_id,
+        deployment=answer.deployment,
+        served_model=answer.served_model,
+        finish_reason=answer.finish_reason,
+        saved_pico=answer.cost_pico,
+        overhead_ms=(time.perf_counter() - call.started) * 1000,
+    )
+
+
+def _undispatched(call: Call, **more: Any) -> RecordRow:
+    facts = {
+        "provider_id": None,
+        "provider": "",
+        "deployment_id": None,
+        "deployment": "",
+        "credential": "",
+        "attempt": 0,
+        "price_id": None,
+    }
     return RecordRow(
         id=uuid7_of(call.started_at),
         request_id=call.request_id,
@@ -180,24 +248,15 @@ def refusal(call: Call, error: ApiError) -> RecordRow:
         surface=call.surface,
         stream=call.envelope.stream,
         requested_model=_word(call.envelope.model),
-        provider_id=None,
-        provider="",
-        deployment_id=None,
-        deployment="",
-        credential="",
-        attempt=0,
-        price_id=None,
         started_at=call.started_at,
-        status="refused",
-        error_code=error.code.name,
-        error_detail=_printable(error.message)[:_DETAIL_CHARS],
         evidence="none",
         cost_pico=0,
         input_cost_pico=0,
         output_cost_pico=0,
         request_cost_pico=0,
         latency_ms=(time.perf_counter() - call.started) * 1000,
-        ended_at=now,
+        ended_at=datetime.now(UTC),
+        **(facts | more),
     )
 
 
@@ -210,17 +269,27 @@ def _error(outcome: Outcome) -> tuple[str, str]:
 
 
 def _usage(attempt: Attempt, outcome: Outcome) -> tuple[Usage, str]:
-    """What was used, and how well that is known."""
+    """What was used, and how well that is known: reported, guessed from what was heard, at most the hold, none."""
     if outcome.usage is not None:
         return outcome.usage, "reported"
-    failure = outcome.failure
-    if failure is not None and outcome.output_bytes == 0 and (not failure.sent or failure.status is not None):
-        return Usage(), "none"  # never seen by the provider, or refused by it: providers don't bill an error status
-    output_tokens = estimates.likely_tokens(outcome.output_bytes)
-    if attempt.call.envelope.max_output_tokens is not None:  # the provider was told to stop there
-        output_tokens = min(output_tokens, attempt.hold.output_tokens)
-    input_tokens = estimates.likely_tokens(attempt.call.envelope.input_bytes)
-    return Usage(input_tokens=input_tokens, output_tokens=output_tokens), "estimated"
+    hold, envelope = attempt.hold, attempt.call.envelope
+    output_bytes = outcome.output_bytes or attempt.heard.output_bytes
+    if output_bytes == 0 and outcome.status != "ok":
+        if outcome.failure is not None and _is_free(outcome.failure):
+            return Usage(), "none"
+        return Usage(input_tokens=hold.input_tokens, output_tokens=hold.output_tokens), "upper_bound"
+    output_tokens = estimates.likely_tokens(output_bytes)
+    if envelope.max_output_tokens is not None:  # the provider was told to stop there
+        output_tokens = min(output_tokens, hold.output_tokens)
+    return Usage(input_tokens=estimates.likely_tokens(envelope.input_bytes), output_tokens=output_tokens), "estimated"
+
+
+def _is_free(failure: ProviderFailureError) -> bool:
+    """Never seen by the provider, or refused by it: no provider bills an error status.
+
+    A timeout's status says only that somebody on the way, or the provider itself, would not wait for the answer.
+    """
+    return not failure.sent or (failure.status is not None and failure.status not in _PERHAPS_BILLED)
 
 
 _FACTS = CallFacts.__struct_fields__

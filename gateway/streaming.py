@@ -6,7 +6,6 @@ that breaks ends in the dialect's error event, and without its end.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
@@ -14,99 +13,64 @@ from typing import Protocol, cast
 
 from core.money import usd_text
 from gateway import settlement
+from gateway.cache import remembered
+from gateway.cache.stored import Stored, Tape, stored
 from gateway.failures import api_error
+from gateway.patience import Patience
+from gateway.relays import relay_between
+from gateway.replies import CacheWord, Outset
 from gateway.settlement import Attempt, Outcome
+from gateway.witness import Witness
 from providers.adapters import Answer
 from providers.dispatch import quotable
 from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UpstreamError
 from usage import estimates
+from usage.idempotency import Answer as KeptAnswer
 from usage.ledger import Extend
 from usage.pricing import more_output_bound_pico
 from usage.rows import RecordRow
-from wire.dialect import BadBodyError, CallerDialect, Dialect, StreamFailedError, StreamMeter
+from wire.dialect import BadBodyError, CallerDialect, Dialect, StreamFailedError
 from wire.errors import ApiError
 from wire.neutral import Settled, Usage
 
-MAX_EVENT_BYTES = 4 * 1024 * 1024
 _TAIL_S = 1.0
 
 
 class Books(Protocol):
     """The pipeline's side of the ledger."""
 
-    async def settle(self, record: RecordRow) -> None: ...
+    async def settle(self, record: RecordRow, answer: KeptAnswer | None = None) -> None: ...
 
     async def extend(self, extend: Extend) -> None: ...
 
 
-class Relay(Protocol):
-    """Provider bytes in, caller bytes out. `meter` reads the books' figures on the way."""
+class Flight(Protocol):
+    """Others who wait for the stream's answer, whole."""
 
-    meter: StreamMeter
+    @property
+    def is_followed(self) -> bool: ...
 
-    def feed(self, chunk: bytes) -> bytes: ...
-
-    def unended(self) -> bytes:
-        """What ends an event that the provider left without its end; b"" where there is none."""
-
-    def close(self, settled: Settled) -> bytes: ...
-
-
-class PassThrough:
-    """Caller and provider speak the same dialect: events go through as they came."""
-
-    def __init__(self, dialect: Dialect, *, show_usage: bool) -> None:
-        self.meter = dialect.meter(show_usage=show_usage)
-        self._splitter = dialect.splitter(max_event_bytes=MAX_EVENT_BYTES)
-
-    def feed(self, chunk: bytes) -> bytes:
-        see = self.meter.see
-        events = self._splitter.feed(chunk)
-        return see(events[0]) if len(events) == 1 else b"".join([see(event) for event in events])
-
-    def unended(self) -> bytes:
-        return self._splitter.ending
-
-    def close(self, settled: Settled) -> bytes:
-        del settled
-        return self.meter.closing
-
-
-class Translation:
-    """The provider's events are decoded into neutral ones and encoded in the caller's dialect."""
-
-    def __init__(self, provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> None:
-        self.meter = provider.meter(show_usage=True)
-        self._decoder = provider.decoder()
-        self._encoder = caller.encoder(show_usage=show_usage)
-        self._splitter = provider.splitter(max_event_bytes=MAX_EVENT_BYTES)
-
-    def feed(self, chunk: bytes) -> bytes:
-        out = b""
-        for event in self._splitter.feed(chunk):
-            self.meter.see(event)
-            for neutral in self._decoder.decode(event):
-                out += self._encoder.encode(neutral)
-        return out
-
-    def unended(self) -> bytes:
-        return self._splitter.ending
-
-    def close(self, settled: Settled) -> bytes:
-        return self._encoder.encode(settled) + self._encoder.close()
+    async def land(self, answer: Stored | None) -> None: ...
 
 
 class LiveStream:
     """Iterate `frames()` once `open` has returned. `aclose` in any state settles what is not settled yet."""
 
-    def __init__(self, attempt: Attempt, answer: Answer, books: Books, *, sent_at: float) -> None:
+    def __init__(self, attempt: Attempt, answer: Answer, books: Books, witness: Witness, *, sent_at: float) -> None:
         self.attempt = attempt
         self.caller_left = False
+        self.cache: CacheWord = "off"
+        self.flights: list[Flight] = []  # of others, who wait for the same answer
         self._answer = answer
         self._books = books
+        self._witness = witness
+        self._patience = Patience()
+        self._ends_at = sent_at + attempt.timeout_s
         windows = attempt.hold.windows != "[]"
         self._room_bytes = estimates.likely_bytes(attempt.hold.output_tokens) if windows else math.inf
         self._settled = False
+        self._whole = False
+        self._tape = Tape() if attempt.call.is_kept else None
         self._sent_at = sent_at
         self._waited_s = 0.0
         self._first = b""
@@ -114,27 +78,36 @@ class LiveStream:
         self._chunks = answer.chunks()
         # Embeddings do not stream.
         provider, caller = cast("Dialect", attempt.sendable.dialect), cast("CallerDialect", attempt.call.dialect)
-        show_usage = attempt.call.envelope.show_usage
-        self._relay: Relay = (
-            PassThrough(provider, show_usage=show_usage)
-            if provider is caller
-            else Translation(provider, caller, show_usage=show_usage)
-        )
+        self._relay = relay_between(provider, caller, show_usage=attempt.call.envelope.show_usage)
+
+    @property
+    def outset(self) -> Outset:
+        hold, caller = self.attempt.hold, cast("CallerDialect", self.attempt.call.dialect)
+        return Outset(caller.stream_type, hold.provider, hold.deployment, hold.attempt, self.cache)
+
+    @property
+    def drains(self) -> bool:
+        """Whether it is read to its end when its caller has left."""
+        return self.attempt.deployment.provider.drains or any(flight.is_followed for flight in self.flights)
 
     async def open(self) -> None:
         """Wait for the first bytes for the caller: until then another provider can still take over.
 
         Raises `ProviderFailureError`; the attempt is then the caller's of this method to settle.
         """
-        provider = self.attempt.deployment.provider
+        limit_s = self.attempt.deployment.provider.first_token_timeout_s
         try:
             while not self._first and not self._relay.meter.closing:
-                chunk = await self._next(provider.first_token_timeout_s, "began no answer")
+                waited_s = time.perf_counter() - self._sent_at
+                chunk = await self._next(limit_s - waited_s, "began no answer")
                 self._first = self._feed(self._require_chunk(chunk))
         except BaseException:
+            self.attempt.heard.output_bytes = self._relay.meter.output_bytes
             self._answer.close()
             raise
         self._first_at = time.perf_counter()
+        self._ends_at = self._sent_at + self.attempt.lasts_s
+        self._witness.began()
 
     async def frames(self) -> AsyncIterator[bytes]:
         """What goes to the caller, to the last event."""
@@ -152,10 +125,12 @@ class LiveStream:
             self._require_finish()
             yield await self._end()
         except ProviderFailureError as failure:
+            self._witness.broke(failure)
             await self._finish("error", failure)
             error = api_error(failure, self.attempt.deployment.provider.slug)
             yield self._error_event(error)
         except ApiError as refusal:
+            self._witness.left()
             await self._finish("error", None, refusal)
             yield self._error_event(refusal)
 
@@ -175,17 +150,22 @@ class LiveStream:
         self._room_bytes += estimates.likely_bytes(more_tokens)
         if rates:
             amount_pico = more_output_bound_pico(rates, input_tokens=hold.input_tokens, output_tokens=more_tokens)
-            await self._books.extend(Extend(hold.id, amount_pico))
+            await self._books.extend(Extend(hold.id, amount_pico, hard=self.attempt.is_limited))
 
     def _error_event(self, error: ApiError) -> bytes:
         return self.attempt.call.dialect.encode_error(error, request_id=self.attempt.call.request_id, stream=True)
 
     async def aclose(self) -> None:
-        """The caller left, or we stop: settle with what is known so far."""
+        """The caller left, or we stop: settle with what is known so far, unless that is done."""
+        if self._settled:
+            return
         self._answer.close()
+        self._witness.left()
         await self._finish("cancelled", None)
 
     async def _end(self) -> bytes:
+        self._whole = True
+        self._witness.answered()
         record = await self._finish("cancelled" if self.caller_left else "ok", None)
         meter = self._relay.meter
         return self._relay.close(
@@ -206,9 +186,19 @@ class LiveStream:
         record = self._record(status, failure, refusal)
         if not self._settled:
             self._settled = True
+            self._patience.close()
             self._answer.close()
-            await self._books.settle(record)
+            answer = self._stored(record)
+            try:
+                await self._books.settle(record, remembered.sealed(self.attempt.call.claim, answer))
+            finally:
+                for flight in self.flights:
+                    await flight.land(answer)
         return record
+
+    def _stored(self, record: RecordRow) -> Stored | None:
+        content = self._tape.content if self._tape and self._whole else None
+        return None if content is None else stored(record, dialect=self.attempt.sendable.dialect.name, body=content)
 
     def _record(self, status: str, failure: ProviderFailureError | None, refusal: ApiError | None) -> RecordRow:
         meter = self._relay.meter
@@ -231,6 +221,8 @@ class LiveStream:
         )
 
     def _feed(self, chunk: bytes) -> bytes:
+        if self._tape is not None:
+            self._tape.add(chunk)
         try:
             return self._relay.feed(chunk)
         except StreamFailedError as error:
@@ -253,12 +245,15 @@ class LiveStream:
     async def _next(self, limit_s: float, complaint: str) -> bytes | None:
         """The next bytes, None at the end. Raises `TimedOutError` after `limit_s`, or past the call's own deadline."""
         began = time.perf_counter()
-        left_s = self.attempt.timeout_s - (began - self._sent_at)
+        left_s = self._ends_at - began
         try:
-            async with asyncio.timeout(min(limit_s, left_s)):
+            with self._patience.within(min(limit_s, left_s)):
                 return await anext(self._chunks, None)
         except TimeoutError as error:
             self._answer.close()
-            raise TimedOutError(f"{self.attempt.deployment.provider.slug} {complaint} in time.") from error
+            raise TimedOutError(
+                f"{self.attempt.deployment.provider.slug} {complaint} in time.",
+                hurried_s=began + left_s - self._sent_at if left_s < limit_s else None,
+            ) from error
         finally:
             self._waited_s += time.perf_counter() - began

@@ -1,26 +1,24 @@
 """Does a provider answer, does it take our keys, and does it offer our models? Asked by its own SDK, at no cost.
 
 A check asks for the list of models, which spends no tokens. It reads no database, so checks may run in threads.
-The SDKs are imported when first used: together they cost a second and a half, which no web process should start with.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from core.egress import EgressRefusedError
+from core.http import UnacceptableAnswerError, open_client
 from core.vault import Secret, UnreadableSecretError
 from providers.kinds import KINDS
+from providers.listings import Account, Listing, Offer, listing_of
 from providers.models import Provider
 
 TIMEOUT_S = 10.0
@@ -36,6 +34,7 @@ class Trouble(Enum):
     UNREADABLE_KEY = "The stored key cannot be read: its encryption key is missing. Enter the key anew."
     KEY_REFUSED = "The provider refused the key. Check that it was copied whole and has not been revoked."
     NOT_ALLOWED = "The provider knows the key but does not let it list models."
+    ADDRESS_NOT_ALLOWED = "This platform's settings do not allow calls to that address."
     BAD_ADDRESS = "That is not an address: it should look like https://llm.example.com/v1."
     ADDRESS_NOT_FOUND = "The address was not found. Check its spelling."
     NOTHING_LISTENS = "Nothing answers at that address. Check the port, and that the server is running."
@@ -73,7 +72,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
     warnings: tuple[str, ...] = ()
     latency_ms: float | None = None
-    offered: tuple[str, ...] = ()
+    offers: tuple[Offer, ...] = ()
 
     @property
     def text(self) -> str:
@@ -101,14 +100,15 @@ def check(target: Target) -> Finding:
     good = next((answer for _, answer in answers if answer.trouble is None), None)
     if good is None:
         last = answers[-1][1]
-        return _failure(last.trouble or Trouble.REFUSED, last.status)
+        return _failure(last.trouble or Trouble.REFUSED, last)
     refused = [f"Key “{label}”: {answer.trouble.value}" for label, answer in answers if answer.trouble is not None]
+    missing = _missing(target.models, good.offers) if listing_of(target.kind).names_ours else ()
     return Finding(
         ok=True,
-        summary=f"Connected in {good.latency_ms:,.0f} ms; {_counted(len(good.offered), 'model')} offered.",
-        warnings=(*refused, *_missing(target.models, good.offered)),
+        summary=f"Connected in {good.latency_ms:,.0f} ms; {_counted(len(good.offers), 'model')} offered.",
+        warnings=(*refused, *missing),
         latency_ms=good.latency_ms,
-        offered=good.offered,
+        offers=good.offers,
     )
 
 
@@ -127,8 +127,12 @@ def _answers(target: Target) -> Iterator[tuple[str, _Answer]]:
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
     status: int | None = None
+    reason: str = ""
     latency_ms: float = 0.0
-    offered: tuple[str, ...] = ()
+    offers: tuple[Offer, ...] = ()
+
+
+_NO_ANSWER = _Answer()
 
 
 def _ask(target: Target, secret: Secret | None) -> _Answer:
@@ -136,18 +140,29 @@ def _ask(target: Target, secret: Secret | None) -> _Answer:
         return _Answer(trouble=Trouble.UNREADABLE_KEY)
     if not _is_address(target.address):
         return _Answer(trouble=Trouble.BAD_ADDRESS)
-    name, listing = _LISTINGS.get(target.kind, ("openai", _openai_listing))
-    sdk = importlib.import_module(name)
-    started = time.perf_counter()
+    listing = listing_of(target.kind)
+    account = Account(address=target.address, secret=secret, organization=target.organization)
+    sdk = listing.load()
+    responses: list[Any] = []
+    with open_client(timeout_s=TIMEOUT_S, connect_timeout_s=CONNECT_TIMEOUT_S) as http:
+        http.event_hooks = {"response": [lambda response: response.read(), responses.append]}
+        try:
+            listing.ask(sdk, account, http)
+        except Exception as error:  # noqa: BLE001 -- an SDK may stumble over a strange answer in any way: we read it too
+            if not responses:
+                return _of_cause(error)
+    return _answer_of(listing, responses[-1])
+
+
+def _answer_of(listing: Listing, response: Any) -> _Answer:
+    """The time is that of the request alone: neither importing the SDK nor setting up TLS is the provider's."""
+    if response.status_code != 200:
+        return _Answer(trouble=_of_status(response.status_code), status=response.status_code)
     try:
-        with sdk.DefaultHttpxClient(follow_redirects=False) as http:
-            body = listing(sdk, target, secret, http)
-    except sdk.APIError as error:
-        return _answer_of(sdk, error)
-    offered = _model_names(body)
-    if offered is None:
+        offers = listing.read(response.content)
+    except (ValueError, TypeError, KeyError, AttributeError):
         return _Answer(trouble=Trouble.NOT_AN_API)
-    return _Answer(latency_ms=(time.perf_counter() - started) * 1000, offered=offered)
+    return _Answer(latency_ms=response.elapsed.total_seconds() * 1000, offers=offers)
 
 
 def _is_address(text: str) -> bool:
@@ -156,46 +171,6 @@ def _is_address(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, a bracket that is not closed
         return False
-
-
-def _openai_listing(sdk: ModuleType, target: Target, secret: Secret, http: Any) -> bytes:
-    client = sdk.OpenAI(
-        api_key=secret.reveal() or "none",
-        organization=target.organization or None,
-        base_url=f"{target.address}/v1" if target.kind == "ollama" else target.address,
-        timeout=_timeout(sdk),
-        max_retries=0,
-        http_client=http,
-    )
-    keyless = None if secret else {"Authorization": sdk.Omit()}
-    body: bytes = client.models.with_raw_response.list(extra_headers=keyless).http_response.content
-    return body
-
-
-def _anthropic_listing(sdk: ModuleType, target: Target, secret: Secret, http: Any) -> bytes:
-    client = sdk.Anthropic(
-        api_key=secret.reveal(), base_url=target.address, timeout=_timeout(sdk), max_retries=0, http_client=http
-    )
-    body: bytes = client.models.with_raw_response.list(limit=1000).http_response.content
-    return body
-
-
-_LISTINGS: dict[str, tuple[str, Callable[[ModuleType, Target, Secret, Any], bytes]]] = {
-    "anthropic": ("anthropic", _anthropic_listing),
-}
-
-
-def _timeout(sdk: ModuleType) -> Any:
-    return sdk.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-
-
-def _model_names(body: bytes) -> tuple[str, ...] | None:
-    """The ids of `{"data": [{"id": …}]}`; None where the body is not that."""
-    try:
-        rows = json.loads(body)["data"]
-        return tuple(str(row["id"]) for row in rows or [])
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 # --- what it means ------------------------------------------------------------------------------------------------
@@ -208,16 +183,13 @@ _STATUSES = {
     408: Trouble.TOO_SLOW,
     429: Trouble.TOO_MANY_CALLS,
 }
-
-
-def _answer_of(sdk: ModuleType, error: Exception) -> _Answer:
-    """The SDKs' exception trees have the same shape and names."""
-    if isinstance(error, sdk.APIStatusError):
-        status: int = error.status_code
-        return _Answer(trouble=_of_status(status), status=status)
-    if isinstance(error, sdk.APITimeoutError):
-        return _Answer(trouble=Trouble.TOO_SLOW)
-    return _Answer(trouble=_of_cause(error) if isinstance(error, sdk.APIConnectionError) else Trouble.NOT_AN_API)
+_CAUSES = (
+    (socket.gaierror, Trouble.ADDRESS_NOT_FOUND),
+    (ssl.SSLError, Trouble.BAD_CERTIFICATE),
+    (ConnectionRefusedError, Trouble.NOTHING_LISTENS),
+    (TimeoutError, Trouble.TOO_SLOW),
+    (UnacceptableAnswerError, Trouble.NOT_AN_API),
+)
 
 
 def _of_status(status: int) -> Trouble:
@@ -228,17 +200,14 @@ def _of_status(status: int) -> Trouble:
     return Trouble.PROVIDER_FAILS if status >= 500 else Trouble.REFUSED
 
 
-def _of_cause(error: BaseException) -> Trouble:
+def _of_cause(error: BaseException) -> _Answer:
     for cause in _causes(error):
-        if isinstance(cause, socket.gaierror):
-            return Trouble.ADDRESS_NOT_FOUND
-        if isinstance(cause, ssl.SSLError):
-            return Trouble.BAD_CERTIFICATE
-        if isinstance(cause, ConnectionRefusedError):
-            return Trouble.NOTHING_LISTENS
-        if isinstance(cause, TimeoutError):
-            return Trouble.TOO_SLOW
-    return Trouble.CONNECTION_LOST
+        if isinstance(cause, EgressRefusedError):
+            return _Answer(trouble=Trouble.ADDRESS_NOT_ALLOWED, reason=str(cause))
+        trouble = next((trouble for kind, trouble in _CAUSES if isinstance(cause, kind)), None)
+        if trouble is not None:
+            return _Answer(trouble=trouble)
+    return _Answer(trouble=Trouble.CONNECTION_LOST)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -247,18 +216,23 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _failure(trouble: Trouble, status: int | None = None) -> Finding:
-    note = f" (It answered with status {status}.)" if status else ""
-    return Finding(ok=False, summary=trouble.value + note, trouble=trouble)
+def _failure(trouble: Trouble, answer: _Answer = _NO_ANSWER) -> Finding:
+    note = f" (It answered with status {answer.status}.)" if answer.status else ""
+    return Finding(ok=False, summary=(answer.reason or trouble.value) + note, trouble=trouble)
 
 
-def _missing(wanted: tuple[str, ...], offered: tuple[str, ...]) -> Iterator[str]:
-    """Models that are set up here and not in the provider's list. An Ollama model may leave out its tag `:latest`."""
-    known = {*offered, *(name.removesuffix(":latest") for name in offered)}
-    missing = [name for name in wanted if name not in known]
+def _missing(wanted: tuple[str, ...], offers: tuple[Offer, ...]) -> Iterator[str]:
+    """Models that are set up here and not in the provider's list."""
+    missing = not_offered(wanted, offers)
     if missing:
         more = f" and {len(missing) - _NAMED_MODELS} more" if len(missing) > _NAMED_MODELS else ""
         yield f"Not offered there: {', '.join(missing[:_NAMED_MODELS])}{more}."
+
+
+def not_offered(wanted: Iterable[str], offers: Iterable[Offer]) -> list[str]:
+    """Those of `wanted` that are not in the list. An Ollama model may leave out its tag `:latest`."""
+    known = {name for offer in offers for name in (offer.name, offer.name.removesuffix(":latest"))}
+    return [name for name in wanted if name not in known]
 
 
 def _counted(number: int, noun: str) -> str:

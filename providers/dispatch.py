@@ -16,7 +16,8 @@ from providers.adapters import ADAPTERS, Answer, Request
 from providers.errors import from_status
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
-from wire.errors import unsupported
+from wire.errors import ApiError, unsupported
+from wire.naming import in_callers_words
 from wire.neutral import ChatRequest
 
 MAX_RETRY_AFTER_S = 86_400.0
@@ -57,7 +58,11 @@ def _chat(
         envelope = _with_defaults(envelope, deployment.defaults, chat.sampling_fields)
         body = chat.rewrite(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
     else:
-        body = chat.encode(_for(deployment, caller.decode_chat(envelope), max_output_tokens, chat.sampling_fields))
+        request = _for(deployment, caller.decode_chat(envelope), max_output_tokens, chat.sampling_fields)
+        try:
+            body = chat.encode(request)
+        except ApiError as error:
+            raise in_callers_words(error, caller.name) from error
     return Sendable(chat.url(deployment, stream=envelope.stream), body, chat.dialect)
 
 
@@ -70,7 +75,10 @@ def _embeddings(envelope: Envelope, caller: EmbeddingCaller, deployment: Deploym
         body = dialect.rewrite_embeddings(envelope, model=deployment.model)
     else:
         request = msgspec.structs.replace(caller.decode_embeddings(envelope), model=deployment.model)
-        body = dialect.encode_embeddings(request)
+        try:
+            body = dialect.encode_embeddings(request)
+        except ApiError as error:
+            raise in_callers_words(error, caller.name) from error
     return Sendable(embeddings.url(deployment), body, dialect)
 
 

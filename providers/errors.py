@@ -1,26 +1,40 @@
-"""What can go wrong at a provider.
+"""What can go wrong at a provider, and what follows from it.
 
+                            fault of   another     the same   counts against
+                                       provider?   again?     the circuit?
 ProviderFailureError
-├── UnreachableError          no connection; no byte of the call was sent
-├── DisconnectedError         the connection broke after the call was sent
-├── TimedOutError             connect, first token, between chunks, or the whole call
-├── RejectedError             its 400, 404, 409, 413, 422: the call itself is wrong; another provider would say so too
-├── CredentialRefusedError    its 401, 402, 403: our key, not the caller
-├── RateLimitedError          its 429
-├── UpstreamError             its 5xx, 408, or anything else that it should not answer
-└── BadAnswerError            not what its dialect promises, or a stream cut before its finish
+├── UnreachableError        provider   yes         yes        yes    no connection; no byte of the call was sent
+│   └── ForbiddenAddressError          yes         no         yes    our own settings allow no connection there
+├── DisconnectedError       provider   yes         yes        yes    the connection broke after the call was sent
+├── TimedOutError           provider   yes         no         yes    connect, first token, between chunks, or the whole
+├── RejectedError           caller     no          no         no     its 400, 404, 409, 413, 422: the call is wrong
+├── CredentialRefusedError  key        yes         no         no     its 401, 402, 403: our key, not the caller
+├── RateLimitedError        key        yes         yes        (1)    its 429
+├── UpstreamError           provider   yes         yes        yes    its 5xx, 408, or what it should not answer
+└── BadAnswerError          provider   yes         no         yes    not what its dialect promises, or a stream cut
+
+(1) once, when it leaves the deployment without a key that may be used: the wait that it asks for is kept anyway.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+Fault = Literal["caller", "key", "provider"]
+_PATIENCE_S = 10.0
+
 
 class ProviderFailureError(Exception):
-    """`retryable`: another provider (or another try) may do better. `detail` is safe to show to the caller.
+    """`retryable`: another provider may do better; `repeatable`: so may this one, a little later.
 
-    `sent` is False only with proof that the provider never saw the call. `status` is the provider's HTTP status.
+    `counts`: the deployment's circuit must know. `detail` is safe to show to the caller. `sent` is False only with
+    proof that the provider never saw the call. `status` is the provider's HTTP status.
     """
 
+    fault: Fault = "provider"
     retryable = True
+    repeatable = True
+    counts = True
     code = "PROVIDER_ERROR"
 
     def __init__(
@@ -45,25 +59,47 @@ class UnreachableError(ProviderFailureError):
         super().__init__(detail, sent=False)
 
 
+class ForbiddenAddressError(UnreachableError):
+    """`core.egress` says why."""
+
+    repeatable = False
+
+
 class DisconnectedError(ProviderFailureError):
     pass
 
 
 class TimedOutError(ProviderFailureError):
+    """Not asked again at the same place: what took too long may have been done, and billed.
+
+    `hurried_s`: it had only so long, because the call was to end then. A caller in a great hurry says nothing of the
+    provider.
+    """
+
+    repeatable = False
     code = "PROVIDER_TIMEOUT"
+
+    def __init__(self, detail: str, *, hurried_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.counts = hurried_s is None or hurried_s >= _PATIENCE_S
 
 
 class RejectedError(ProviderFailureError):
+    fault = "caller"
     retryable = False
+    repeatable = False
+    counts = False
     code = "PROVIDER_REJECTED"
 
 
 class CredentialRefusedError(ProviderFailureError):
-    pass
+    fault = "key"
+    repeatable = False
+    counts = False
 
 
 class RateLimitedError(ProviderFailureError):
-    pass
+    fault = "key"
 
 
 class UpstreamError(ProviderFailureError):
@@ -71,7 +107,7 @@ class UpstreamError(ProviderFailureError):
 
 
 class BadAnswerError(ProviderFailureError):
-    pass
+    repeatable = False
 
 
 def from_status(status: int, detail: str, *, retry_after_s: float | None = None) -> ProviderFailureError:

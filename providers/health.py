@@ -1,4 +1,4 @@
-"""The health of providers: checks that run side by side, and what the last one found."""
+"""The health of providers: checks that run side by side, what the last one found, and what live calls met since."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from providers import connection
 from providers.connection import Finding
 from providers.models import Health, Provider
+from providers.standing import LIVE_WINDOW, Check, Live, Standing, standing
+from usage.attempts import outcomes_by_provider
 
 PROBE_DEADLINE_S = 45.0  # of a whole round; the beat starts one a minute
 _SIDE_BY_SIDE = 8
@@ -42,10 +45,16 @@ def check_all(providers: Iterable[Provider], *, now: datetime) -> list[tuple[Pro
     return findings
 
 
+def probe(provider_id: UUID, *, now: datetime) -> None:
+    """Test one provider, if it is there and active."""
+    provider = _active().filter(pk=provider_id).first()
+    if provider is not None:
+        check(provider, now=now)
+
+
 def probe_active(*, now: datetime) -> list[tuple[Provider, Finding]]:
     """Test every active provider."""
-    active = Provider.objects.filter(is_active=True).prefetch_related("credentials", "deployments")
-    return check_all(active, now=now)
+    return check_all(_active(), now=now)
 
 
 def store(*, provider_id: UUID, finding: Finding, now: datetime) -> None:
@@ -61,6 +70,24 @@ def store(*, provider_id: UUID, finding: Finding, now: datetime) -> None:
             return
         if not Health.objects.filter(provider_id=provider_id, checked_at__lte=now).update(**found):
             Health.objects.get_or_create(provider_id=provider_id, defaults=found)
+
+
+def standings(providers: Iterable[Provider], *, now: datetime) -> dict[UUID, Standing]:
+    """How each is doing, by its last check and by the calls of the last minutes."""
+    live = {
+        provider_id: Live(sent, failed)
+        for provider_id, (sent, failed) in outcomes_by_provider(now - LIVE_WINDOW, now).items()
+    }
+    return {each.pk: standing(_last_check(each), live.get(each.pk), now=now) for each in providers}
+
+
+def _last_check(provider: Provider) -> Check | None:
+    found: Health | None = getattr(provider, "health", None)
+    return Check(found.status == Health.Status.HEALTHY, found.detail, found.checked_at) if found else None
+
+
+def _active() -> QuerySet[Provider]:
+    return Provider.objects.filter(is_active=True).prefetch_related("credentials", "deployments")
 
 
 def _result(check: Future[Finding]) -> Finding:

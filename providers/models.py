@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import slug_like
 from core.http import validate_address
-from core.models import Identified, exact
+from core.models import Identified, RateLimited, exact
 from core.vault import EncryptedField, Secret, decrypt
 from providers import kinds
 from usage.pricing import DOLLARS
@@ -28,7 +28,7 @@ def not_dollars(currency: str) -> None:
         raise ValidationError("A dollar is a dollar: only other currencies need a rate.")
 
 
-class Provider(Identified):
+class Provider(Identified, RateLimited):
     """A company or host that runs models, and how we behave towards it."""
 
     class OnDisconnect(models.TextChoices):
@@ -77,8 +77,6 @@ class Provider(Identified):
         help_text="When the caller leaves in mid-call.",
     )
 
-    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     retry_attempts = models.PositiveSmallIntegerField(
         default=3, validators=[MinValueValidator(1), MaxValueValidator(10)]
     )
@@ -87,6 +85,7 @@ class Provider(Identified):
     success_threshold = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
     open_ms = models.PositiveIntegerField("stay open for (ms)", default=60_000, validators=[MinValueValidator(1_000)])
     monitoring_period_ms = models.PositiveIntegerField(default=120_000, validators=[MinValueValidator(1_000)])
+    circuits_reset_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -103,13 +102,19 @@ class Provider(Identified):
             raise ValidationError({"kind": f"Choose one of {', '.join(kinds.KINDS)}."})
         if kind.base_url is None and not self.base_url:
             raise ValidationError(
-                {"base_url": f"{kind.label} needs the address of its API, for example https://llm.example.com/v1."}
+                {"base_url": f"{kind.label} needs the address of its API, for example {kind.example}."}
             )
+        if kind.base_url and not self.base_url:
+            try:
+                validate_address(kind.base_url)  # Ollama's is on this machine, which settings may forbid
+            except ValidationError as error:
+                raise ValidationError({"base_url": error.messages}) from error
 
     @property
     def address(self) -> str:
         """The base URL that calls go to, without a slash at its end ('' for a kind that is not called over HTTP)."""
-        return (self.base_url or kinds.KINDS[self.kind].base_url or "").rstrip("/")
+        kind = kinds.KINDS[self.kind]
+        return (self.base_url or kind.base_url or "").rstrip("/").removesuffix(kind.tail)
 
 
 class Credential(Identified):
@@ -141,7 +146,7 @@ class Credential(Identified):
         return self.secret if isinstance(self.secret, Secret) else decrypt(self.secret)
 
 
-class Deployment(Identified):
+class Deployment(Identified, RateLimited):
     """One model at one provider, under the name by which callers ask for it."""
 
     class Type(models.TextChoices):
@@ -167,6 +172,13 @@ class Deployment(Identified):
     )
     defaults = models.JSONField(
         default=dict, blank=True, help_text='Used where a call says nothing, for example {"temperature": 0.7}.'
+    )
+    max_concurrent = models.PositiveIntegerField(
+        "calls at once",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="More wait for their turn, or go to another model that can take them. Empty: no limit.",
     )
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -299,12 +311,29 @@ class Route(Identified):
     """A public name behind which several deployments stand."""
 
     class Strategy(models.TextChoices):
-        PRIORITY = "priority", "Highest priority first"
+        PRIORITY = "priority", "Highest priority first, equals by weight"
+        WEIGHTED = "weighted", "By weight, as for an A/B split"
+        ROUND_ROBIN = "round_robin", "In turn"
+        LEAST_LATENCY = "least_latency", "Fastest of late"
+        LEAST_COST = "least_cost", "Cheapest for the call"
+        SCORE = "score", "Best score of success, speed and health"
 
     name = models.CharField(
         max_length=128, unique=True, help_text="What callers put in their model field, for example default."
     )
-    strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.PRIORITY)
+    strategy = models.CharField(
+        "how equals share",
+        max_length=16,
+        choices=Strategy.choices,
+        default=Strategy.PRIORITY,
+        help_text="Among models of equal priority: a higher priority is always tried first.",
+    )
+    sticky = models.BooleanField(
+        "keep end users",
+        default=False,
+        db_default=False,
+        help_text="The same end user always gets the same model, as long as it answers. Where shared by weight.",
+    )
     catch_all = models.BooleanField(
         "answer unknown names", default=False, help_text="Also answers calls for model names that nobody knows."
     )

@@ -22,6 +22,7 @@ from core.vault import Secret
 from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Price, PriceTier, Provider, Route, RouteTarget
 from providers.prices import list_price
+from providers.tasks import probe_soon
 from usage.pricing import DOLLARS, TierPrice
 
 DEFAULT_ROUTE = "default"
@@ -100,7 +101,9 @@ class ProviderSettings(TypedDict, total=False):
     timeout_ms: int
     on_disconnect: str
     requests_per_minute: int | None
+    requests_per_hour: int | None
     tokens_per_minute: int | None
+    tokens_per_hour: int | None
     retry_attempts: int
     retry_delay_ms: int
     failure_threshold: int
@@ -130,8 +133,8 @@ def add_provider(
         _save(provider)
         if api_key:
             _set_key(provider, api_key)
-        for model in models:
-            join_default_route(_set_model(provider, model, now=now))
+        add_models(provider, models, now=now)
+        probe_soon(provider.pk)
     return provider
 
 
@@ -162,7 +165,17 @@ def update_provider(
         if "priority" in settings:
             default_targets = RouteTarget.objects.filter(route__name=DEFAULT_ROUTE, deployment__provider=provider)
             default_targets.update(priority=provider.priority)
+        probe_soon(provider.pk)
     return provider
+
+
+def add_models(provider: Provider, models: Sequence[ModelSpec], *, now: datetime) -> list[Deployment]:
+    """Make or activate them, priced from `now` on where they have rates; chat models join the route `default`."""
+    with transaction.atomic():
+        deployments = [_set_model(provider, model, now=now) for model in models]
+        for deployment in deployments:
+            join_default_route(deployment)
+    return deployments
 
 
 def deactivate_provider(provider: Provider) -> None:

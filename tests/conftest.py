@@ -18,7 +18,7 @@ from django.test import TransactionTestCase
 
 from accounts.models import Client
 from tests import product as products
-from tests.on_postgresql import SecondRun
+from tests import upstream_gemini, upstream_ollama, upstream_responses
 from tests.prepare import CAST
 from tests.product import Product, Template
 from tests.servers import Servers
@@ -27,7 +27,6 @@ from usage.immutability import ledger_purge
 
 ON_POSTGRESQL = "TEST_DATABASE_URL" in os.environ
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
-SECOND_RUN = pytest.StashKey[SecondRun]()
 
 
 def pytest_configure() -> None:
@@ -49,22 +48,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if _uses_database(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
-    items.sort(key=lambda item: (_waits_for_second_run(item), _has_playwrights_loop(item)))
+    items.sort(key=lambda item: (not _is_second_run(item), _has_playwrights_loop(item)))
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the run on PostgreSQL beside this one, where its result will be asked for."""
-    asked_for = any(map(_waits_for_second_run, session.items)) and not session.config.option.collectonly
-    if asked_for and not ON_POSTGRESQL:
-        session.config.stash[SECOND_RUN] = SecondRun()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if run := config.stash.get(SECOND_RUN, None):
-        run.stop()
-
-
-def _waits_for_second_run(item: pytest.Item) -> bool:
+def _is_second_run(item: pytest.Item) -> bool:
+    """It takes longest, and goes on beside the others where there are several workers: so it begins first."""
     return item.path.name == "test_on_postgresql.py"
 
 
@@ -88,7 +76,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def session_upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
+    with Upstream({**upstream_gemini.FACES, **upstream_ollama.FACES, **upstream_responses.FACES}) as upstream:
         yield upstream
 
 

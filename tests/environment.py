@@ -11,11 +11,33 @@ _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 CLEARED = dict.fromkeys(
     (
         *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DEEPSEEK_API_KEY", "GOOGLE_AI_API_KEY", "OPENAI_ORGANIZATION"),
-        *("DATABASE_URL", "REDIS_URL", "REDIS_ADDR", "QDRANT_URL", "QDRANT_HOST", "ALLOWED_HOSTS", "EMAIL_URL"),
+        *(
+            "DATABASE_URL",
+            "REDIS_URL",
+            "REDIS_ADDR",
+            "QDRANT_URL",
+            "QDRANT_HOST",
+            "ALLOWED_HOSTS",
+            "EMAIL_URL",
+            "EMAIL_FROM",
+        ),
         *("DJANGO_ENV", "SECRET_KEY", "ENCRYPTION_KEYS", "AI_ENCRYPTION_KEY", "CSRF_TRUSTED_ORIGINS", "MAX_BODY_BYTES"),
         *("HOST", "PORT", "AI_SERVICE_PORT", "AI_PROVIDER_PORT", "WEB_WORKERS", "GRPC_PORT", "METRICS_PORT"),
+        *("EGRESS_ALLOWED_NETWORKS", "EGRESS_ALLOWED_PORTS"),
         *("TIME_ZONE", "RETENTION_MONTHS", "LOG_LEVEL", "LOG_FORMAT", "CACHE_TTL"),
-        *("ANONYMOUS_CLIENT", "JWT_SECRET", "JWT_JWKS_URL"),
+        *(
+            "ANONYMOUS_CLIENT",
+            "JWT_SECRET",
+            "JWT_JWKS_URL",
+            "JWT_AUDIENCE",
+            "JWT_ISSUER",
+            "JWT_ALGORITHM",
+            "GRPC_TLS_CERTIFICATE",
+            "GRPC_TLS_KEY",
+        ),
+        *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME"),
+        *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"),
+        *("LANGFUSE_HOST", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"),
     ),
     "",
 )
@@ -24,4 +46,5 @@ CLEARED = dict.fromkeys(
 def bare() -> dict[str, str]:
     """The environment that a product process starts from."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed | CLEARED | {"DJANGO_SETTINGS_MODULE": "aiplatform.settings", "PYTHONUNBUFFERED": "1"}
+    quiet = {"GRPC_PORT": "0", "METRICS_PORT": "0"}  # several products run at once
+    return passed | CLEARED | quiet | {"DJANGO_SETTINGS_MODULE": "aiplatform.settings", "PYTHONUNBUFFERED": "1"}

@@ -10,10 +10,13 @@ import json
 import os
 import sys
 from decimal import Decimal
+from typing import Any
 
 import django
 
 CAST = ("alice", "bob", "charlie")
+# One fault is one failure, and none of them shuts a provider out that later tests need.
+_PATIENT: Any = {"retry_attempts": 1, "failure_threshold": 10_000}
 
 
 def main() -> None:
@@ -62,6 +65,7 @@ def _add_upstreams(url: str) -> None:
         api_key=Secret("sk-canary-upstream-key"),
         models=models,
         now=timezone.now(),
+        **_PATIENT,
     )
     add_provider(
         name="Upstream (Anthropic)",
@@ -71,6 +75,7 @@ def _add_upstreams(url: str) -> None:
         api_key=Secret("sk-canary-anthropic-key"),
         models=[ModelSpec(name="up-claude", rates=rates)],
         now=timezone.now(),
+        **_PATIENT,
     )
     default = Route.objects.get(name=DEFAULT_ROUTE)  # tests that name no model mean the demo
     default.catch_all = False  # an unknown model is an error, as in an installation that has left the demo behind

@@ -246,6 +246,7 @@ def production_template(folder: Path, *, upstream_url: str, postgres: Postgres) 
         "SECRET_KEY": "for-tests-alone-" + "x" * 40,
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "DATABASE_URL": postgres.create_database(database),
+        "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",  # where the scripted provider is
     }
     return _template(folder, env, upstream_url, database=database)
 

@@ -28,7 +28,15 @@ def test_deciding_code_asks_no_clock() -> None:
     asking = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in _sources(
-            "wire/**/*.py", "usage/pricing.py", "usage/taxonomy.py", "usage/repricing.py", "providers/routing.py"
+            "wire/**/*.py",
+            "usage/pricing.py",
+            "usage/taxonomy.py",
+            "usage/repricing.py",
+            "providers/routing.py",
+            "providers/resilience/*.py",
+            "alerts/measures.py",
+            "alerts/rules.py",
+            "alerts/wording.py",
         )
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom) and "time" in _imported(node)

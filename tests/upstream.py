@@ -1,9 +1,11 @@
 """A programmable provider over real HTTP that writes its own bill.
 
-It speaks OpenAI's chat completions and embeddings, and Anthropic's messages, plain and streaming. Unless told otherwise
-it answers with `DEFAULT_WORDS` words. What it should do to a model's next calls is said with
-`upstream.on("model", Fault(status=503), Fault(cut_after=3))`: one step a dispatch, then plain answers again; or in the
-model's name, for other processes: `anything!status=429,retry_after=2`.
+It speaks OpenAI's chat completions and embeddings, and Anthropic's messages, plain and streaming, and what further
+`faces` (a `Speech` by its path) it is given. Unless told otherwise it answers with `DEFAULT_WORDS` words.
+
+What it should do to a model's next calls is said with `upstream.on("model", Fault(status=503), Fault(cut_after=3))`:
+one step a dispatch, then plain answers again; or in the model's name, for other processes:
+`anything!status=429,retry_after=2`.
 
 `upstream.bill` holds every dispatch with the exact usage that it reported (also as JSON at `/bill`), so that a test can
 hold the ledger against it.
@@ -91,7 +93,8 @@ class Dispatch:
 class Upstream:
     """The server, in a thread of its own; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, faces: Mapping[str, Speech] | None = None) -> None:
+        self._faces = faces or {}
         self.bill: list[Dispatch] = []
         self.port = 0
         self._scripts: defaultdict[str, deque[Fault]] = defaultdict(deque)
@@ -147,6 +150,8 @@ class Upstream:
         app.router.add_post("/v1/chat/completions", self._answering(_OpenAI()))
         app.router.add_post("/v1/messages", self._answering(_Anthropic()))
         app.router.add_post("/v1/embeddings", self._answering(_Embeddings()))
+        for path, speech in self._faces.items():
+            app.router.add_post(path, self._answering(speech))
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/bill", self._bill)
         # A caller that hangs up cancels its handler, so that the bill knows.
@@ -167,9 +172,9 @@ class Upstream:
     async def _bill(self, _request: web.Request) -> web.Response:
         return web.json_response([dataclasses.asdict(line) for line in self.bill])
 
-    def _answering(self, speech: _Speech) -> Callable[[web.Request], Any]:
+    def _answering(self, speech: Speech) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.StreamResponse:
-            line = self._line(request, json.loads(await request.read()))
+            line = self._line(request, json.loads(await request.read()), speech)
             try:
                 return await _answer(request, line, speech)
             except (asyncio.CancelledError, ConnectionError):
@@ -178,14 +183,14 @@ class Upstream:
 
         return handler
 
-    def _line(self, request: web.Request, body: dict[str, Any]) -> Dispatch:
-        model = str(body.get("model", ""))
+    def _line(self, request: web.Request, body: dict[str, Any], speech: Speech) -> Dispatch:
+        model = speech.model(request.path, body)
         script = self._scripts.get(model)
         line = Dispatch(
             number=len(self.bill) + 1,
             path=request.path,
             model=model,
-            stream=bool(body.get("stream")),
+            stream=speech.streams(body),
             body=body,
             headers=dict(request.headers),
             fault=script.popleft() if script else Fault.in_name(model),
@@ -204,7 +209,7 @@ class _Forever(deque[Fault]):
         return self[0]
 
 
-async def _answer(request: web.Request, line: Dispatch, speech: _Speech) -> web.StreamResponse:
+async def _answer(request: web.Request, line: Dispatch, speech: Speech) -> web.StreamResponse:
     fault = line.fault
     await asyncio.sleep(fault.delay_s)
     if fault.drop:
@@ -217,7 +222,7 @@ async def _answer(request: web.Request, line: Dispatch, speech: _Speech) -> web.
         return web.json_response(speech.error(fault), status=fault.status, headers=headers)
     if fault.bad_body and not line.stream:
         return web.Response(body=b'{"choices": [tru', content_type="application/json")
-    words = _words(line)
+    words = _words(line, speech)
     line.input_tokens = _input_tokens(line.body)
     if line.stream:
         return await _stream(request, line, speech, words)
@@ -230,9 +235,9 @@ async def _answer(request: web.Request, line: Dispatch, speech: _Speech) -> web.
     return response
 
 
-async def _stream(request: web.Request, line: Dispatch, speech: _Speech, words: list[str]) -> web.StreamResponse:
+async def _stream(request: web.Request, line: Dispatch, speech: Speech, words: list[str]) -> web.StreamResponse:
     fault = line.fault
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response = web.StreamResponse(headers={"Content-Type": speech.stream_type})
     await response.prepare(request)
     for sent, chunk in enumerate((speech.opening(line), *map(speech.delta, words), b"")):
         await asyncio.sleep(fault.chunk_s)
@@ -264,17 +269,19 @@ async def _cut(request: web.Request, response: web.StreamResponse) -> None:
     raise ConnectionAbortedError
 
 
-def _words(line: Dispatch) -> list[str]:
+def _words(line: Dispatch, speech: Speech) -> list[str]:
     """As many as asked for, and no more than the caller's bound."""
     wanted = line.fault.words if line.fault.words is not None else DEFAULT_WORDS
-    bound = line.body.get("max_completion_tokens") or line.body.get("max_tokens") or wanted
-    return [f"word{number} " for number in range(min(wanted, int(bound)))]
+    bound = speech.bound(line.body) or wanted
+    return [f"word{number} " for number in range(min(wanted, bound))]
+
+
+_READ = ("system", "messages", "tools", "input", "instructions", "systemInstruction", "contents", "requests")
 
 
 def _input_tokens(body: Mapping[str, Any]) -> int:
     """A token a word of everything that the model reads: exact, and easy to follow in a test."""
-    read = {key: body[key] for key in ("system", "messages", "tools", "input") if key in body}
-    return len(json.dumps(read).split())
+    return len(json.dumps({key: body[key] for key in _READ if key in body}).split())
 
 
 def _event(data: Any, name: str = "") -> bytes:
@@ -282,8 +289,21 @@ def _event(data: Any, name: str = "") -> bytes:
     return (f"event: {name}\n" if name else "").encode() + f"data: {text}\n\n".encode()
 
 
-class _Speech:
+class Speech:
     """How one API says it."""
+
+    stream_type = "text/event-stream"
+
+    def model(self, path: str, body: Mapping[str, Any]) -> str:
+        del path
+        return str(body.get("model", ""))
+
+    def streams(self, body: Mapping[str, Any]) -> bool:
+        return bool(body.get("stream"))
+
+    def bound(self, body: Mapping[str, Any]) -> int | None:
+        """The most tokens that the caller wants; None where it does not say."""
+        return body.get("max_completion_tokens") or body.get("max_tokens")
 
     def error(self, fault: Fault) -> Any:
         return {"error": {"message": fault.message, "type": "scripted", "param": None, "code": None}}
@@ -308,14 +328,14 @@ class _Speech:
         return _event(self.error(fault))
 
 
-class _OpenAI(_Speech):
+class _OpenAI(Speech):
     def body(self, line: Dispatch, words: list[str]) -> Any:
         message = {"role": "assistant", "content": "".join(words).strip(), "refusal": None}
         choice = {
             "index": 0,
             "message": message,
             "logprobs": None,
-            "finish_reason": _finish(line, words, "stop", "length"),
+            "finish_reason": finish(line, words, "stop", "length"),
         }
         body = {"id": f"chatcmpl-{line.number}", "object": "chat.completion", "created": int(line.arrived_at)}
         body |= {"model": line.model, "choices": [choice]}
@@ -328,7 +348,7 @@ class _OpenAI(_Speech):
         return self._chunk({"content": word})
 
     def closing(self, line: Dispatch, words: list[str]) -> list[bytes]:
-        events = [self._chunk({}, _finish(line, words, "stop", "length"))]
+        events = [self._chunk({}, finish(line, words, "stop", "length"))]
         if self.reports_usage(line):
             events.append(_event(self._frame([]) | {"usage": self._usage(line)}))
         return [*events, _event("[DONE]")]
@@ -354,13 +374,13 @@ class _OpenAI(_Speech):
         }
 
 
-class _Anthropic(_Speech):
+class _Anthropic(Speech):
     def error(self, fault: Fault) -> Any:
         return {"type": "error", "error": {"type": "scripted_error", "message": fault.message}}
 
     def body(self, line: Dispatch, words: list[str]) -> Any:
         content = [{"type": "text", "text": "".join(words).strip()}]
-        stop = {"stop_reason": _finish(line, words, "end_turn", "max_tokens"), "stop_sequence": None}
+        stop = {"stop_reason": finish(line, words, "end_turn", "max_tokens"), "stop_sequence": None}
         message = self._message(line) | {"content": content} | stop
         if line.fault.no_usage:
             del message["usage"]
@@ -378,7 +398,7 @@ class _Anthropic(_Speech):
         return _event(delta, "content_block_delta")
 
     def closing(self, line: Dispatch, words: list[str]) -> list[bytes]:
-        stop = {"stop_reason": _finish(line, words, "end_turn", "max_tokens"), "stop_sequence": None}
+        stop = {"stop_reason": finish(line, words, "end_turn", "max_tokens"), "stop_sequence": None}
         delta: dict[str, Any] = {"type": "message_delta", "delta": stop}
         if not line.fault.no_usage:
             delta["usage"] = {"output_tokens": line.output_tokens}
@@ -398,7 +418,7 @@ class _Anthropic(_Speech):
         return message | {"model": line.model, "stop_reason": None, "stop_sequence": None, "usage": usage}
 
 
-class _Embeddings(_Speech):
+class _Embeddings(Speech):
     def body(self, line: Dispatch, words: list[str]) -> Any:
         line.output_tokens = 0
         given = line.body.get("input", "")
@@ -408,6 +428,6 @@ class _Embeddings(_Speech):
         return {"object": "list", "data": data, "model": line.model, "usage": usage}
 
 
-def _finish(line: Dispatch, words: list[str], whole: str, cut: str) -> str:
+def finish(line: Dispatch, words: list[str], whole: str, cut: str) -> str:
     wanted = line.fault.words if line.fault.words is not None else DEFAULT_WORDS
     return cut if len(words) < wanted else whole

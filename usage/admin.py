@@ -27,6 +27,7 @@ from usage import (
     admin_books,  # noqa: F401 - it registers its page
     admin_budgets,  # noqa: F401 - it registers its page
     queries,
+    routing,
 )
 from usage.models import Hold, UsageRecord
 
@@ -197,7 +198,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
             {"fields": (("state", "what_went_wrong"), ("started", "finish_reason"), ("request_id", "attempt_text"))},
         ),
         ("Who called", {"fields": (("client_link", "key_text"), ("end_user", "tags_text"), "surface")}),
-        ("What answered", {"fields": (("requested_model", "served"), ("provider_key", "sent"))}),
+        ("What answered", {"fields": (("requested_model", "served"), ("provider_key", "sent"), "why_there")}),
         (
             "What was used",
             {
@@ -208,7 +209,10 @@ class UsageRecordAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("What it cost", {"fields": (("cost", "price"), ("input_cost", "output_cost"), "request_cost")}),
+        (
+            "What it cost",
+            {"fields": (("cost", "price"), ("input_cost", "output_cost"), ("request_cost", "cache_savings"))},
+        ),
         ("How long it took", {"fields": (("latency", "first_token"), "overhead")}),
         (
             "For engineers",
@@ -274,7 +278,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     @column(description="What went wrong")
     def what_went_wrong(self, row: UsageRecord) -> str:
-        return " · ".join(part for part in (row.error_code, row.error_detail) if part) or "nothing"
+        return " · ".join(part for part in (row.error_code, row.error_detail) if part)
 
     @column(description="Corrects")
     def correction(self, row: UsageRecord) -> str:
@@ -286,6 +290,8 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     @column(description="Attempt")
     def attempt_text(self, row: UsageRecord) -> str:
+        if row.kind == UsageRecord.Kind.ADJUSTMENT:
+            return "none: this corrects what an earlier row says, and calls nobody"
         if not row.is_final:
             return f"number {row.attempt}: it failed, and the call was tried again"
         return "the first and only one" if row.attempt == 1 else f"number {row.attempt}, the last"
@@ -313,6 +319,10 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     @column(description="Sent")
     def sent(self, row: UsageRecord) -> str:
         return "as a stream, word by word" if row.stream else "in one piece"
+
+    @column(description="Why this provider")
+    def why_there(self, row: UsageRecord) -> str:
+        return routing.in_words(row.routing) or "–"
 
     @column(description="Other tokens")
     def other_tokens(self, row: UsageRecord) -> str:
@@ -355,11 +365,21 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     output_cost = _dollars("output_cost_pico", "For the answer")
     request_cost = _dollars("request_cost_pico", "For the call itself")
 
+    @column(description="Saved by the cache")
+    def cache_savings(self, row: UsageRecord) -> str:
+        return display.dollars(row.saved_pico) if row.status == UsageRecord.Status.CACHED else "-"
+
     def get_fieldsets(self, request: HttpRequest, obj: UsageRecord | None = None) -> Any:
-        """An adjustment says first what it corrects."""
-        if obj is None or obj.kind != UsageRecord.Kind.ADJUSTMENT:
-            return self.fieldsets
-        return (("A correction", {"fields": (("correction", "correction_reason"),)}), *self.fieldsets)
+        """An adjustment says first what it corrects, and only a call that went wrong what went wrong."""
+        shown: list[Any] = list(self.fieldsets)
+        if obj is None:
+            return shown
+        if not (obj.error_code or obj.error_detail):
+            title, happened = shown[0]
+            shown[0] = (title, {"fields": ("state", *happened["fields"][1:])})
+        if obj.kind != UsageRecord.Kind.ADJUSTMENT:
+            return shown
+        return (("A correction", {"fields": (("correction", "correction_reason"),)}), *shown)
 
     def get_readonly_fields(self, request: HttpRequest, obj: UsageRecord | None = None) -> list[str]:
         lines = [line for _, options in self.get_fieldsets(request, obj) for line in options["fields"]]

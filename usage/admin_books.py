@@ -20,7 +20,7 @@ from unfold.admin import ModelAdmin
 
 from core import display
 from core.money import pico_from_usd
-from usage import books, partitions, queries
+from usage import books, partitions, proofs, queries, tasks
 from usage.models import Proof, UsageRecord
 from usage.queries import Totals
 
@@ -49,6 +49,7 @@ class Made(msgspec.Struct, frozen=True):
     when: str
     result: str
     tone: str
+    what: str
     records: str
     took: str
 
@@ -79,14 +80,12 @@ class BooksAdmin(ModelAdmin):
 
     @method_decorator(require_POST)
     def prove(self, request: HttpRequest) -> HttpResponse:
-        """Prove now, while the page waits."""
+        """Have the background worker prove now; the page shows how far it is."""
         if not _may_prove(request):
             raise PermissionDenied
-        proof = books.prove_and_keep()
-        if proof.is_balanced:
-            messages.success(request, "Proved just now: the books balance.")
-        else:
-            messages.error(request, "Proved just now: the books do not balance.")
+        if proofs.ask(now=timezone.now()) and not tasks.start_proof():
+            proofs.withdraw()
+            messages.error(request, "The background worker cannot be reached. Is it running, and its broker?")
         return redirect("admin:usage_proof_changelist")
 
 
@@ -98,13 +97,17 @@ def _page(now: datetime) -> dict[str, Any]:
     zone = timezone.get_default_timezone()
     this_month = queries.bucket_start(now, "month", zone)
     last_month = queries.bucket_start(this_month - timedelta(days=1), "month", zone)
-    proofs = list(Proof.objects.all()[:RECENT])
+    made = list(Proof.objects.all()[:RECENT])
     flying = queries.in_flight()
+    proving = proofs.asked()
     return {
-        "proof": proofs[0] if proofs else None,
-        "proved": f"{display.ago(proofs[0].made_at, now=now)}, in {_took(proofs[0])}" if proofs else "",
-        "is_stale": bool(proofs) and books.is_due(now=now - STALE_AFTER),
-        "proofs": [_made(proof, now) for proof in proofs],
+        "proof": made[0] if made else None,
+        "proved": f"{display.ago(made[0].made_at, now=now)}, in {_took(made[0])}" if made else "",
+        "since": display.day(made[0].since) if made and made[0].since else "",
+        "proving": proving,
+        "asked": display.ago(proving.asked_at, now=now) if proving else "",
+        "is_stale": bool(made) and proofs.due(now=now - STALE_AFTER) is not None,
+        "proofs": [_made(proof, now) for proof in made],
         "known": _known(
             queries.grouped(this_month, queries.next_bucket(this_month, "month", zone), by="evidence"),
             queries.grouped(last_month, this_month, by="evidence"),
@@ -116,9 +119,9 @@ def _page(now: datetime) -> dict[str, Any]:
         "open_url": reverse("admin:usage_hold_changelist"),
         "journals": books.waiting_journals(settings.STATE_DIR / "journal"),
         "stray_rows": partitions.rows_without_month(),
-        "records": f"{proofs[0].figures['records']:,}" if proofs else "",
-        "sums_off": _drift(proofs[0], "rollupDriftUsd") if proofs else ("", ""),
-        "budgets_off": _drift(proofs[0], "budgetDriftUsd") if proofs else ("", ""),
+        "records": f"{made[0].figures['records']:,}" if made else "",
+        "sums_off": _drift(made[0], "rollupDriftUsd") if made else ("", ""),
+        "budgets_off": _drift(made[0], "budgetDriftUsd") if made else ("", ""),
     }
 
 
@@ -127,6 +130,7 @@ def _made(proof: Proof, now: datetime) -> Made:
         display.ago(proof.made_at, now=now),
         "Balanced" if proof.is_balanced else _number(len(proof.differences), "difference"),
         "good" if proof.is_balanced else "bad",
+        "Everything" if proof.since is None else f"Since {display.day(proof.since)}",
         f"{proof.figures['records']:,}",
         _took(proof),
     )

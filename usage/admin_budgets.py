@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -16,14 +17,13 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.decorators import display as column
-from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
+from accounts.models import ApiKey, Client
 from core import display
-from core.money import pico_from_usd, usd_from_pico
+from core.money import MOST_USD, pico_from_usd, usd_from_pico
 from usage import spending
 from usage.models import Budget, BudgetWindow
-
-_MOST_USD = Decimal(9_000_000)
 
 
 class DollarsField(forms.DecimalField):
@@ -31,7 +31,7 @@ class DollarsField(forms.DecimalField):
 
     def __init__(self, **options: Any) -> None:
         widget = UnfoldAdminTextInputWidget({"prefix": "$", "inputmode": "decimal", "class": "aip-short"})
-        super().__init__(max_digits=19, decimal_places=12, max_value=_MOST_USD, widget=widget, **options)
+        super().__init__(max_digits=19, decimal_places=12, max_value=MOST_USD, widget=widget, **options)
 
     def prepare_value(self, value: Any) -> Any:
         return display.plain(usd_from_pico(value)) if isinstance(value, int) else value
@@ -41,18 +41,63 @@ class DollarsField(forms.DecimalField):
         return None if amount is None else pico_from_usd(amount)
 
 
+CHOSEN = (Budget.Scope.CLIENT, Budget.Scope.KEY, Budget.Scope.PROVIDER)
+
+
+def _choice(label: str) -> forms.ChoiceField:
+    """Its choices are those of the moment."""
+    return forms.ChoiceField(required=False, label=label, widget=UnfoldAdminSelectWidget)
+
+
 class BudgetForm(forms.ModelForm[Budget]):
+    """Whose budget it is, is chosen among what there is; end users and tags, which nobody lists, are typed."""
+
+    client = _choice("Which client")
+    key = _choice("Which API key")
+    provider = _choice("Which provider")
     cap_pico = DollarsField(label="Limit, $", min_value=Decimal(0), help_text="For one period.")
     count_so_far = forms.BooleanField(
         required=False,
         initial=True,
         label="Count what the running period has cost already",
+        help_text="Calls that are under way just now are left out: they began without this budget.",
         widget=UnfoldBooleanSwitchWidget,
     )
 
     class Meta:
         model = Budget
         fields = ("name", "scope", "subject", "cap_pico", "period", "time_zone", "hard", "is_active")
+        labels: ClassVar = {"subject": "Which"}
+        help_texts: ClassVar = {"subject": "An end user as your calls name them, or a tag such as team=search."}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # By label: `usage` lies below `providers` and must not import it.
+        providers = apps.get_model("providers", "Provider").objects.order_by("name").values_list("slug", "name")
+        clients = Client.objects.order_by("name").values_list("name", flat=True)
+        keys = ApiKey.objects.filter(is_active=True).select_related("client").order_by("client__name", "prefix")
+        offered: dict[str, Any] = {
+            "client": [(name, name) for name in clients],
+            "key": [(str(key.pk), f"{key} ({key.prefix}…)") for key in keys],
+            "provider": providers,
+        }
+        for name, choices in offered.items():
+            if name in self.fields:
+                field = self.fields[name]
+                assert isinstance(field, forms.ChoiceField)
+                field.choices = [("", "Choose one"), *choices]
+
+    def clean(self) -> dict[str, Any]:
+        """The subject is that of the scope: what was chosen or typed before another scope was taken counts no more."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        scope = found.get("scope")
+        if scope in CHOSEN:
+            found["subject"] = found.get(scope, "")
+            if not found["subject"]:
+                self.add_error(scope, f"Choose {Budget.Scope(scope).label.lower()}.")
+        elif scope == Budget.Scope.ALL:
+            found["subject"] = ""
+        return found
 
 
 class RaiseForm(forms.Form):
@@ -104,9 +149,14 @@ class BudgetAdmin(ModelAdmin):
     inlines = (WindowInline,)
     actions_detail = ("raise_period",)
     list_per_page = 50
+    conditional_fields: ClassVar = {
+        **{scope.value: f"scope == '{scope.value}'" for scope in CHOSEN},
+        "subject": "scope == 'end_user' || scope == 'tag'",
+    }
 
     def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
-        first = ["name", "scope", "subject", "cap_pico", "period", "time_zone"]
+        which = ["subject"] if obj else [*CHOSEN, "subject"]
+        first = ["name", "scope", *which, "cap_pico", "period", "time_zone"]
         return (
             (None, {"fields": first if obj else [*first, "count_so_far"]}),
             ("What happens", {"fields": ["hard", "is_active"]}),
@@ -121,7 +171,10 @@ class BudgetAdmin(ModelAdmin):
 
     @column(description="For", ordering="scope")
     def whose(self, row: Budget) -> str:
-        return f"{row.get_scope_display()}: {row.subject}" if row.subject else row.get_scope_display()
+        subject = row.subject
+        if row.scope == Budget.Scope.KEY and (key := ApiKey.objects.filter(pk=subject).first()):
+            subject = f"{key.prefix}…"
+        return f"{row.get_scope_display()}: {subject}" if subject else row.get_scope_display()
 
     @column(description="Limit", ordering="cap_pico")
     def limit(self, row: Budget) -> str:

@@ -67,6 +67,16 @@ def attempts_by_provider(start: datetime, end: datetime, *, provider_id: UUID | 
     }
 
 
+def outcomes_by_provider(start: datetime, end: datetime) -> dict[UUID, tuple[int, int]]:
+    """How many calls were sent to each provider, and how many of them it failed; the caller's mistakes are neither."""
+    rows: Any = records(start, end).exclude(provider_id=None).order_by().filter(kind=UsageRecord.Kind.CALL)
+    failed = _FAILED & ~Q(error_code="PROVIDER_REJECTED")
+    found = rows.values("provider_id").annotate(
+        sent=Count("pk", filter=_ANSWERED | failed), failed=Count("pk", filter=failed)
+    )
+    return {row["provider_id"]: (row["sent"], row["failed"]) for row in found if row["sent"]}
+
+
 def _attempts(row: dict[str, Any], quarters: list[bool]) -> Attempts:
     cost, unknown = row["cost"], row["unknown"]
     return Attempts(

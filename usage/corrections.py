@@ -14,7 +14,7 @@ from usage import ledger, pricing, queries, repricing
 from usage.ledger import Note
 from usage.models import Repricing, UsageRecord
 from usage.repricing import Terms
-from usage.rows import RecordRow
+from usage.rows import RecordRow, record_row
 
 BATCH_ROWS = 500
 
@@ -100,17 +100,11 @@ def _next_rows(job: Repricing) -> list[RecordRow]:
     chosen = chosen.exclude(evidence=UsageRecord.Evidence.NONE)
     if job.cursor is not None:
         chosen = chosen.filter(id__gt=job.cursor)
-    rows = [_row(record) for record in chosen.order_by("id")[:BATCH_ROWS]]
+    rows = [record_row(record) for record in chosen.order_by("id")[:BATCH_ROWS]]
     adjustments: dict[UUID | None, list[RecordRow]] = defaultdict(list)
     for record in UsageRecord.objects.filter(adjusts_id__in=[row.id for row in rows]).order_by("id"):
-        adjustments[record.adjusts_id].append(_row(record))
+        adjustments[record.adjusts_id].append(record_row(record))
     return [repricing.standing(row, adjustments[row.id]) for row in rows]
-
-
-def _row(record: UsageRecord) -> RecordRow:
-    values = {name: getattr(record, name) for name in RecordRow.__struct_fields__}
-    values |= {name: msgspec.json.encode(values[name]).decode() for name in ("tags", "windows")}
-    return RecordRow(**values)
 
 
 def _take(job: Repricing, rows: Sequence[RecordRow], now: datetime) -> None:

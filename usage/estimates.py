@@ -4,7 +4,6 @@ English text is about 4.5 bytes a token in today's tokenizers, code about 3, mos
 """
 
 _BYTES_PER_TOKEN = 4
-_FEWEST_BYTES_PER_TOKEN = 2
 
 
 def likely_tokens(size_bytes: int) -> int:
@@ -18,5 +17,10 @@ def likely_bytes(tokens: int) -> int:
 
 
 def most_input_tokens(size_bytes: int) -> int:
-    """A cautious guess, for holds."""
-    return -(-size_bytes // _FEWEST_BYTES_PER_TOKEN)
+    """For holds: no text has more tokens than bytes.
+
+    Today's tokenizers fall back to single bytes at worst, which random letters and rare scripts come close to; what a
+    chat template adds to a message is less than the JSON around it. Two things this cannot bound: a picture given by
+    its address, and text that a provider adds by itself. What they cost beyond the hold shows as overrun.
+    """
+    return size_bytes

@@ -65,6 +65,7 @@ _COLUMNS = {
     "latency_ms": "latency_ms",
     "first_token_ms": "first_token_ms",
     "overhead_ms": "overhead_ms",
+    "cache_savings_usd": "saved_pico",
 }
 _MONEY = {place for place, name in enumerate(_COLUMNS.values()) if name.endswith("_pico")}
 

@@ -34,12 +34,7 @@ class Journal:
         """Opens or makes the file and locks it. Raises BlockingIOError where a living process has it."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            raise
+        self._file = _locked(path)
         self._size = os.fstat(self._file).st_size
         self._lock = threading.Lock()
 
@@ -107,6 +102,41 @@ def set_aside(folder: Path, entry: Entry) -> None:
         os.fsync(refused)
     finally:
         os.close(refused)
+
+
+def _locked(path: Path) -> int:
+    """The file of this name, open and locked. Raises BlockingIOError.
+
+    Between our opening and our locking it, an adopter may have replayed, removed and unlocked it: then another is made.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise
+        if _is_file_named(path, file):
+            _sync_folder(path.parent)  # else a crash of the machine could take the name, and all that was kept under it
+            return file
+        os.close(file)
+
+
+def _is_file_named(path: Path, file: int) -> bool:
+    try:
+        named = path.stat()
+    except FileNotFoundError:
+        return False
+    opened = os.fstat(file)
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _write_all(file: int, content: bytes, offset: int) -> None:

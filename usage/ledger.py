@@ -8,45 +8,58 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Container, Iterable, Sequence
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
 
-from usage import rollups, sql
-from usage.budgets import Balance, BudgetExceededError, Window, take
+from usage import idempotency, rollups, sql, truths, windows
+from usage.budgets import BudgetExceededError, Window, take
+from usage.idempotency import Answer, Claim, KeyInUseError
 from usage.models import Hold, UsageRecord
-from usage.rows import COSTS, TOKENS, HoldRow, RecordRow
+from usage.rows import HoldRow, RecordRow
 from usage.sql import Cursor
+from usage.truths import Corrections, adjustment_id
+from usage.windows import Balances, Held
 
 
 class Reserve(msgspec.Struct, frozen=True, tag=True):
-    """A dispatch is about to happen, and counts in `windows`."""
+    """A dispatch is about to happen, and counts in `windows`. `idempotency` is its call's claim, if that has a key."""
 
     hold: HoldRow
     windows: tuple[Window, ...] = ()
+    idempotency: Claim | None = None
 
 
 class Extend(msgspec.Struct, frozen=True, tag=True):
-    """A dispatch grows beyond its hold, by `amount_pico`."""
+    """A dispatch grows beyond its hold, by `amount_pico`. `hard`: a hard budget asks, and must have been asked."""
 
     hold_id: UUID
     amount_pico: int
+    hard: bool = False
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
-    """A dispatch has ended: its hold becomes `record`. `swept` marks the sweeper's guess, which never beats a truth."""
+    """A dispatch has ended: its hold becomes `record`. `swept` marks the sweeper's guess, which never beats a truth.
+
+    `answer` is for the later calls with the same idempotency key.
+    """
 
     record: RecordRow
     swept: bool = False
+    answer: Answer | None = None
 
 
 class Void(msgspec.Struct, frozen=True, tag=True):
-    """A dispatch that provably never happened: no byte of it was sent."""
+    """A dispatch that provably never happened: no byte of it was sent.
+
+    `lost` is the hold itself where its commit was never heard of: a database that hung may still bring it to light.
+    """
 
     hold_id: UUID
+    lost: HoldRow | None = None
 
 
 class Note(msgspec.Struct, frozen=True, tag=True):
@@ -55,29 +68,41 @@ class Note(msgspec.Struct, frozen=True, tag=True):
     record: RecordRow
 
 
+class LedgerUnavailableError(Exception):
+    """The books cannot be written now: a call that must be accounted for in the database cannot be made."""
+
+
+class HoldGoneError(LedgerUnavailableError):
+    """The hold to be extended is not in the database (swept, or journalled): its hard budget cannot be asked."""
+
+
 _SHARD = os.getpid() % rollups.SHARDS
 Entry = Reserve | Extend | Settle | Void | Note
+Refusal = BudgetExceededError | KeyInUseError | HoldGoneError
 
 
-def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = True) -> dict[int, BudgetExceededError]:
-    """Write all of `entries` that their budgets have room for, or none. Returns the refusals, by index.
+def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = True) -> dict[int, Refusal]:
+    """Write all of `entries` that their budgets and keys have room for, or none. Returns the refusals, by index.
 
     `refusing` False: holds are facts, of calls that were sent while the database was away. `replayed`: the entries may
     have been applied before (settles and notes always may). Raises django.db.Error.
     """
     with connection.wrap_database_errors, transaction.atomic():
         cursor = sql.cursor()
-        passing: dict[UUID, _Held] = {}
+        passing: dict[UUID, Held] = {}
         if replayed:
             entries = _without_known_holds(entries)
             passing = _passing(entries)
+        _await_lost(cursor, [entry.lost for entry in entries if isinstance(entry, Void) and entry.lost])
         freed = _delete_holds(cursor, [_ends(entry) for entry in entries if isinstance(entry, Settle | Void)])
-        records = _records(entries, freed)
+        records, corrected = _records(cursor, entries, freed)
+        _lock_claims(cursor, entries, freed | passing)
+        late = _claim(cursor, entries)
         held = _read_holds(cursor, [entry.hold_id for entry in entries if isinstance(entry, Extend)])
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
-        _give_back(balances, freed.values())
-        _charge(balances, records, freed | passing)
-        refused, holds, extensions = _decide(entries, balances, held, passing, refusing=refusing)
+        windows.give_back(balances, freed.values())
+        windows.charge(balances, records, freed | passing | corrected)
+        refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
         if holds:
             _insert(cursor, "usage_hold", HoldRow, holds)
         if extensions:
@@ -86,7 +111,8 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
             _insert(cursor, "usage_usagerecord", RecordRow, records)
             rollups.fold(cursor, records, shard=_SHARD)
         if balances:
-            _move(cursor, balances)
+            windows.move(cursor, balances)
+        _end_claims(cursor, entries, records, freed | passing, refused)
     return refused
 
 
@@ -102,193 +128,182 @@ def _without_known_holds(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if not (isinstance(entry, Reserve) and entry.hold.id in known)]
 
 
-def _passing(entries: Sequence[Entry]) -> dict[UUID, _Held]:
+def _passing(entries: Sequence[Entry]) -> dict[UUID, Held]:
     """The holds that begin and end in this batch: they are never written."""
     ended = {_ends(entry) for entry in entries if isinstance(entry, Settle | Void)}
     return {
-        entry.hold.id: _Held(entry.hold.amount_pico or 0, window_ids(entry.hold.windows))
+        entry.hold.id: Held(
+            entry.hold.amount_pico or 0,
+            windows.ids_in(entry.hold.windows),
+            entry.idempotency.id if entry.idempotency else None,
+        )
         for entry in entries
         if isinstance(entry, Reserve) and entry.hold.id in ended
     }
 
 
-def _balances(
-    cursor: Cursor, entries: Sequence[Entry], held: Iterable[_Held], records: Iterable[RecordRow]
-) -> Balances:
-    """The windows that this batch touches, locked; those of periods that have just begun are opened."""
-    asked = {window.id: window for entry in entries if isinstance(entry, Reserve) for window in entry.windows}
-    touched = {key for each in held for key in each.windows}
-    touched |= {key for record in records for key in window_ids(record.windows)}
-    balances = _lock(cursor, touched | asked.keys())
-    missing = asked.keys() - balances.keys()
-    if missing:
-        _open(cursor, [asked[key] for key in missing])
-        balances = _lock(cursor, touched | asked.keys())
-    return balances
-
-
-class _Held(msgspec.Struct, frozen=True):
-    """What a hold has taken: `amount_pico` in each of `windows`."""
-
-    amount_pico: int
-    windows: tuple[UUID, ...]
-
-
-Balances = dict[UUID, Balance]
-
-
-def _records(entries: Sequence[Entry], freed: dict[UUID, _Held]) -> list[RecordRow]:
+def _records(
+    cursor: Cursor, entries: Sequence[Entry], freed: Container[UUID]
+) -> tuple[list[RecordRow], dict[UUID, Held]]:
     """The records that are really new: those whose hold is gone just now, and those that were never written.
 
-    Of two settles of one call the first counts, also where they meet in one batch.
+    Of two settles of one call the first counts, also where they meet in one batch. With the bounds of corrections.
     """
     settles = [entry for entry in reversed(entries) if isinstance(entry, Settle)]
     sure = {each.record.id: each.record for each in settles if each.record.id in freed and not each.swept}
     guesses = {each.record.id: each.record for each in settles if each.record.id in freed and each.swept}
     late = {each.record.id: each.record for each in settles if each.record.id not in freed and not each.swept}
-    notes = {entry.record.id: entry.record for entry in entries if isinstance(entry, Note)}
-    unsure = late | guesses | notes
+    notes = _unwritten(cursor, [entry.record for entry in entries if isinstance(entry, Note)])
+    unsure = late | guesses
     if not unsure:
-        return list(sure.values())
+        return [*sure.values(), *notes], {}
     known = {row.pk: row for row in UsageRecord.objects.filter(pk__in=[*unsure, *map(adjustment_id, late)])}
     new = [record for key, record in unsure.items() if key not in known]
-    truths = [
-        _difference(record, known[key])
-        for key, record in late.items()
-        if key in known and known[key].status == UsageRecord.Status.INTERRUPTED and adjustment_id(key) not in known
-    ]
-    return [*sure.values(), *new, *truths]
+    found = truths.corrections(late, known) if late.keys() & known.keys() else Corrections([], {})
+    return [*sure.values(), *new, *notes, *found.records], found.bounds
 
 
-def adjustment_id(record_id: UUID) -> UUID:
-    """The id of the row that corrects the sweeper's guess: of the same millisecond, and always the same."""
-    return UUID(int=record_id.int ^ 1)
+def _unwritten(cursor: Cursor, notes: Sequence[RecordRow]) -> list[RecordRow]:
+    """Those that are not in the books yet, each once. Every hit of the cache asks: so the ids alone are read."""
+    condition, keys = sql.among(record.id for record in notes)
+    if not keys:
+        return []
+    cursor.execute(f"SELECT id FROM usage_usagerecord WHERE id {condition}", keys)  # noqa: S608 - our own words
+    written = {sql.uuid_of(key) for (key,) in cursor.fetchall()}
+    return list({record.id: record for record in notes if record.id not in written}.values())
 
 
-def _difference(truth: RecordRow, guess: UsageRecord) -> RecordRow:
-    changed = {name: getattr(truth, name) - getattr(guess, name) for name in TOKENS}
-    changed |= {name: _minus(getattr(truth, name), getattr(guess, name)) for name in COSTS}
-    return msgspec.structs.replace(
-        truth, id=adjustment_id(truth.id), kind="adjustment", adjusts_id=truth.id, is_final=False, **changed
-    )
+def _balances(cursor: Cursor, entries: Sequence[Entry], held: Iterable[Held], records: Iterable[RecordRow]) -> Balances:
+    """The windows that this batch touches, locked."""
+    asked = {window.id: window for entry in entries if isinstance(entry, Reserve) for window in entry.windows}
+    touched = {key for each in held for key in each.windows}
+    touched |= {key for record in records for key in windows.ids_in(record.windows)}
+    return windows.balances_of(cursor, touched=touched, asked=asked)
 
 
-def _minus(truth: int | None, guess: int | None) -> int | None:
-    return None if truth is None else truth - (guess or 0)
+class _Known(NamedTuple):
+    """Of a batch's holds: those to be extended, those that pass by unwritten, and those whose key is another call's."""
 
-
-def _give_back(balances: Balances, freed: Iterable[_Held]) -> None:
-    for held in freed:
-        for balance in _among(balances, held.windows):
-            balance.held_change -= held.amount_pico
-
-
-def _charge(balances: Balances, records: Iterable[RecordRow], freed: dict[UUID, _Held]) -> None:
-    """Settle the records' cost; what exceeds its hold is an overrun."""
-    for record in records:
-        cost = record.cost_pico or 0
-        held = freed.get(record.id)
-        for balance in _among(balances, window_ids(record.windows)):
-            balance.settled_change += cost
-            balance.overrun_change += max(cost - (held.amount_pico if held else 0), 0)
+    held: Mapping[UUID, Held]
+    passing: Container[UUID]
+    late: Mapping[UUID, KeyInUseError]
 
 
 def _decide(
-    entries: Sequence[Entry], balances: Balances, held: dict[UUID, _Held], passing: Container[UUID], *, refusing: bool
-) -> tuple[dict[int, BudgetExceededError], list[HoldRow], list[tuple[int, UUID]]]:
+    entries: Sequence[Entry], balances: Balances, known: _Known, *, refusing: bool
+) -> tuple[dict[int, Refusal], list[HoldRow], list[tuple[int, UUID]]]:
     """Which holds and extensions fit, each decided in its turn: (refusals by index, holds, extensions)."""
-    refused: dict[int, BudgetExceededError] = {}
+    refused: dict[int, Refusal] = {}
     holds: list[HoldRow] = []
     extensions: list[tuple[int, UUID]] = []
     for index, entry in enumerate(entries):
         try:
             if isinstance(entry, Reserve):
-                if entry.hold.id in passing:
-                    continue
-                windows = _among(balances, [window.id for window in entry.windows])
-                take(windows, entry.hold.amount_pico or 0, refusing=refusing)
-                holds.append(entry.hold)
-            elif isinstance(entry, Extend) and entry.hold_id in held:
-                take(_among(balances, held[entry.hold_id].windows), entry.amount_pico, refusing=refusing)
+                if entry.hold.id not in known.passing:
+                    holds.append(_taken(entry, balances, known.late, refusing=refusing))
+            elif isinstance(entry, Extend) and _extended(entry, balances, known.held, refusing=refusing):
                 extensions.append((entry.amount_pico, entry.hold_id))
-        except BudgetExceededError as error:
+        except (BudgetExceededError, KeyInUseError, HoldGoneError) as error:
             refused[index] = error
     return refused, holds, extensions
 
 
-def _among(balances: Balances, ids: Iterable[UUID]) -> list[Balance]:
-    """A window whose budget was deleted meanwhile counts no more."""
-    return [balances[key] for key in ids if key in balances]
+def _taken(entry: Reserve, balances: Balances, late: Mapping[UUID, KeyInUseError], *, refusing: bool) -> HoldRow:
+    """The hold to be written. Raises a `Refusal`."""
+    hold, claim = entry.hold, entry.idempotency
+    if hold.id in late:
+        raise late[hold.id]
+    take(windows.among(balances, [window.id for window in entry.windows]), hold.amount_pico or 0, refusing=refusing)
+    return msgspec.structs.replace(hold, claim_id=claim.id) if claim else hold
 
 
-def window_ids(text: str) -> tuple[UUID, ...]:
-    """The column `windows`, a JSON list."""
-    return () if text == "[]" else tuple(_decode_ids(text))
+def _extended(entry: Extend, balances: Balances, held: Mapping[UUID, Held], *, refusing: bool) -> bool:
+    """Whether there is a hold to extend: one that is gone needs no more where its budgets only count."""
+    if entry.hold_id in held:
+        take(windows.among(balances, held[entry.hold_id].windows), entry.amount_pico, refusing=refusing)
+        return True
+    if entry.hard:
+        raise HoldGoneError("The call's hold is no longer in the ledger.")
+    return False
 
 
-_decode_ids = msgspec.json.Decoder(list[UUID]).decode
+# --- idempotency keys ---------------------------------------------------------------------------------------------
+
+
+def _lock_claims(cursor: Cursor, entries: Sequence[Entry], ended: Mapping[UUID, Held]) -> None:
+    """Before any window: who has one waits for no key."""
+    claims = [entry.idempotency for entry in entries if isinstance(entry, Reserve) and entry.idempotency]
+    ids = [held.claim_id for held in ended.values() if held.claim_id]
+    ids += [entry.answer.claim_id for entry in entries if isinstance(entry, Settle) and entry.answer]
+    if claims or ids:
+        idempotency.lock(cursor, ids, claims)
+
+
+def _claim(cursor: Cursor, entries: Sequence[Entry]) -> dict[UUID, KeyInUseError]:
+    claims = {entry.hold.id: entry.idempotency for entry in entries if isinstance(entry, Reserve) and entry.idempotency}
+    return idempotency.claim(cursor, claims) if claims else {}
+
+
+def _end_claims(
+    cursor: Cursor,
+    entries: Sequence[Entry],
+    records: Iterable[RecordRow],
+    ended: Mapping[UUID, Held],
+    refused: Mapping[int, Refusal],
+) -> None:
+    """Mark the claims of the calls that have ended, with their answers; give back those of calls that were not made."""
+    answered = [entry for entry in entries if isinstance(entry, Settle) and entry.answer]
+    statuses = {each.answer.claim_id: each.record.status for each in answered if each.answer}
+    statuses |= {
+        claim_id: record.status
+        for record in records
+        if record.is_final and record.id in ended and (claim_id := ended[record.id].claim_id)
+    }
+    if statuses:
+        idempotency.finish(cursor, statuses, [each.answer for each in answered if each.answer])
+    unmade = [ended[entry.hold_id].claim_id for entry in entries if isinstance(entry, Void) and entry.hold_id in ended]
+    unmade += [
+        entry.idempotency.id
+        for index, entry in enumerate(entries)
+        if isinstance(entry, Reserve) and entry.idempotency and isinstance(refused.get(index), BudgetExceededError)
+    ]
+    if gone := [claim_id for claim_id in unmade if claim_id]:
+        idempotency.release(cursor, gone)
 
 
 # --- SQL ------------------------------------------------------------------------------------------------------------
 
 
-def _delete_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, _Held]:
+def _await_lost(cursor: Cursor, lost: Sequence[HoldRow]) -> None:
+    """Wait for the transactions that may still be writing these holds: each is written, unless it is there by then.
+
+    Only PostgreSQL has other writers to wait for.
+    """
+    if lost and connection.vendor == "postgresql":
+        empty = [msgspec.structs.replace(hold, amount_pico=None, windows="[]") for hold in lost]
+        statement = f"{_insert_sql('usage_hold', HoldRow)} ON CONFLICT (id) DO NOTHING"
+        cursor.executemany(statement, [msgspec.structs.astuple(hold) for hold in empty])
+
+
+def _delete_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, Held]:
     """Those that were there, with what they had taken."""
-    return _holds(cursor, "DELETE FROM usage_hold WHERE id {} RETURNING id, amount_pico, windows", ids)
+    return _holds(cursor, "DELETE FROM usage_hold WHERE id {} RETURNING id, amount_pico, windows, claim_id", ids)
 
 
-def _read_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, _Held]:
-    statement = "SELECT id, amount_pico, windows FROM usage_hold WHERE id {} ORDER BY id"
+def _read_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, Held]:
+    statement = "SELECT id, amount_pico, windows, claim_id FROM usage_hold WHERE id {} ORDER BY id"
     return _holds(cursor, statement + sql.for_update(), ids)
 
 
-def _holds(cursor: Cursor, statement: str, ids: Iterable[UUID]) -> dict[UUID, _Held]:
+def _holds(cursor: Cursor, statement: str, ids: Iterable[UUID]) -> dict[UUID, Held]:
     condition, keys = sql.among(ids)
     if not keys:
         return {}
     cursor.execute(statement.format(condition), keys)
-    return {_uuid(key): _Held(amount or 0, window_ids(_text(windows))) for key, amount, windows in cursor.fetchall()}
-
-
-def _lock(cursor: Cursor, ids: Iterable[UUID]) -> Balances:
-    """The windows' rows, locked in the order of their ids: no two processes wait for each other in a circle."""
-    condition, keys = sql.among(ids)
-    if not keys:
-        return {}
-    cursor.execute(
-        "SELECT w.id, b.name, w.cap_pico + w.raised_pico, b.hard AND b.is_active, w.held_pico, w.settled_pico "  # noqa: S608
-        "FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id "
-        f"WHERE w.id {condition} ORDER BY w.id{sql.for_update('w')}",
-        keys,
-    )
     return {
-        _uuid(key): Balance(name=name, cap_pico=cap, hard=bool(hard), held_pico=held, settled_pico=settled)
-        for key, name, cap, hard, held, settled in cursor.fetchall()
+        sql.uuid_of(key): Held(amount or 0, windows.ids_in(counted), sql.uuid_of(claim) if claim else None)
+        for key, amount, counted, claim in cursor.fetchall()
     }
-
-
-def _open(cursor: Cursor, windows: Iterable[Window]) -> None:
-    """New periods' rows. A budget that was deleted meanwhile gets none."""
-    cursor.executemany(
-        "INSERT INTO usage_budgetwindow (id, budget_id, starts_at, ends_at, cap_pico, raised_pico, opening_pico, "
-        "held_pico, settled_pico, overrun_pico) SELECT %s, id, %s, %s, cap_pico, 0, 0, 0, 0, 0 "
-        "FROM usage_budget WHERE id = %s ON CONFLICT (id) DO NOTHING",
-        [
-            (window.id, window.starts_at, window.ends_at, window.budget_id)
-            for window in sorted(windows, key=lambda window: window.id)
-        ],
-    )
-
-
-def _move(cursor: Cursor, balances: Balances) -> None:
-    cursor.executemany(
-        "UPDATE usage_budgetwindow SET held_pico = held_pico + %s, settled_pico = settled_pico + %s, "
-        "overrun_pico = overrun_pico + %s WHERE id = %s",
-        [
-            (balance.held_change, balance.settled_change, balance.overrun_change, key)
-            for key, balance in sorted(balances.items())
-        ],
-    )
 
 
 def _extend(cursor: Cursor, extensions: Sequence[tuple[int, UUID]]) -> None:
@@ -304,12 +319,3 @@ def _insert_sql(table: str, shape: type[msgspec.Struct]) -> str:
     columns = ", ".join(shape.__struct_fields__)
     places = ", ".join(["%s"] * len(shape.__struct_fields__))
     return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - our own names
-
-
-def _uuid(value: UUID | str) -> UUID:
-    return value if isinstance(value, UUID) else UUID(value)
-
-
-def _text(value: Any) -> str:
-    """A JSON column: SQLite gives its text, psycopg its value."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -73,7 +73,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     `errors` failed or were interrupted; `refused`, `cancelled` and `cached` stand apart from them. `cost_pico` is the
     sum of the known costs: None where calls were made and none has a known cost. `unknown_cost_requests` counts the
-    rows it lacks. `latency_ms` is the mean of the answered calls.
+    rows it lacks; `saved_pico` is what the answers from the cache once cost. `latency_ms` is the mean of the answered
+    calls.
     """
 
     requests: int = 0
@@ -87,6 +88,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     cost_pico: int | None = 0
     unknown_cost_requests: int = 0
+    saved_pico: int = 0
     latency_ms: float | None = None
 
     @property
@@ -269,5 +271,6 @@ def _totals(figures: Figures) -> dict[str, Any]:
         "reasoning_tokens": figures["reasoning_tokens"],
         "cost_pico": figures["cost_pico"] if figures["known_cost_rows"] else nothing_known,
         "unknown_cost_requests": unknown,
+        "saved_pico": figures["saved_pico"],
         "latency_ms": figures["latency_us"] / 1000 / answered if answered else None,
     }

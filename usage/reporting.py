@@ -124,6 +124,7 @@ def _usage() -> str:
         *("adjusts_id", "reason", "author", "evidence", *_TOKENS, "cost_pico"),
         *(f"{_usd(f'{part}_pico')} AS {part}_usd" for part in parts),
         *("price_id", "usd_per_unit", "latency_ms", "first_token_ms", "overhead_ms"),
+        f"{_usd('saved_pico')} AS cache_savings_usd",
     ]
     return f"SELECT {', '.join(columns)} FROM usage_usagerecord"  # noqa: S608 - our own names, here and below
 
@@ -144,7 +145,8 @@ def _sums(table: str, dimensions: dict[str, str]) -> str:
     # As with a single row: a cost of which nothing is known is NULL.
     pico = "CASE WHEN sum(known_cost_rows) > 0 OR sum(unknown_cost_rows) = 0 THEN sum(cost_pico) END"
     cost = [f"CAST({pico} AS {_whole()}) AS cost_pico", f"{_usd(pico)} AS cost_usd"]
-    columns = ", ".join([*named, *figures, *cost, mean])
+    saved = f"{_usd('sum(saved_pico)')} AS cache_savings_usd"
+    columns = ", ".join([*named, *figures, *cost, mean, saved])
     return f"SELECT {columns} FROM {table} GROUP BY {grouped}"  # noqa: S608
 
 

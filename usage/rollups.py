@@ -36,6 +36,7 @@ FIGURES = (
     "cost_pico",
     "known_cost_rows",
     "unknown_cost_rows",
+    "saved_pico",
     "latency_us",
 )
 Key = tuple[Any, ...]
@@ -118,6 +119,7 @@ def figures(row: RecordRow) -> tuple[int, ...]:
         row.cost_pico or 0,
         int(row.cost_pico is not None),
         int(row.cost_pico is None and row.kind == "call" and row.evidence != "none") - int(row.prices_unknown),
+        row.saved_pico or 0,
         int((row.latency_ms or 0.0) * 1000) if answered else 0,  # cut off, as `usage.recompute` does in SQL
     )
 

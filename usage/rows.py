@@ -1,12 +1,19 @@
-"""The ledger's rows in memory, their fields named as the columns of `usage.models`; `tags` and `windows` are JSON."""
+"""The ledger's rows in memory, their fields named as the columns of `usage.models`.
+
+`tags` and `windows` are JSON; so is `routing` (`usage.routing`), where it is not empty.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
+
+if TYPE_CHECKING:
+    from usage.models import UsageRecord
 
 
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,23 +39,29 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     price_id: UUID | None
     usd_per_unit: Decimal | None = None
     windows: str = "[]"
+    routing: str = ""
     started_at: datetime
 
 
 class HoldRow(CallFacts, frozen=True, kw_only=True):
-    """`amount_pico`, an upper bound of the cost, is None where the model has no price."""
+    """`amount_pico`, an upper bound of the cost, is None where the model has no price.
+
+    `claim_id` is that of the call's idempotency key; the ledger sets it.
+    """
 
     amount_pico: int | None
     input_tokens: int
     output_tokens: int
     lease_id: UUID
     deadline_at: datetime
+    claim_id: UUID | None = None
 
 
 class RecordRow(CallFacts, frozen=True, kw_only=True):
     """`reason` and `author` say why and by whom an adjustment was made.
 
-    `prices_unknown`: an adjustment, and the first that gives a cost to a row that had none.
+    `prices_unknown`: an adjustment, and the first that gives a cost to a row that had none. `saved_pico`: what an
+    answer from the cache once cost.
     """
 
     kind: str = "call"
@@ -78,6 +91,7 @@ class RecordRow(CallFacts, frozen=True, kw_only=True):
     input_cost_pico: int | None = None
     output_cost_pico: int | None = None
     request_cost_pico: int | None = None
+    saved_pico: int | None = None
     latency_ms: float | None = None
     first_token_ms: float | None = None
     overhead_ms: float | None = None
@@ -87,3 +101,9 @@ class RecordRow(CallFacts, frozen=True, kw_only=True):
 FACTS = CallFacts.__struct_fields__
 TOKENS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("_tokens"))
 COSTS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("cost_pico"))
+
+
+def record_row(row: UsageRecord) -> RecordRow:
+    """A row of the table, in memory."""
+    values = {name: getattr(row, name) for name in RecordRow.__struct_fields__}
+    return RecordRow(**values | {name: msgspec.json.encode(values[name]).decode() for name in ("tags", "windows")})

@@ -26,6 +26,8 @@ def save(budget: Budget, *, count_so_far: bool, now: datetime) -> None:
     budget.full_clean()
     with transaction.atomic():
         is_new = budget._state.adding
+        if not is_new:  # windows before their budget, as the ledger locks them: so that neither waits for the other
+            list(_running(budget, now).select_for_update().order_by("pk").values_list("pk"))
         budget.save()
         if is_new and count_so_far:
             _open(budget, now, opening_pico=spent_so_far(budget, now))

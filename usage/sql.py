@@ -13,10 +13,13 @@ from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
 import psycopg
-from django.db import connection
+import structlog
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 from psycopg.types.numeric import Int8Dumper
 
 _PREPARE_AFTER = 2
+
+log = structlog.get_logger(__name__)
 
 
 class Cursor(Protocol):
@@ -43,15 +46,36 @@ class NotDurableError(Exception):
     """The database acknowledges commits that a crash may undo."""
 
 
+def commit_durably(*, connection: Any, **_: Any) -> None:
+    """On each new connection: wait for the disk at commit, also where the server's default is not to."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as asked:
+            asked.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') = 'off'"
+            )
+
+
 def require_durable_commits() -> None:
-    """Raises `NotDurableError` where PostgreSQL has synchronous_commit off. SQLite's settings are ours (FULL)."""
+    """Raises `NotDurableError` where PostgreSQL would lose commits in a crash. SQLite's settings are ours (FULL).
+
+    Where the server never waits for its disk (fsync), a crash of the server process loses nothing, but one of its
+    machine does: that is said in the log, and left to whoever runs such a server.
+    """
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as asked:
-        asked.execute("SHOW synchronous_commit")
-        (setting,) = asked.fetchone() or ("",)
-    if setting == "off":
+        asked.execute("SELECT current_setting('synchronous_commit'), current_setting('fsync')")
+        commit, fsync = asked.fetchone() or ("", "")
+    if commit == "off":
         raise NotDurableError("PostgreSQL's synchronous_commit is off: a crash would lose usage rows. Turn it on.")
+    if fsync == "off":
+        log.warning("PostgreSQL's fsync is off: a crash of its machine would lose usage rows; turn it on")
+
+
+def is_of_a_row(error: Exception) -> bool:
+    """Whether a row is at fault. All else that a database raises (read-only, no right, no table): it is away."""
+    return isinstance(error, DataError | IntegrityError) or not isinstance(error, DatabaseError | InterfaceError)
 
 
 def among(ids: Iterable[UUID]) -> tuple[str, list[Any]]:
@@ -67,6 +91,16 @@ def for_update(table: str = "") -> str:
     if connection.vendor != "postgresql":
         return ""
     return f" FOR UPDATE OF {table}" if table else " FOR UPDATE"
+
+
+def for_share() -> str:
+    """A lock against changes of a row that is read, on PostgreSQL."""
+    return " FOR SHARE" if connection.vendor == "postgresql" else ""
+
+
+def uuid_of(value: UUID | str) -> UUID:
+    """A column of keys, as either driver gives it."""
+    return value if isinstance(value, UUID) else UUID(value)
 
 
 class _SQLiteCursor(sqlite3.Cursor):

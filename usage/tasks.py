@@ -11,7 +11,8 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from usage import books, corrections, immutability, partitions
+from usage import corrections, idempotency, immutability, partitions, proofs
+from usage.models import Proof
 
 _BATCHES = 100  # then the worker takes other jobs too
 _LOST = timedelta(minutes=2)  # without progress for so long: its worker died
@@ -46,11 +47,35 @@ def resume_repricings() -> None:
 @shared_task
 def prove_books() -> None:
     """Prove that the books balance, and keep what was found. Safe to run twice: each is a proof of its moment."""
-    if not books.is_due(now=timezone.now()):
-        return
-    proof = books.prove_and_keep()
+    if extent := proofs.due(now=timezone.now()):
+        _say(proofs.prove_and_keep(extent))
+
+
+def start_proof() -> bool:
+    """Have the proof made that was asked for. False: there is no broker to ask."""
+    try:
+        prove_now.delay()
+    except OperationalError as error:
+        log.warning("a proof that was asked for cannot be made: no broker", error=str(error))
+        return False
+    return True
+
+
+@shared_task
+def prove_now() -> None:
+    """Make the proof that somebody waits for. Safe to run twice."""
+    _say(proofs.prove_as_asked())
+
+
+def _say(proof: Proof) -> None:
     if not proof.is_balanced:
         log.error("the books do not balance", differences=proof.differences)
+
+
+@shared_task
+def forget_idempotency_keys() -> None:
+    """Those that are over, with their answers. Safe to run twice."""
+    idempotency.expire(now=timezone.now())
 
 
 @shared_task

@@ -20,12 +20,14 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection
 
 from core.ids import uuid7
 from usage import journal, leases, ledger, sql
 from usage.journal import Journal
-from usage.ledger import Entry, Extend, Reserve, Void
+from usage.ledger import Entry, Extend, LedgerUnavailableError, Reserve, Void
+
+__all__ = ["LedgerUnavailableError", "Writer"]
 
 MAX_BATCH = 256
 MAX_WAITING = 20_000
@@ -37,10 +39,6 @@ _RETRY_EVERY_S = 1.0
 _STOP_S = 30.0
 
 log = structlog.get_logger(__name__)
-
-
-class LedgerUnavailableError(Exception):
-    """The books cannot be written now: a call that must be accounted for in the database cannot be made."""
 
 
 class _Ticket:
@@ -67,7 +65,8 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.lease_id: UUID = uuid7()
-        self.ahead = timedelta()  # how far the database's clock is ahead of this process's
+        # The database's time, and this process's monotonic clock when it was so.
+        self._known_time = (datetime.now(UTC), time.monotonic())
         self._folder = folder
         self._journal = Journal(folder / f"{self.lease_id.hex}{journal.SUFFIX}")
         self._process = f"{socket.gethostname()}:{os.getpid()}"
@@ -80,6 +79,12 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._watch: asyncio.Task[None] | None = None
 
+    @property
+    def ahead(self) -> timedelta:
+        """How far the database's clock is ahead of this process's, also where that has just jumped."""
+        known_at, monotonic_s = self._known_time
+        return known_at + timedelta(seconds=time.monotonic() - monotonic_s) - datetime.now(UTC)
+
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
         await asyncio.to_thread(self._begin)
@@ -91,12 +96,14 @@ class Writer:
         self._stopping = True
         self._work.set()
         await asyncio.to_thread(self._thread.join, _STOP_S)
+        if not self._thread.is_alive():
+            await asyncio.to_thread(self._end)
         if self._watch:
             self._watch.cancel()
         self._journal.close()
 
     def write(self, entry: Entry) -> asyncio.Future[None]:
-        """Done when `entry` is durable. Fails with `BudgetExceededError` or `LedgerUnavailableError`."""
+        """Done when `entry` is durable. Fails with a `ledger.Refusal` or `LedgerUnavailableError`."""
         ticket = _Ticket(entry, self._loop.create_future(), self._loop.time())
         if len(self._pending) >= MAX_WAITING and isinstance(entry, Reserve | Extend):  # what has happened is taken
             ticket.done.set_exception(LedgerUnavailableError("Too many calls wait for the ledger."))
@@ -131,7 +138,7 @@ class Writer:
         for ticket in tickets:
             if not _may_be_journalled(ticket.entry):
                 _tell(ticket, LedgerUnavailableError("The ledger does not answer."))
-        if entries := [ticket.entry for ticket in kept] + _takebacks(tickets):
+        if entries := _to_journal(kept) + _takebacks(tickets):
             error = await asyncio.to_thread(self._keep, entries)
             for ticket in kept:
                 if error is None and isinstance(ticket.entry, Reserve) and ticket.done.cancelled():
@@ -174,6 +181,17 @@ class Writer:
                 self._keep_house(sweep=sweep)
             if self._waiting:
                 self._work.set()
+        connection.close()
+
+    def _end(self) -> None:
+        """After the thread: write what the journal keeps, if that can be, and what the last batch's outcome brought.
+
+        That is a hold to be taken back, whose caller has left meanwhile.
+        """
+        if not self._journal.is_empty:
+            self._replay()
+        if self._waiting:
+            self._write_batch([self._waiting.popleft() for _ in range(len(self._waiting))])
         with contextlib.suppress(DatabaseError, InterfaceError):  # its lease will lapse by itself
             leases.release(self.lease_id)
         connection.close()
@@ -194,7 +212,7 @@ class Writer:
         try:
             refused = ledger.apply([ticket.entry for ticket in tickets]) if tickets else {}
         except Exception as error:  # noqa: BLE001 - whatever one row does, the thread lives and the others are written
-            if not _is_of_a_row(error):
+            if not sql.is_of_a_row(error):
                 self._lose(error)
                 return self._without_database(tickets)
             if len(tickets) > 1:
@@ -210,7 +228,7 @@ class Writer:
             try:
                 return ledger.apply([ticket.entry], replayed=True).get(0)
             except (DatabaseError, InterfaceError) as again:
-                if not _is_of_a_row(again):
+                if not sql.is_of_a_row(again):
                     self._lose(again)
                     return self._without_database([ticket])[0][1]
         log.error("a ledger row was refused", error=str(error), entry=type(ticket.entry).__name__)
@@ -218,7 +236,7 @@ class Writer:
 
     def _without_database(self, tickets: list[_Ticket]) -> list[Outcome]:
         kept = [ticket for ticket in tickets if not ticket.told and _may_be_journalled(ticket.entry)]
-        error = self._keep([ticket.entry for ticket in kept] + _takebacks(tickets))
+        error = self._keep(_to_journal(kept) + _takebacks(tickets))
         away = LedgerUnavailableError("The ledger cannot be written.")
         return [(ticket, error if _may_be_journalled(ticket.entry) else away) for ticket in tickets]
 
@@ -269,7 +287,7 @@ class Writer:
         try:
             ledger.apply(entries, replayed=True, refusing=False)
         except Exception as error:
-            if not _is_of_a_row(error):
+            if not sql.is_of_a_row(error):
                 raise
             if len(entries) > 1:
                 half = len(entries) // 2
@@ -280,7 +298,7 @@ class Writer:
             journal.set_aside(self._folder, entries[0])
 
     def _renew(self) -> None:
-        self.ahead = leases.renew(self.lease_id, self._process) - datetime.now(UTC)
+        self._known_time = (leases.renew(self.lease_id, self._process), time.monotonic())
 
     def _adopt(self) -> None:
         """Replay what dead processes have left."""
@@ -292,22 +310,22 @@ class Writer:
                 left.close()
 
 
-def _is_of_a_row(error: Exception) -> bool:
-    """Whether a row is at fault. All else that a database raises (read-only, no right, no table): it is away."""
-    return isinstance(error, DataError | IntegrityError) or not isinstance(error, DatabaseError | InterfaceError)
-
-
 def _may_be_journalled(entry: Entry) -> bool:
-    """A hard budget's room is known to the database alone; everything else can wait for it."""
+    """A hard budget's room, and whose a key is, are known to the database alone; everything else can wait for it."""
     if isinstance(entry, Reserve):
-        return not any(window.hard for window in entry.windows)
-    return not isinstance(entry, Extend)  # a hold in the journal is not extended: its settle tells the overrun
+        return entry.idempotency is None and not any(window.hard for window in entry.windows)
+    return not (isinstance(entry, Extend) and entry.hard)
+
+
+def _to_journal(tickets: Sequence[_Ticket]) -> list[Entry]:
+    """An extension need not be kept where budgets only count: the settle tells the overrun."""
+    return [ticket.entry for ticket in tickets if not isinstance(ticket.entry, Extend)]
 
 
 def _takebacks(tickets: Sequence[_Ticket]) -> list[Entry]:
     """What undoes the holds of refused callers, should their lost transaction have been committed after all."""
     return [
-        Void(ticket.entry.hold.id)
+        Void(ticket.entry.hold.id, lost=ticket.entry.hold)
         for ticket in tickets
         if ticket.tried and isinstance(ticket.entry, Reserve) and not _may_be_journalled(ticket.entry)
     ]

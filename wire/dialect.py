@@ -31,6 +31,7 @@ class Envelope(msgspec.Struct, frozen=True):
     provider: str | None = None
     kind: Kind = "chat"
     cache: bool | None = None
+    temperature: float | None = None
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from wire.neutral import Image
 # size; at about four bytes to a token this counts it as text of 4,000 tokens.
 IMAGE_TEXT_BYTES = 16_000
 
+_IMAGES = frozenset({"image", "image_url", "input_image"})
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.=+-]+)*;base64,", re.ASCII)
 
 
@@ -32,22 +33,23 @@ def to_url(image: Image) -> str:
 
 
 class _Part(msgspec.Struct, gc=False):
-    """A message, or a content part: OpenAI's `image_url`, Anthropic's `source`, a tool result's `content`."""
+    """A message or content part: OpenAI's `image_url`, Anthropic's `source`, a tool result's `content` or `output`."""
 
     type: str = ""
     image_url: msgspec.Raw = msgspec.Raw()
     source: msgspec.Raw = msgspec.Raw()
     content: msgspec.Raw = msgspec.Raw()
+    output: msgspec.Raw = msgspec.Raw()
 
 
 _PARTS: msgspec.json.Decoder[list[_Part]] = msgspec.json.Decoder(list[_Part])
 
 
-def surplus_bytes(fields: Fields, body: bytes) -> int:
-    """By how much the bytes of `messages` overstate what the model reads, because images are among them."""
+def surplus_bytes(fields: Fields, body: bytes, name: str = "messages") -> int:
+    """By how much the bytes of the field `name` overstate what the model reads, because images are among them."""
     if len(body) <= IMAGE_TEXT_BYTES or b"base64" not in body:
         return 0
-    return sum(size - IMAGE_TEXT_BYTES for size in _image_sizes(fields["messages"]) if size > IMAGE_TEXT_BYTES)
+    return sum(size - IMAGE_TEXT_BYTES for size in _image_sizes(fields[name]) if size > IMAGE_TEXT_BYTES)
 
 
 def _image_sizes(parts: msgspec.Raw) -> list[int]:
@@ -56,5 +58,6 @@ def _image_sizes(parts: msgspec.Raw) -> list[int]:
         decoded = _PARTS.decode(parts)
     except MALFORMED:  # a plain string, or what only a provider can make sense of
         return []
-    nested = [size for part in decoded if len(part.content) for size in _image_sizes(part.content)]
-    return nested + [len(part.image_url) + len(part.source) for part in decoded if part.type in ("image", "image_url")]
+    inner = [raw for part in decoded for raw in (part.content, part.output) if len(raw)]
+    nested = [size for raw in inner for size in _image_sizes(raw)]
+    return nested + [len(part.image_url) + len(part.source) for part in decoded if part.type in _IMAGES]

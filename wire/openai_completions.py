@@ -66,6 +66,7 @@ def open_chat(body: bytes) -> Envelope:
         input_bytes=len(fields["prompt"]),
         end_user=TEXT.read(fields, "user"),
         show_usage=not stream or FLAG.read(options, "include_usage") or False,
+        temperature=NUMBER.read(fields, "temperature"),
     )
 
 

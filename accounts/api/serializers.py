@@ -7,14 +7,45 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from accounts import keys
+from accounts.api.camel import CamelCase
 from accounts.api.resources import ByName, Ordering, Query, RowSerializer
-from accounts.models import ApiKey, Client, Tier
+from accounts.models import ApiKey, Client, EndpointLimit, Tier
+from accounts.tiers import save_tier
+
+LIMITS = ["requests_per_minute", "requests_per_hour", "tokens_per_minute", "tokens_per_hour"]
+MAX_ENDPOINTS = 100
+
+
+class EndpointLimitSerializer(CamelCase, serializers.ModelSerializer[EndpointLimit]):
+    """A further limit of each key in the tier, for one endpoint."""
+
+    class Meta:
+        model = EndpointLimit
+        fields: ClassVar = ["endpoint", *LIMITS]
 
 
 class TierSerializer(RowSerializer[Tier]):
+    """What each key in it may do; null is no limit. `endpoints`, where given, replaces them all."""
+
+    endpoints: Any = serializers.ListSerializer(
+        child=EndpointLimitSerializer(), max_length=MAX_ENDPOINTS, required=False
+    )
+
     class Meta:
         model = Tier
-        fields: ClassVar = ["id", "name", "requests_per_minute", "requests_per_hour", "tokens_per_minute"]
+        fields: ClassVar = ["id", "name", *LIMITS, "endpoints"]
+
+    def create(self, validated_data: Any) -> Tier:
+        return save_tier(Tier(), **_with_endpoints(validated_data))
+
+    def update(self, instance: Tier, validated_data: Any) -> Tier:
+        return save_tier(instance, **_with_endpoints(validated_data))
+
+
+def _with_endpoints(given: dict[str, Any]) -> dict[str, Any]:
+    if "endpoints" not in given:
+        return given
+    return {**given, "endpoints": [EndpointLimit(**endpoint) for endpoint in given["endpoints"]]}
 
 
 class TierQuery(Query):
@@ -25,7 +56,7 @@ class TierQuery(Query):
 class ClientSerializer(RowSerializer[Client]):
     class Meta:
         model = Client
-        fields: ClassVar = ["id", "name", "description", "is_active", "created_at"]
+        fields: ClassVar = ["id", "name", "description", *LIMITS, "is_active", "created_at"]
         read_only_fields: ClassVar = ["created_at"]
 
 
@@ -52,6 +83,7 @@ class KeySerializer(RowSerializer[ApiKey]):
             "prefix",
             "scope",
             "tier",
+            *LIMITS,
             "is_active",
             "expires_at",
             "last_used_at",

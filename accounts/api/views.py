@@ -22,7 +22,7 @@ from accounts.models import ApiKey, Client, Tier
 class Tiers(Resource[Tier]):
     """Bounds that many keys share."""
 
-    queryset = Tier.objects.all()
+    queryset = Tier.objects.prefetch_related("endpoints")
     serializer_class = TierSerializer
     query_class: ClassVar[type[Query]] = TierQuery
 

@@ -32,9 +32,7 @@ class Key(msgspec.Struct, frozen=True):
 
 def scope_of(caller: Caller) -> str:
     """The client's part of its keys. Two clients never share one."""
-    return _hmac(b"client", (str(caller.client_id) if caller.client_id else f"name:{caller.client}").encode())[
-        :_SCOPE_CHARS
-    ]
+    return _scope(str(caller.client_id) if caller.client_id else f"name:{caller.client}")
 
 
 def key_of(call: Call, plans: list[Plan]) -> Key | None:
@@ -45,6 +43,14 @@ def key_of(call: Call, plans: list[Plan]) -> Key | None:
         return None
     scope = scope_of(call.caller)
     return Key(scope, _hmac(b"answer", scope.encode() + asked))
+
+
+def fingerprint(call: Call) -> str:
+    """Tells the bodies apart that come under one idempotency key; what is sent again is sent in the same words."""
+    fields = sorted(call.envelope.fields.items())
+    envelope = call.envelope
+    facts = (call.surface, call.dialect.name, call.provider, envelope.model, envelope.stream)
+    return _hmac(b"fingerprint", msgspec.msgpack.encode((facts, [(name, bytes(raw)) for name, raw in fields])))
 
 
 def _asked(call: Call, plans: list[Plan]) -> bytes:
@@ -69,6 +75,11 @@ def _ways(plans: list[Plan]) -> list[tuple[UUID, str, int, bytes]]:
 
 def _defaults(defaults: dict[str, object]) -> bytes:
     return msgspec.json.encode(defaults, order="deterministic") if defaults else b""
+
+
+@lru_cache(maxsize=1024)
+def _scope(client: str) -> str:
+    return _hmac(b"client", client.encode())[:_SCOPE_CHARS]
 
 
 def _hmac(purpose: bytes, content: bytes) -> str:

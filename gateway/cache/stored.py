@@ -1,4 +1,4 @@
-"""An answer as it is kept: the provider's own bytes, by which it can be told again in any dialect, plain or streamed."""
+"""An answer as it is kept: the provider's own bytes, from which it can be told again in any dialect."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Stored).decode
 
 
-def stored(record: RecordRow, *, dialect: str, body: bytes) -> Stored:
-    """The answer whose record is `record`, as the provider gave it in `dialect`."""
+def stored(record: RecordRow, *, dialect: str, body: bytes) -> Stored | None:
+    """The answer whose record is `record`, as the provider gave it in `dialect`. None where it is too large."""
+    if len(body) > MAX_BODY_BYTES:
+        return None
     return Stored(dialect, body, *(getattr(record, name) for name in _FACTS))
 
 
@@ -70,3 +72,23 @@ def _dialects() -> dict[str, Dialect | EmbeddingDialect]:
         if adapter.embeddings is not None:
             known[adapter.embeddings.dialect.name] = adapter.embeddings.dialect
     return known
+
+
+class Tape:
+    """A stream's bytes, as far as they can be kept."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._left_bytes = MAX_BODY_BYTES
+
+    def add(self, chunk: bytes) -> None:
+        self._left_bytes -= len(chunk)
+        if self._left_bytes >= 0:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    @property
+    def content(self) -> bytes | None:
+        """None where they were too many."""
+        return b"".join(self._chunks) if self._left_bytes >= 0 else None

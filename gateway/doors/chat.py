@@ -10,9 +10,8 @@ from core.money import usd_text
 from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.http import JSON, Exchange, Headers
-from gateway.streaming import LiveStream
-from usage.rows import HoldRow, RecordRow
-from wire.dialect import CallerDialect, Dialect, Envelope
+from gateway.replies import Reply, Stream
+from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatResponse
 
 if TYPE_CHECKING:
@@ -34,23 +33,22 @@ async def answer_opened(
     dialect = cast("Dialect", door.dialect)
     call = open_call(exchange, surface=door.surface, caller=caller, dialect=dialect, envelope=envelope, started=started)
     reply = await gateway.pipeline.complete(call)
-    if isinstance(reply, LiveStream):
+    if not isinstance(reply, Reply):
         await relay(gateway, exchange, reply)
         return
     encoded = reply.body
     if isinstance(reply.response, ChatResponse):
         encoded = dialect.encode_response(reply.response)
     assert encoded is not None
-    await exchange.answer(200, encoded, [JSON, *answer_headers(reply.record)])
+    await exchange.answer(200, encoded, [JSON, *answer_headers(reply)])
 
 
-async def relay(gateway: Gateway, exchange: Exchange, stream: LiveStream) -> None:
+async def relay(gateway: Gateway, exchange: Exchange, stream: Stream) -> None:
     """Send the stream as it comes. Where the caller leaves, it is drained or closed, as its provider is set."""
     gone = exchange.watch()
     frames = stream.frames()
     try:
-        content_type = (b"content-type", cast("CallerDialect", stream.attempt.call.dialect).stream_type)
-        await exchange.start_stream([content_type, *hold_headers(stream.attempt.hold)])
+        await exchange.start_stream(stream_headers(stream))
         async for frame in frames:
             if gone.done():
                 break
@@ -59,7 +57,7 @@ async def relay(gateway: Gateway, exchange: Exchange, stream: LiveStream) -> Non
             await exchange.end_stream()
             return
         stream.caller_left = True
-        if stream.attempt.deployment.provider.drains:
+        if stream.drains:
             gateway.pipeline.detach(_drain(stream, frames))
         else:
             await stream.aclose()
@@ -70,7 +68,7 @@ async def relay(gateway: Gateway, exchange: Exchange, stream: LiveStream) -> Non
         exchange.unwatch()
 
 
-async def _drain(stream: LiveStream, frames: AsyncIterator[bytes]) -> None:
+async def _drain(stream: Stream, frames: AsyncIterator[bytes]) -> None:
     """Read the answer to its end, for its true usage; where we are stopped meanwhile, settle what is known."""
     try:
         async for _ in frames:
@@ -79,13 +77,14 @@ async def _drain(stream: LiveStream, frames: AsyncIterator[bytes]) -> None:
         await stream.aclose()
 
 
-def answer_headers(record: RecordRow) -> Headers:
+def answer_headers(reply: Reply) -> Headers:
     """What every answer says of itself (API.md, section 1). The cost is left out where it is unknown."""
+    record = reply.record
     headers = [
         (b"x-provider", record.provider.encode()),
         (b"x-model", (record.served_model or record.deployment).encode()),
         (b"x-attempts", b"%d" % record.attempt),
-        (b"x-cache", b"off"),
+        (b"x-cache", reply.cache.encode()),
     ]
     if record.cost_pico is not None:
         headers.append((b"x-cost-usd", usd_text(record.cost_pico).encode()))
@@ -94,11 +93,16 @@ def answer_headers(record: RecordRow) -> Headers:
     return headers
 
 
-def hold_headers(hold: HoldRow) -> Headers:
+def stream_headers(stream: Stream) -> Headers:
     """What a stream can say of itself at its start."""
-    return [
-        (b"x-provider", hold.provider.encode()),
-        (b"x-model", hold.deployment.encode()),
-        (b"x-attempts", b"%d" % hold.attempt),
-        (b"x-cache", b"off"),
+    outset = stream.outset
+    headers = [
+        (b"content-type", outset.content_type),
+        (b"x-provider", outset.provider.encode()),
+        (b"x-model", outset.model.encode()),
+        (b"x-attempts", b"%d" % outset.attempts),
+        (b"x-cache", outset.cache.encode()),
     ]
+    if outset.cache == "hit":
+        headers.append((b"x-cost-usd", b"0"))
+    return headers

@@ -9,7 +9,7 @@ from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.doors.chat import answer_headers
 from gateway.http import JSON, Exchange
-from gateway.pipeline import Reply
+from gateway.replies import Reply
 from wire.dialect import EmbeddingDialect
 from wire.neutral import EmbeddingResponse
 
@@ -29,4 +29,4 @@ async def answer_embeddings(gateway: Gateway, door: Door, exchange: Exchange, ca
     if isinstance(reply.response, EmbeddingResponse):
         encoded = dialect.encode_response(reply.response, envelope.fields)
     assert encoded is not None
-    await exchange.answer(200, encoded, [JSON, *answer_headers(reply.record)])
+    await exchange.answer(200, encoded, [JSON, *answer_headers(reply)])

@@ -16,12 +16,13 @@ _DATABASE_TIMEOUT_S = 2.0
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     """`/livez` and `/ping`: the event loop turns. The others: the database answers too."""
-    ready = scope["path"] in ("/ping", "/livez") or await _database_answers()
+    ready = scope["path"] in ("/ping", "/livez") or await is_ready()
     status, word = (200, "ok") if ready else (503, "unavailable")
     await Exchange(scope, receive, send).answer(status, msgspec.json.encode({"status": word}))
 
 
-async def _database_answers() -> bool:
+async def is_ready() -> bool:
+    """Whether the database answers."""
     try:
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             await asyncio.to_thread(_read)

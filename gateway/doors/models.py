@@ -16,26 +16,39 @@ if TYPE_CHECKING:
 
 _LONG_AGO = "2024-01-01T00:00:00Z"  # Anthropic's field is required; ours have no release date
 _LONG_AGO_UNIX = 1_704_067_200
+_CHATS = ("generateContent", "streamGenerateContent", "countTokens")
+_EMBEDS = ("embedContent", "batchEmbedContents")
 
 
 async def list_models(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """Routes and deployments, by name."""
-    del door, caller
-    names = _names(gateway.pipeline.catalogue.current.topology)
-    body = _anthropic(names) if exchange.header(b"anthropic-version") else _openai(names)
+    del caller
+    topology = gateway.pipeline.catalogue.current.topology
+    names = _names(topology)
+    if exchange.header(b"anthropic-version"):
+        body = _anthropic(names)
+    elif door.dialect.name == "gemini":
+        body = {"models": [_gemini_model(name, topology) for name in names]}
+    else:
+        body = _openai(names)
     await exchange.answer(200, msgspec.json.encode(body))
 
 
 async def show_model(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
-    del door, caller
-    name = exchange.scope["path"].removeprefix("/v1/models/")
+    del caller
+    name = exchange.scope["path"].partition("/models/")[2]
     topology = gateway.pipeline.catalogue.current.topology
     names = _names(topology) | {deployment.full_name: deployment.provider.slug for deployment in topology.deployments}
     if name not in names:
         known = ", ".join(_names(topology))
         raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {known}.", param="model")
-    one = _anthropic_model(name) if exchange.header(b"anthropic-version") else _openai_model(name, names[name])
+    if exchange.header(b"anthropic-version"):
+        one = _anthropic_model(name)
+    elif door.dialect.name == "gemini":
+        one = _gemini_model(name, topology)
+    else:
+        one = _openai_model(name, names[name])
     await exchange.answer(200, msgspec.json.encode(one))
 
 
@@ -67,3 +80,10 @@ def _anthropic(names: dict[str, str]) -> dict[str, Any]:
 
 def _anthropic_model(name: str) -> dict[str, Any]:
     return {"type": "model", "id": name, "display_name": name, "created_at": _LONG_AGO}
+
+
+def _gemini_model(name: str, topology: Topology) -> dict[str, Any]:
+    """A name of several kinds of model (a route's) can do what each of them can."""
+    kinds = {target.deployment.type for target in topology.names.get(name, ())}
+    methods = [*(_CHATS if kinds - {"embedding"} else ()), *(_EMBEDS if "embedding" in kinds else ())]
+    return {"name": f"models/{name}", "version": "", "displayName": name, "supportedGenerationMethods": methods}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.catalogue import Caller
 from gateway.http import Exchange
-from wire import anthropic_messages, openai_chat
+from wire import anthropic_messages, gemini, openai_chat
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -19,4 +19,9 @@ async def refuse(gateway: Gateway, door: Door, exchange: Exchange, caller: Calle
     raise ApiError(Code.NOT_FOUND, f"There is nothing at {exchange.scope['method']} {exchange.scope['path']}.")
 
 
-DIALECTS = {"/anthropic/": anthropic_messages, "/v1/messages": anthropic_messages, "/v1/": openai_chat}
+DIALECTS = {
+    "/anthropic/": anthropic_messages,
+    "/v1/messages": anthropic_messages,
+    "/v1beta/": gemini,
+    "/v1/": openai_chat,
+}

@@ -4,12 +4,13 @@ from gateway.asgi import Door
 from gateway.doors.chat import answer_chat
 from gateway.doors.embeddings import answer_embeddings
 from gateway.doors.models import list_models, show_model
-from wire import openai_chat, openai_completions, openai_embeddings
+from wire import openai_chat, openai_completions, openai_embeddings, openai_responses
 
 ROUTES = {
     ("POST", "/v1/chat/completions"): Door("openai.chat", openai_chat, answer_chat),
     ("POST", "/v1/completions"): Door("openai.completions", openai_completions, answer_chat),
     ("POST", "/v1/embeddings"): Door("openai.embeddings", openai_embeddings, answer_embeddings),
+    ("POST", "/v1/responses"): Door("openai.responses", openai_responses, answer_chat),
     ("GET", "/v1/models"): Door("openai.models", openai_chat, list_models),
 }
 PREFIXES = {

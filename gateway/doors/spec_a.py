@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.asgi import Door
+from gateway.doors import cache_doors, provider_facts
 from gateway.doors.specification import Asked, Specification, Temperature, Tokens, Told, complete, conversation
 from wire.neutral import ChatRequest
 
@@ -46,4 +47,10 @@ class SpecA(Specification[Body]):
         }
 
 
-ROUTES = {("POST", "/generate"): Door("spec_a.generate", SpecA(Body), complete)}
+_SPEC_A = SpecA(Body)
+ROUTES = {
+    ("POST", "/generate"): Door("spec_a.generate", _SPEC_A, complete),
+    ("GET", "/providers"): Door("spec_a.providers", _SPEC_A, provider_facts.list_for_a),
+    ("POST", "/cache/clear"): Door("spec_a.cache", _SPEC_A, cache_doors.clear),
+    ("GET", "/cache/health"): Door("spec_a.cache", _SPEC_A, cache_doors.health),
+}

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.asgi import Door
 from gateway.catalogue import Caller
+from gateway.doors import model_facts, provider_facts, service_facts, usage_facts
 from gateway.doors.specification import (
     Asked,
     Conversation,
@@ -85,5 +86,17 @@ async def complete_at_provider(gateway: Gateway, door: Door, exchange: Exchange,
 
 
 _SPEC_B = SpecB(Body)
-ROUTES = {("POST", "/api/v1/completion"): Door("spec_b.completion", _SPEC_B, complete)}
-PREFIXES = {("POST", _START): Door("spec_b.completion", _SPEC_B, complete_at_provider)}
+ROUTES = {
+    ("POST", "/api/v1/completion"): Door("spec_b.completion", _SPEC_B, complete),
+    ("GET", "/api/v1/models"): Door("spec_b.models", _SPEC_B, model_facts.list_facts),
+    ("GET", "/api/v1/providers"): Door("spec_b.providers", _SPEC_B, provider_facts.list_for_b),
+    ("GET", "/api/v1/metrics"): Door("spec_b.metrics", _SPEC_B, usage_facts.metrics_for_b),
+    ("GET", "/api/v1/analytics/costs"): Door("spec_b.costs", _SPEC_B, usage_facts.costs_for_b),
+    ("GET", "/status"): Door("spec_b.status", _SPEC_B, service_facts.status),
+}
+HEALTH = Door("spec_b.health", _SPEC_B, service_facts.status)  # what these paths say to those who bring a key
+HEALTH_PATHS = frozenset({"/health", "/v1/health"})
+PREFIXES = {
+    ("POST", _START): Door("spec_b.completion", _SPEC_B, complete_at_provider),
+    ("GET", _START): Door("spec_b.providers", _SPEC_B, provider_facts.health_for_b),
+}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.asgi import Door
+from gateway.doors import provider_facts
 from gateway.doors.specification import (
     Asked,
     Said,
@@ -75,4 +76,8 @@ class SpecC(Specification[Body]):
         return {"final": self.answer(told)}
 
 
-ROUTES = {("POST", "/v1/complete"): Door("spec_c.complete", SpecC(Body), complete)}
+_SPEC_C = SpecC(Body)
+ROUTES = {
+    ("POST", "/v1/complete"): Door("spec_c.complete", _SPEC_C, complete),
+    ("GET", "/v1/providers/status"): Door("spec_c.providers", _SPEC_C, provider_facts.list_for_c),
+}

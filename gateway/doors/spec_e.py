@@ -11,7 +11,7 @@ from core.money import usd_text
 from gateway.asgi import Door
 from gateway.calls import open_call
 from gateway.catalogue import Caller
-from gateway.doors import plain_errors
+from gateway.doors import model_facts, plain_errors, usage_facts
 from gateway.doors.chat import answer_headers
 from gateway.doors.specification import (
     Asked,
@@ -24,7 +24,7 @@ from gateway.doors.specification import (
     conversation,
 )
 from gateway.http import JSON, Exchange
-from gateway.pipeline import Reply
+from gateway.replies import Reply
 from wire.body import open_body
 from wire.dialect import Envelope
 from wire.errors import ApiError, invalid
@@ -131,11 +131,15 @@ async def embed(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller
         "usage": {"prompt_tokens": record.input_tokens, "total_tokens": record.input_tokens},
         "cost": None if record.cost_pico is None else msgspec.Raw(usd_text(record.cost_pico).encode()),
     }
-    await exchange.answer(200, msgspec.json.encode(body), [JSON, *answer_headers(record)])
+    await exchange.answer(200, msgspec.json.encode(body), [JSON, *answer_headers(reply)])
 
 
 _EMBEDDINGS = SpecEEmbeddings()
+_SPEC_E = SpecE(Body)
 ROUTES = {
-    ("POST", "/v1/llm/generate"): Door("spec_e.generate", SpecE(Body), complete),
+    ("POST", "/v1/llm/generate"): Door("spec_e.generate", _SPEC_E, complete),
+    ("GET", "/v1/llm/models"): Door("spec_e.models", _SPEC_E, model_facts.list_facts),
+    ("GET", "/v1/llm/usage"): Door("spec_e.usage", _SPEC_E, usage_facts.usage_for_e),
+    ("GET", "/v1/llm/embedding-usage"): Door("spec_e.usage", _SPEC_E, usage_facts.embedding_usage_for_e),
     ("POST", "/v1/llm/generate-embeddings"): Door("spec_e.embeddings", _EMBEDDINGS, embed),
 }

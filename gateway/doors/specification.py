@@ -16,8 +16,7 @@ from gateway.catalogue import Caller
 from gateway.doors import plain_errors
 from gateway.doors.chat import answer_headers, relay
 from gateway.http import JSON, Exchange
-from gateway.pipeline import Reply
-from gateway.streaming import LiveStream
+from gateway.replies import Reply
 from wire import sse
 from wire.body import MOST, open_body
 from wire.dialect import Envelope
@@ -106,6 +105,10 @@ class Specification(Generic[B]):
         """A stream's last event."""
         return self.answer(told)
 
+    def frame(self, event: dict[str, Any]) -> bytes:
+        """An event as it goes to the caller."""
+        return sse.event(msgspec.json.encode(event))
+
     def open_chat(self, body: bytes) -> Envelope:
         """Raises `ApiError` INVALID_REQUEST."""
         open_body(body)
@@ -122,6 +125,7 @@ class Specification(Generic[B]):
             show_usage=True,
             provider=asked.provider,
             cache=asked.cache,
+            temperature=request.temperature,
         )
 
     def decode_chat(self, envelope: Envelope) -> ChatRequest:
@@ -149,9 +153,9 @@ class Encoder:
 
     def encode(self, event: StreamEvent) -> bytes:
         if isinstance(event, TextDelta):
-            return sse.event(msgspec.json.encode(self._specification.delta(event.text)))
+            return self._specification.frame(self._specification.delta(event.text))
         if isinstance(event, Settled):
-            return sse.event(msgspec.json.encode(self._specification.ending(_told_by(event))))
+            return self._specification.frame(self._specification.ending(told_by(event)))
         return b""
 
     def close(self) -> bytes:
@@ -175,11 +179,11 @@ async def answer(
         exchange, surface=door.surface, caller=caller, dialect=specification, envelope=envelope, started=started
     )
     reply = await gateway.pipeline.complete(call)
-    if isinstance(reply, LiveStream):
+    if not isinstance(reply, Reply):
         await relay(gateway, exchange, reply)
     else:
         body = msgspec.json.encode(specification.answer(told(call, reply)))
-        await exchange.answer(200, body, [JSON, *answer_headers(reply.record)])
+        await exchange.answer(200, body, [JSON, *answer_headers(reply)])
 
 
 def told(call: Call, reply: Reply) -> Told:
@@ -201,7 +205,7 @@ def told(call: Call, reply: Reply) -> Told:
     )
 
 
-def _told_by(event: Settled) -> Told:
+def told_by(event: Settled) -> Told:
     return Told(
         id=event.request_id,
         text="",

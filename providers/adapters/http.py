@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 
+from core.egress import EgressRefusedError
 from providers.adapters.base import Request
-from providers.errors import BadAnswerError, DisconnectedError, TimedOutError, UnreachableError
+from providers.errors import BadAnswerError, DisconnectedError, ForbiddenAddressError, TimedOutError, UnreachableError
 from providers.specs import ProviderSpec
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -28,7 +29,8 @@ class HttpAnswer:
     async def read(self) -> bytes:
         """The whole body. Raises `BadAnswerError` past MAX_ANSWER_BYTES."""
         length = self._response.content_length
-        if length is not None and length <= MAX_ANSWER_BYTES:
+        plain = "Content-Encoding" not in self.headers  # else what comes out may be a thousand times the length
+        if length is not None and length <= MAX_ANSWER_BYTES and plain:
             try:
                 return await self._response.read()
             except (aiohttp.ClientError, ConnectionError) as error:
@@ -72,6 +74,8 @@ async def post(session: aiohttp.ClientSession, provider: ProviderSpec, request: 
     except aiohttp.ConnectionTimeoutError as error:
         raise UnreachableError(f"No connection to {provider.slug} within {provider.connect_timeout_s:g} s.") from error
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, EgressRefusedError):
+            raise ForbiddenAddressError(f"{provider.slug} is not called: {error.os_error}") from error
         raise UnreachableError(f"{provider.slug} cannot be reached at its address.") from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise DisconnectedError(f"{provider.slug} closed the connection without an answer.") from error

@@ -12,7 +12,7 @@ import aiohttp
 from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
-from wire import openai_chat, openai_embeddings
+from wire import openai_chat, openai_embeddings, openai_responses
 from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatRequest
 from wire.openai_chat.opening import BoundField
@@ -45,6 +45,19 @@ class ChatCompletions:
     def url(self, deployment: DeploymentSpec, *, stream: bool) -> str:
         del stream
         return deployment.provider.address + self._path
+
+
+class Responses:
+    """OpenAI's newer API, for the callers who speak it."""
+
+    dialect: Dialect = openai_responses
+    sampling_fields: Mapping[str, str] = {"temperature": "temperature", "top_p": "top_p"}
+    rewrite = staticmethod(openai_responses.rewrite_chat)
+    encode = staticmethod(openai_responses.encode_chat)
+
+    def url(self, deployment: DeploymentSpec, *, stream: bool) -> str:
+        del stream
+        return f"{deployment.provider.address}/responses"
 
 
 class OpenAIAdapter:

@@ -58,6 +58,19 @@ class DeploymentAdmin(ModelAdmin):
     fieldsets = (
         (None, {"fields": ("provider", "name", "upstream_name", "type", "is_active")}),
         ("What it can do", {"fields": ("capabilities", ("context_window", "max_output_tokens"))}),
+        (
+            "How much it takes",
+            {
+                "description": "Beyond it, calls go to another model that answers to the same name, or wait, or are "
+                "refused. An empty field is no limit.",
+                "classes": ["collapse"],
+                "fields": (
+                    "max_concurrent",
+                    ("requests_per_minute", "requests_per_hour"),
+                    ("tokens_per_minute", "tokens_per_hour"),
+                ),
+            },
+        ),
         ("For engineers", {"fields": ("defaults",), "classes": ["collapse"]}),
     )
     autocomplete_fields = ("provider",)

@@ -20,16 +20,14 @@ from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from core import display
-from core.display import Tone
-from providers import health, operations
-from providers.admin import rates
+from providers import circuits, health, operations
+from providers.admin import circuit, condition, discovery, rates
 from providers.admin.fields import NewKeyField, SecondsField, is_new
 from providers.connection import Finding
 from providers.kinds import KINDS
-from providers.models import Credential, Deployment, Health, Provider, RouteTarget
+from providers.models import Credential, Deployment, Health, Price, Provider, RouteTarget
+from providers.tasks import probe_soon
 from usage import queries
-
-_SHOWN_HEALTH: dict[bool, tuple[str, Tone]] = {True: ("Healthy", "success"), False: ("Not answering", "danger")}
 
 
 class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -55,16 +53,12 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets say which
         labels: ClassVar = {
             "on_disconnect": "When the caller leaves",
-            "requests_per_minute": "Calls a minute",
-            "tokens_per_minute": "Tokens a minute",
             "retry_attempts": "Tries in all",
             "failure_threshold": "Failures in a row",
             "success_threshold": "Successes to trust it again",
         }
         help_texts: ClassVar = {
-            "requests_per_minute": "Beyond it calls go to another provider or are refused. Empty: no limit.",
-            "tokens_per_minute": "Likewise, for tokens. Empty: no limit.",
-            "retry_attempts": "Of one call here, before another provider is tried.",
+            "retry_attempts": "Of one call here. Other providers are tried before this one again.",
             "failure_threshold": "So many failures, and calls go elsewhere for a while.",
             "success_threshold": "So many trial calls must succeed.",
         }
@@ -82,15 +76,21 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         return slug or operations.free_slug(self.cleaned_data.get("name", ""))
 
 
-_NOT_YET = "Kept with the provider, but not in force in this version."
-
-
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     new_key = NewKeyField(label="New key")
 
     class Meta:
         model = Credential
-        fields = ("label", "is_active")
+        fields = ("label", "weight", "is_active")
+        labels: ClassVar = {"weight": "Share"}
+        help_texts: ClassVar = {"weight": "Of the calls, among keys that take turns: 2 takes twice as many as 1."}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["weight"].required = False
+
+    def clean_weight(self) -> int:
+        return self.cleaned_data["weight"] or 1
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
@@ -108,7 +108,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the
 class KeyInline(TabularInline):
     model = Credential
     form = KeyForm
-    fields = ("label", "stored", "new_key", "is_active")
+    fields = ("label", "stored", "new_key", "weight", "is_active")
     readonly_fields = ("stored",)
     verbose_name = "key"
     hide_title = True
@@ -192,27 +192,41 @@ class ProviderAdmin(ModelAdmin):
             },
         ),
         (
-            "Limits and retries",
+            "How much it takes",
             {
-                "description": _NOT_YET,
+                "description": "Beyond it calls go to another provider, or are refused. An empty field is no limit.",
                 "classes": ["collapse"],
-                "fields": (("requests_per_minute", "tokens_per_minute"), ("retry_attempts", "retry_delay_ms")),
+                "fields": (("requests_per_minute", "requests_per_hour"), ("tokens_per_minute", "tokens_per_hour")),
             },
+        ),
+        (
+            "How often to try",
+            {"classes": ["collapse"], "fields": (("retry_attempts", "retry_delay_ms"),)},
         ),
         (
             "When it keeps failing",
             {
-                "description": _NOT_YET,
                 "classes": ["collapse"],
                 "fields": (("failure_threshold", "monitoring_period_ms"), ("open_ms", "success_threshold")),
             },
         ),
     )
-    list_display = ("provider", "is_active", "state", "priority", "model_count", "key_count", "prices", "spend", "test")
+    list_display = (
+        "provider",
+        "is_active",
+        "state",
+        "traffic",
+        "priority",
+        "model_count",
+        "key_count",
+        "prices",
+        "spend",
+        "test",
+    )
     list_filter = (KindFilter, HealthFilter, "is_active")
     search_fields = ("name", "slug", "deployments__name")
-    actions = ("test_all", "activate", "deactivate")
-    actions_detail = ("test_connection",)
+    actions = ("test_all", "reset_circuits", "activate", "deactivate")
+    actions_detail = ("test_connection", "find_models", "reset_circuit", "activate_one", "deactivate_one")
     actions_row = ("test_connection", "activate_one", "deactivate_one")
 
     # --- the list -------------------------------------------------------------------------------------------------
@@ -231,8 +245,12 @@ class ProviderAdmin(ModelAdmin):
         now = timezone.now()
         spend = _spend_today(now)
         changelist.result_list = list(changelist.result_list)
+        standings = health.standings(changelist.result_list, now=now)
+        seen = circuits.standing(model.pk for row in changelist.result_list for model in row.active_models)
         for row in changelist.result_list:
-            row.spend_today = spend.get(str(row.pk), queries.Totals())
+            row.standing = standings[row.pk]
+            row.circuit_label = circuit.label(row.active_models, seen, now=now.timestamp())
+            row.spend_today = spend.get(row.slug, queries.Totals())
             row.price_range = _price_range(row.active_models, now)
         return changelist
 
@@ -241,15 +259,15 @@ class ProviderAdmin(ModelAdmin):
         return display.two_lines(row.name, kind_name(row))
 
     @column(description="Health", ordering="health__status")
-    def state(self, row: Provider) -> str:
-        found: Health | None = getattr(row, "health", None)
+    def state(self, row: Any) -> str:
         if not row.is_active:
             return display.label("Inactive", "default", title="It gets no calls and is not checked.")
-        if found is None:
-            return display.label("Never checked", "default")
-        healthy = found.status == Health.Status.HEALTHY
-        shown = display.label(*_SHOWN_HEALTH[healthy], title=found.detail)
-        return display.two_lines(shown, display.ago(found.checked_at, now=timezone.now()))
+        return condition.shown(row, row.standing, now=timezone.now())
+
+    @column(description="Calls")
+    def traffic(self, row: Any) -> str:
+        shown: str = row.circuit_label
+        return shown if row.is_active else "–"
 
     @column(description="Models")
     def model_count(self, row: Any) -> str:
@@ -277,11 +295,30 @@ class ProviderAdmin(ModelAdmin):
 
     # --- the form -------------------------------------------------------------------------------------------------
 
+    def has_delete_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
+        """Only what was never priced can go: prices are history. Everything else is deactivated."""
+        if obj is not None and Price.objects.filter(deployment__provider=obj).exists():
+            return False
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> Any:
+        """Of activating and deactivating, the one that there is to do."""
+        provider = self.get_object(request, object_id)
+        idle = "activate_one" if provider is None or provider.is_active else "deactivate_one"
+        return [each for each in super().get_actions_detail(request, object_id) if each.path != idle]
+
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> Any:
         context["kinds"] = {
-            name: {"label": kind.label, "url": kind.base_url, "needsKey": kind.needs_key}
+            name: {"label": kind.label, "url": kind.base_url, "needsKey": kind.needs_key, "example": kind.example}
             for name, kind in KINDS.items()
         }
+        context["provider_notes"] = condition.notes(options.get("obj"))
         return super().render_change_form(request, context, **options)
 
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001
@@ -304,6 +341,7 @@ class ProviderAdmin(ModelAdmin):
         super().save_related(request, form, formsets, change)
         for warning in _warnings(form.instance):
             messages.warning(request, warning)
+        probe_soon(form.instance.pk)
 
     # --- actions --------------------------------------------------------------------------------------------------
 
@@ -314,6 +352,19 @@ class ProviderAdmin(ModelAdmin):
         provider = self.get_object(request, object_id)
         if provider is not None:
             _tell(request, provider, health.check(provider, now=timezone.now()))
+        return _back(request)
+
+    @action(description="Find models", permissions=["change"], icon="search", url_path="find-models")
+    def find_models(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        provider = self.get_object(request, object_id)
+        return discovery.find_models(request, provider, self) if provider is not None else _back(request)
+
+    @action(description="Reset circuit", permissions=["change"], icon="restart_alt", attrs={"data-post": ""})
+    def reset_circuit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        provider = self.get_object(request, object_id)
+        self._reset(request, [provider] if provider is not None else [])
         return _back(request)
 
     @action(description="Activate", permissions=["change"], icon="play_arrow", attrs={"data-post": ""})
@@ -329,6 +380,16 @@ class ProviderAdmin(ModelAdmin):
         chosen = queryset.prefetch_related("credentials", "deployments")
         for provider, finding in health.check_all(chosen, now=timezone.now()):
             _tell(request, provider, finding)
+
+    @admin.action(description="Reset circuit", permissions=["change"])
+    def reset_circuits(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._reset(request, list(queryset))
+
+    def _reset(self, request: HttpRequest, providers: list[Provider]) -> None:
+        circuits.reset(providers, now=timezone.now())
+        for provider in providers:
+            self.log_change(request, provider, "Circuit reset.")
+            messages.success(request, f"{provider.name} gets calls again, with all its keys, within a second.")
 
     @admin.action(description="Activate", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
@@ -365,10 +426,11 @@ def _save_price(row: Any, now: datetime) -> None:
 
 
 def _spend_today(now: datetime) -> dict[str, queries.Group]:
+    """By slug: so it is read from the sums."""
     zone = timezone.get_default_timezone()
     start = queries.bucket_start(now, "day", zone)
     end = queries.next_bucket(start, "day", zone)
-    return {row.key: row for row in queries.grouped(start, end, by="providerId")}
+    return {row.key: row for row in queries.grouped(start, end, by="provider")}
 
 
 def _price_range(models: list[Deployment], now: datetime) -> str:
@@ -391,6 +453,9 @@ def _warnings(provider: Provider) -> list[str]:
     found = []
     if KINDS[provider.kind].needs_key and not provider.credentials.filter(is_active=True).exists():
         found.append(f"{provider.name} has no active key yet: its calls will be refused.")
+    own = condition.kind_of_its_own(provider)
+    if own:
+        found.append(f"That is {own}'s address: the kind {own} knows what is special about it.")
     models = list(provider.deployments.filter(is_active=True).prefetch_related("prices"))
     troubles = {model.name: rates.trouble(rates.in_force(model, now), now) for model in models}
     found += [f"{name}: {trouble}." for name, trouble in troubles.items() if trouble]

@@ -19,7 +19,7 @@ class TargetInline(TabularInline):
     fields = ("deployment", "priority", "weight")
     autocomplete_fields = ("deployment",)
     verbose_name = "model"
-    verbose_name_plural = "Models: the highest priority is tried first, equals share the calls by weight"
+    verbose_name_plural = "Models: the highest priority is tried first, equals share the calls"
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
         return 0 if obj is not None and obj.targets.exists() else 1
@@ -38,7 +38,7 @@ class RouteAdmin(ModelAdmin):
             {
                 "description": "Callers put a route's name where they would put a model's. "
                 "The route called “default” also takes the calls that name no model.",
-                "fields": ("name", "strategy", "is_active", "catch_all"),
+                "fields": ("name", "strategy", "sticky", "is_active", "catch_all"),
             },
         ),
     )

@@ -18,6 +18,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from accounts.api.camel import CamelCase
+from accounts.api.serializers import LIMITS
 from core.models import exact
 from core.vault import Secret
 from providers import operations
@@ -58,7 +59,7 @@ class Flat:
 
     @property
     def rate_limit(self) -> dict[str, int | None] | None:
-        limits = {name: getattr(self.provider, name) for name in ("requests_per_minute", "tokens_per_minute")}
+        limits = {name: getattr(self.provider, name) for name in LIMITS}
         return limits if any(limits.values()) else None
 
     @property
@@ -110,15 +111,21 @@ class Kind(serializers.ChoiceField):
         return value.upper()
 
 
+def _limit() -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=1, max_value=_MAX_INTEGER, allow_null=True, default=None)
+
+
 class RateLimitSerializer(CamelCase):
     """No value: no limit."""
 
-    requests_per_minute = serializers.IntegerField(min_value=1, max_value=_MAX_INTEGER, allow_null=True, default=None)
-    tokens_per_minute = serializers.IntegerField(min_value=1, max_value=_MAX_INTEGER, allow_null=True, default=None)
+    requests_per_minute = _limit()
+    tokens_per_minute = _limit()
+    requests_per_hour = _limit()
+    tokens_per_hour = _limit()
 
 
 def _per_1k_field() -> serializers.DecimalField:
-    return serializers.DecimalField(20, 13, min_value=Decimal(0), coerce_to_string=False, validators=[exact])
+    return serializers.DecimalField(20, 13, min_value=0, coerce_to_string=False, validators=[exact])
 
 
 class PricingSerializer(CamelCase):
@@ -269,7 +276,7 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     if "base_url" in settings:
         settings["base_url"] = settings["base_url"] or ""
     if "rate_limit" in given:
-        settings |= given["rate_limit"] or {"requests_per_minute": None, "tokens_per_minute": None}
+        settings |= given["rate_limit"] or dict.fromkeys(LIMITS)
     return settings
 
 

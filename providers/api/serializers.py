@@ -13,6 +13,7 @@ from rest_framework import serializers
 
 from accounts.api.camel import CamelCase
 from accounts.api.resources import ByName, Ordering, Query, RowSerializer
+from accounts.api.serializers import LIMITS
 from core.vault import Secret
 from providers import operations
 from providers.api.flat import Kind, fits_in_a_header
@@ -148,6 +149,8 @@ class DeploymentSerializer(RowSerializer[Deployment]):
             "type",
             "context_window",
             "max_output_tokens",
+            *LIMITS,
+            "max_concurrent",
             "capabilities",
             "defaults",
             "is_active",
@@ -244,7 +247,7 @@ class RouteSerializer(RowSerializer[Route]):
 
     class Meta:
         model = Route
-        fields: ClassVar = ["id", "name", "strategy", "catch_all", "is_active", "targets", "created_at"]
+        fields: ClassVar = ["id", "name", "strategy", "sticky", "catch_all", "is_active", "targets", "created_at"]
         read_only_fields: ClassVar = ["created_at"]
 
     def create(self, validated_data: Any) -> Route:
@@ -266,17 +269,20 @@ class RouteQuery(Query):
     is_active = serializers.BooleanField(required=False)
 
 
+HEALTH_STATES = ["healthy", "degraded", "unhealthy", "unknown"]
+
+
 class ProviderHealthSerializer(CamelCase):
     id = serializers.UUIDField()
     name = serializers.CharField()
     type = serializers.CharField()
-    status = serializers.ChoiceField(choices=["healthy", "unhealthy", "unknown"], help_text="unknown: not probed yet.")
+    status = serializers.ChoiceField(choices=HEALTH_STATES, help_text="unknown: not checked yet, or not of late.")
     detail = serializers.CharField()
     latency = serializers.FloatField(allow_null=True, help_text="Milliseconds.")
     checked_at = serializers.DateTimeField(allow_null=True)
 
 
 class HealthSerializer(CamelCase):
-    status = serializers.ChoiceField(choices=["healthy", "degraded", "unhealthy", "unknown"])
+    status = serializers.ChoiceField(choices=HEALTH_STATES)
     timestamp = serializers.DateTimeField(default=timezone.now)
     providers = ProviderHealthSerializer(many=True)

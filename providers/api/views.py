@@ -14,7 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.resources import Listed, Query, Resource, checked_query
-from providers import operations
+from providers import discovery, health, operations
+from providers.api.discovery import AdoptedSerializer, AdoptSerializer, OfferedSerializer
 from providers.api.flat import ProviderSerializer, flat_providers
 from providers.api.metrics import AllMetricsSerializer, MetricsQuery, MetricsSerializer, provider_metrics
 from providers.api.serializers import (
@@ -32,6 +33,8 @@ from providers.api.serializers import (
     RouteSerializer,
 )
 from providers.models import Credential, Deployment, ExchangeRate, Health, Price, Provider, Route
+from providers.standing import Standing
+from providers.tasks import probe_soon
 
 
 class Providers(mixins.DestroyModelMixin, Resource[Provider]):
@@ -50,10 +53,25 @@ class Providers(mixins.DestroyModelMixin, Resource[Provider]):
     @extend_schema(responses=HealthSerializer)
     @action(detail=False, url_path="health/check")
     def health(self, _request: Request) -> Response:
-        """What the last probe of each active provider found."""
+        """How each active provider is doing, by the calls of the last minutes, else by its last check."""
         return Response(
             HealthSerializer(_health(Provider.objects.filter(is_active=True).select_related("health"))).data
         )
+
+    @extend_schema(operation_id="ai_providers_offered_list", responses=OfferedSerializer)
+    @action(detail=True)
+    def models(self, _request: Request, **_address: str) -> Response:
+        """What the provider itself offers, asked now, with published prices."""
+        return Response(OfferedSerializer(discovery.discover(self.get_object(), now=timezone.now())).data)
+
+    @extend_schema(operation_id="ai_providers_offered_add", request=AdoptSerializer, responses={201: AdoptedSerializer})
+    @models.mapping.post
+    def add_models(self, request: Request, **_address: str) -> Response:
+        """Set some of them up, priced as published from now on."""
+        wanted = AdoptSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        added = discovery.adopt(self.get_object(), wanted.validated_data["models"], now=timezone.now())
+        return Response(AdoptedSerializer({"added": added}).data, status=201)
 
     @extend_schema(operation_id="ai_providers_metrics_list", parameters=[MetricsQuery], responses=AllMetricsSerializer)
     @action(detail=False, url_path="metrics")
@@ -75,18 +93,21 @@ class Providers(mixins.DestroyModelMixin, Resource[Provider]):
 
 
 def _health(providers: Iterable[Provider]) -> dict[str, Any]:
-    rows = [_check(provider) for provider in providers]
-    return {"status": _overall({row["status"] for row in rows}), "timestamp": timezone.now(), "providers": rows}
+    now = timezone.now()
+    listed = list(providers)
+    standings = health.standings(listed, now=now)
+    rows = [_check(provider, standings[provider.pk]) for provider in listed]
+    return {"status": _overall({row["status"] for row in rows}), "timestamp": now, "providers": rows}
 
 
-def _check(provider: Provider) -> dict[str, Any]:
+def _check(provider: Provider, told: Standing) -> dict[str, Any]:
     found: Health | None = getattr(provider, "health", None)
     return {
         "id": provider.pk,
         "name": provider.name,
         "type": provider.kind.upper(),
-        "status": found.status if found else "unknown",
-        "detail": found.detail if found else "",
+        "status": told.state,
+        "detail": told.why,
         "latency": found.latency_ms if found else None,
         "checked_at": found.checked_at if found else None,
     }
@@ -94,9 +115,9 @@ def _check(provider: Provider) -> dict[str, Any]:
 
 def _overall(found: set[str]) -> str:
     """Degraded: some are healthy, some are not."""
-    if Health.Status.UNHEALTHY in found:
-        return "degraded" if Health.Status.HEALTHY in found else "unhealthy"
-    return "healthy" if Health.Status.HEALTHY in found else "unknown"
+    if "degraded" in found or {"healthy", "unhealthy"} <= found:
+        return "degraded"
+    return next((state for state in ("unhealthy", "healthy") if state in found), "unknown")
 
 
 class Credentials(Resource[Credential]):
@@ -105,6 +126,14 @@ class Credentials(Resource[Credential]):
     queryset = Credential.objects.select_related("provider")
     serializer_class = CredentialSerializer
     query_class: ClassVar[type[Query]] = CredentialQuery
+
+    def perform_create(self, serializer: Any) -> None:
+        super().perform_create(serializer)
+        probe_soon(serializer.instance.provider_id)
+
+    def perform_update(self, serializer: Any) -> None:
+        super().perform_update(serializer)
+        probe_soon(serializer.instance.provider_id)
 
 
 class Deployments(Resource[Deployment]):

@@ -53,6 +53,12 @@
     for (const folded of document.querySelectorAll("details")) {
       if (folded.querySelector(".errorlist, .errors")) folded.open = true;
     }
+    for (const frame of document.querySelectorAll("iframe[data-fit]")) {
+      const fit = () => { frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 2}px`; };
+      frame.addEventListener("load", fit);
+      window.addEventListener("resize", fit);
+      fit();
+    }
     for (const element of document.querySelectorAll("[data-fill-address]")) {
       element.textContent = element.textContent.replaceAll("ADDRESS", window.location.origin);
     }

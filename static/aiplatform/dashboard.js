@@ -27,13 +27,14 @@ document.addEventListener("DOMContentLoaded", () => {
   let series = lines.some((line) => line.cost.some((value) => value > 0)) ? "cost" : "calls";
   const written = (value) => (series === "cost" ? dollars(value) : number(value));
 
+  /** Of those alone that have something to show; each keeps its colour in both views. */
   const datasets = () => lines.map((line, index) => ({
     label: line.name,
     data: line[series],
     backgroundColor: colours[Math.min(index, colours.length - 1)],
     borderRadius: 2,
     maxBarThickness: 28,
-  }));
+  })).filter((set) => set.data.some((value) => value !== 0));
 
   Chart.defaults.font.family = "Inter, sans-serif";
   const chart = new Chart(canvas, {

@@ -10,7 +10,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const keys = document.getElementById("credentials-group");
 
   const addressHint = (kind) => {
-    if (kind.url === null) return "Needed for this kind, for example https://llm.example.com/v1";
+    if (kind.url === null) return `Needed for this kind, for example ${kind.example}`;
     return `Leave it empty to call ${kind.url}`;
   };
 
@@ -23,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (keys) keys.hidden = select.value === "demo" && !keys.querySelector(".original");
     if (!kind || !addressRow) return;
     addressRow.hidden = kind.url === "" && !address.value;
-    address.placeholder = kind.url ?? "https://llm.example.com/v1";
+    address.placeholder = kind.url ?? kind.example;
     const hint = addressRow.querySelector(".leading-relaxed.text-xs");
     if (hint) hint.textContent = addressHint(kind);
   };

@@ -1,4 +1,4 @@
-"""A small host that lists its models, as OpenAI-compatible ones do: what a connection test is tried against."""
+"""A small host that lists its models, as each kind of provider does: what a connection test is tried against."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+_PATHS = ("/v1/models", "/openai/v1/models", "/v1beta/models", "/api/tags")
+_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 
 
 class ModelHost:
@@ -27,7 +30,7 @@ class ModelHost:
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(
@@ -39,14 +42,22 @@ class ModelHost:
     def _answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
         self.seen.append((path, headers))
         time.sleep(self.delay_s)
-        given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        given = headers.get("authorization", "").removeprefix("Bearer ") or next(
+            (headers[name] for name in _KEY_HEADERS if name in headers), ""
+        )
         if self.key is not None and given != self.key:
             return 401, json.dumps({"error": {"message": f"wrong key {given}"}})
         if self.body is not None:
             return self.status, self.body
-        return self.status, json.dumps(
-            {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
-        )
+        return self.status, json.dumps(self._list(path))
+
+    def _list(self, path: str) -> dict[str, Any]:
+        if path.startswith("/api/tags"):
+            return {"models": [{"name": name, "model": name, "details": {}} for name in self.models]}
+        if path.startswith("/v1beta/"):
+            does = {"supportedGenerationMethods": ["generateContent"]}
+            return {"models": [{"name": f"models/{name}", **does} for name in self.models]}
+        return {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         host = self
@@ -54,7 +65,7 @@ class ModelHost:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                known = self.path.split("?")[0].endswith("/v1/models")
+                known = self.path.split("?")[0] in _PATHS
                 status, body = host._answer(self.path, headers) if known else (404, "{}")
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

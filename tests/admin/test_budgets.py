@@ -6,6 +6,7 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
+from accounts.models import ApiKey, Client
 from core.money import PICO_PER_USD
 from tests.usage.rows import hold, record
 from usage import ledger
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db
 _FORM = {
     "name": "Search team",
     "scope": "client",
-    "subject": "alice",
+    "client": "alice",
     "cap_pico": "120.50",
     "period": "total",
     "time_zone": "Europe/Berlin",
@@ -25,6 +26,11 @@ _FORM = {
     "windows-TOTAL_FORMS": "0",
     "windows-INITIAL_FORMS": "0",
 }
+
+
+@pytest.fixture(autouse=True)
+def alice(db: None) -> Client:
+    return Client.objects.create(name="alice")
 
 
 def _add(staff: Browser, **given: str) -> Budget:
@@ -44,9 +50,26 @@ def test_a_limit_is_typed_in_dollars_and_counts_what_was_spent_already(staff: Br
 
 
 def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
-    answer = staff.post(reverse("admin:usage_budget_add"), _FORM | {"scope": "all"})
-    assert "leave it empty" in answer.content.decode()
+    for given, said in (
+        ({"scope": "tag", "subject": "search"}, "name=value"),
+        ({"client": ""}, "Choose a client."),
+        ({"client": "nobody"}, "Select a valid choice"),
+        ({"scope": "end_user"}, "Say which"),
+    ):
+        answer = staff.post(reverse("admin:usage_budget_add"), _FORM | given)
+        assert said in answer.content.decode()
     assert not Budget.objects.exists()
+
+
+def test_what_was_chosen_for_another_scope_counts_no_more(staff: Browser) -> None:
+    assert _add(staff, scope="all", subject="left over").subject == ""
+
+
+def test_a_key_is_chosen_by_its_name_and_shown_by_its_beginning(staff: Browser, alice: Client) -> None:
+    key, _ = ApiKey.mint(client=alice, scope=ApiKey.Scope.CALL)
+    assert f"{key.prefix}…" in staff.get(reverse("admin:usage_budget_add")).content.decode()
+    assert _add(staff, scope="key", key=str(key.pk)).subject == str(key.pk)
+    assert f"An API key: {key.prefix}…" in staff.get(reverse("admin:usage_budget_changelist")).content.decode()
 
 
 def test_the_running_period_is_raised_without_touching_the_limit(staff: Browser) -> None:

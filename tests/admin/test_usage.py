@@ -105,6 +105,17 @@ def test_an_adjustment_says_what_it_corrects_and_why(staff: Browser) -> None:
     assert "priced later · ann" in text
 
 
+def test_a_good_calls_page_has_no_word_of_what_went_wrong(staff: Browser) -> None:
+    def page(row: UsageRecord) -> str:
+        return staff.get(reverse("admin:usage_usagerecord_change", args=[row.pk])).content.decode()
+
+    assert "What went wrong" not in page(call())
+    assert "What went wrong" in page(call(status="error", error_code="PROVIDER_TIMEOUT", error_detail="Too slow."))
+    correction = page(call(kind="adjustment", is_final=False, adjusts_id=call().pk))
+    assert "tried again" not in correction
+    assert "corrects what an earlier row says" in correction
+
+
 def test_a_calls_page_explains_itself(staff: Browser, filled: None) -> None:
     row = UsageRecord.objects.filter(status="ok", price_id__isnull=False).first()
     assert row is not None

@@ -85,6 +85,23 @@ def test_a_key_in_the_environment_becomes_a_provider_that_replaces_the_demo(
     assert price.input_per_million == Decimal("0.75")
 
 
+def test_a_key_for_google_becomes_a_provider_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_AI_API_KEY", "AIza-canary-1234567890")
+
+    _start()
+
+    provider = Provider.objects.get(slug="google")
+    assert (provider.kind, provider.address) == ("google", "https://generativelanguage.googleapis.com")
+    assert provider.credentials.get().reveal() == Secret("AIza-canary-1234567890")
+    assert _targets() == ["google/gemini-3.8-flash", "google/gemini-embedding-001"]
+    price = provider.deployments.get(name="gemini-3.8-flash").price_at(NOW)
+    assert price is not None
+    assert price.cached_input_per_million is not None
+    vectors = provider.deployments.get(name="gemini-embedding-001").price_at(NOW)
+    assert vectors is not None
+    assert vectors.input_per_million == Decimal("0.15")
+
+
 def test_a_key_that_comes_later_is_taken_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
     _start()
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-1234567890")

@@ -1,4 +1,4 @@
-"""`mintkey` and `addprovider`."""
+"""`mintkey`, `addprovider` and `probeproviders`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from accounts import keys
 from accounts.models import ApiKey, Client, Tier
 from core.vault import Secret
 from providers.models import Provider
+from tests.admin.modelhost import ModelHost
 
 pytestmark = pytest.mark.django_db
 _PRICED = ("--input-price", "2.50", "--output-price", "10")
@@ -96,3 +97,13 @@ def test_addprovider_says_what_is_wrong_and_makes_nothing(words: tuple[str, ...]
         _run("addprovider", "--name", "Any", *words)
 
     assert not Provider.objects.exists()
+
+
+def test_probeproviders_says_how_each_is_doing() -> None:
+    assert _run("probeproviders") == "No provider is active.\n"
+    with ModelHost() as host:
+        for name, address in (("up", host.url), ("down", "http://127.0.0.1:9/v1")):
+            Provider.objects.create(name=name, slug=name, kind="custom", base_url=address)
+        lines = _run("probeproviders").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["unhealthy  down", "healthy  up"]
+    assert "Nothing answers at that address" in lines[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -87,3 +88,55 @@ def test_the_specifications_names_are_understood(
     tmp_path: Path, given: dict[str, str], shown: str, expected: str
 ) -> None:
     assert _settings(tmp_path, shown, **given).stdout.strip() == expected
+
+
+_OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_LANGFUSE = {"LANGFUSE_HOST": "http://fuse:3000/", "LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk"}
+
+
+def test_traces_are_off_unless_there_is_somebody_to_take_them(tmp_path: Path) -> None:
+    done = _settings(tmp_path, "settings.TRACING", OTEL_SERVICE_NAME="house", OTEL_TRACES_SAMPLER="always_on")
+
+    assert done.stdout == "None\n", done.stderr
+
+
+def test_traces_go_where_the_standard_variables_say(tmp_path: Path) -> None:
+    env = {_OTLP: "http://collector:4318/", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=se%20cret, x-b=2", **_LANGFUSE}
+    show = "[(c.url, {k: v.reveal() for k, v in c.headers.items()}) for c in settings.TRACING.collectors]"
+
+    done = _settings(tmp_path, show, **env)
+
+    assert ast.literal_eval(done.stdout) == [
+        ("http://collector:4318/v1/traces", {"x-key": "se cret", "x-b": "2"}),
+        ("http://fuse:3000/api/public/otel/v1/traces", {"Authorization": "Basic cGs6c2s="}),
+    ]
+
+
+def test_a_collectors_secrets_are_not_printed(tmp_path: Path) -> None:
+    env = {_OTLP: "http://collector:4318", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=canary-key", **_LANGFUSE}
+
+    done = _settings(tmp_path, "settings.TRACING", **env)
+
+    assert "collector:4318" in done.stdout
+    assert "canary-key" not in done.stdout
+    assert "cGs6c2s" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({_OTLP: "collector:4318"}, _OTLP),
+        ({_OTLP: "http://collector", "OTEL_EXPORTER_OTLP_HEADERS": "canary"}, "OTEL_EXPORTER_OTLP_HEADERS"),
+        ({_OTLP: "http://collector", "OTEL_TRACES_SAMPLER": "sometimes"}, "OTEL_TRACES_SAMPLER"),
+        ({_OTLP: "http://collector", "OTEL_TRACES_SAMPLER_ARG": "half"}, "OTEL_TRACES_SAMPLER_ARG"),
+        ({"LANGFUSE_HOST": "http://fuse"}, "LANGFUSE_SECRET_KEY"),
+        ({**_LANGFUSE, "LANGFUSE_HOST": "fuse"}, "LANGFUSE_HOST"),
+    ],
+)
+def test_settings_of_traces_that_make_no_sense_stop_the_start(tmp_path: Path, env: dict[str, str], named: str) -> None:
+    done = _settings(tmp_path, **env)
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+    assert "canary" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from providers.models import Credential, Deployment, Health, Price, Provider, Route, RouteTarget
+from tests.admin.modelhost import ModelHost
 from tests.api.conftest import GPT4, NewRecord
 from usage.models import UsageRecord
 
@@ -77,7 +79,12 @@ def test_every_setting_is_kept(api: APIClient) -> None:
         "timeout": 30_000,
         "retryAttempts": 5,
         "retryDelay": 250,
-        "rateLimit": {"requestsPerMinute": 60, "tokensPerMinute": 90_000},
+        "rateLimit": {
+            "requestsPerMinute": 60,
+            "tokensPerMinute": 90_000,
+            "requestsPerHour": 600,
+            "tokensPerHour": 900_000,
+        },
         "failureThreshold": 3,
         "successThreshold": 1,
         "circuitTimeout": 5_000,
@@ -175,7 +182,7 @@ def test_patch_changes_only_what_it_names(api: APIClient, gpt4: dict[str, Any]) 
     expected = gpt4 | {
         "temperature": 0.1,
         "pricing": {"inputTokenCost": 0.03, "outputTokenCost": 0.07, "currency": "USD"},
-        "rateLimit": {"requestsPerMinute": None, "tokensPerMinute": 9},
+        "rateLimit": {"requestsPerMinute": None, "tokensPerMinute": 9, "requestsPerHour": None, "tokensPerHour": None},
     }
     assert answer.json() == expected
 
@@ -344,3 +351,43 @@ def test_a_bad_window_is_named(api: APIClient, gpt4: dict[str, Any], window: str
 
     assert answer.status_code == 400
     assert list(answer.json()["fields"]) == ["window"]
+
+
+# --- what it offers -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offering(api: APIClient) -> Iterator[tuple[ModelHost, str]]:
+    """A host, and the address of its models here."""
+    with ModelHost() as host:
+        house = GPT4 | {"name": "House", "type": "CUSTOM", "endpoint": host.url, "model": "house-small"}
+        made = api.post("/api/ai-providers", house, format="json").json()
+        yield host, f"/api/ai-providers/{made['id']}/models"
+
+
+def test_offered_models_are_listed_and_added(api: APIClient, offering: tuple[ModelHost, str]) -> None:
+    _, url = offering
+    listed = api.get(url).json()
+    assert listed["ok"]
+    assert [(each["name"], each["verdict"]) for each in listed["models"]] == [
+        ("house-large", "new"),
+        ("house-small", "here"),
+    ]
+    assert listed["models"][0]["inputPerMillion"] is None
+
+    added = api.post(url, {"models": ["house-large"]}, format="json")
+    assert (added.status_code, added.json()) == (201, {"added": ["house/house-large"]})
+    assert {each["verdict"] for each in api.get(url).json()["models"]} == {"here"}
+
+
+def test_what_is_not_offered_cannot_be_added(api: APIClient, offering: tuple[ModelHost, str]) -> None:
+    host, url = offering
+    refused = api.post(url, {"models": ["made-up"]}, format="json")
+    assert refused.status_code == 400
+    assert "made-up" in refused.json()["fields"]["models"][0]
+    host.status = 500
+    assert api.get(url).json()["ok"] is False
+
+
+def test_only_managers_may_ask(caller: APIClient, offering: tuple[ModelHost, str]) -> None:
+    assert caller.get(offering[1]).status_code == 403

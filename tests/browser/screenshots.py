@@ -1,10 +1,11 @@
-"""Pictures of the admin, filled and empty, on a desk and on a phone.
+"""Pictures of the admin, filled and empty, and of the e-mails, on a desk and on a phone.
 
 `python -m tests.browser.screenshots FOLDER [PAGE …]`
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ def main(folder: Path, wanted: list[str]) -> None:
     from django.contrib.auth.models import User
 
     from tests.admin import demo
+    from tests.alerts import demo as alerts_demo
 
     folder.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
@@ -37,9 +39,11 @@ def main(folder: Path, wanted: list[str]) -> None:
         if not wanted:
             _shoot(browser, address, folder, {"empty-home": ""})
         demo.fill(now=timezone.now())
+        alerts_demo.fill(now=timezone.now())
         _shoot(
             browser, address, folder, {name: path for name, path in _pages().items() if not wanted or name in wanted}
         )
+        _shoot_mails(browser, folder, wanted)
         browser.close()
 
 
@@ -71,6 +75,7 @@ def served() -> Iterator[str]:
 
 def _pages() -> dict[str, str]:
     from accounts.models import Client
+    from alerts.models import Delivery, Incident, ReportSchedule, Rule
     from providers.models import Deployment, Price, Provider, Route
     from usage.models import UsageRecord
 
@@ -99,6 +104,16 @@ def _pages() -> dict[str, str]:
         "call": f"usage/usagerecord/{call.pk}/change/",
         "in-flight": "usage/hold/",
         "books": "usage/proof/",
+        "incidents": "alerts/incident/",
+        "incident": f"alerts/incident/{Incident.objects.get(state='open').pk}/change/",
+        "rules": "alerts/rule/",
+        "rule": f"alerts/rule/{Rule.objects.get(name='Most calls fail').pk}/change/",
+        "channels": "alerts/channel/",
+        "channel-new": "alerts/channel/add/",
+        "reports": "alerts/reportschedule/",
+        "report-preview": f"alerts/reportschedule/{ReportSchedule.objects.get(name='AI costs').pk}/page/",
+        "deliveries": "alerts/delivery/",
+        "delivery": f"alerts/delivery/{Delivery.objects.latest('id').pk}/change/",
         "users": "auth/user/",
     }
 
@@ -118,6 +133,27 @@ def _shoot(browser: Browser, address: str, folder: Path, pages: dict[str, str]) 
             if wide > 0:
                 _complain(f"{name} on a {width}: {wide} px too wide")
         page.close()
+
+
+def _shoot_mails(browser: Browser, folder: Path, wanted: list[str]) -> None:
+    """Every e-mail as a mail program would show it, its inline images in their places."""
+    from tests.alerts import demo as alerts_demo
+
+    for name, message in alerts_demo.mails(now=timezone.now()).items():
+        html = message.html
+        for image in message.images:
+            html = html.replace(f"cid:{image.name}", f"data:image/png;base64,{base64.b64encode(image.png).decode()}")
+        for width, (x, y) in WIDTHS.items():
+            if wanted and f"mail-{name}" not in wanted:
+                continue
+            page = browser.new_page(viewport={"width": x, "height": y}, device_scale_factor=2)
+            page.on("request", lambda request: _must_be_local(request.url, "about:"))
+            page.set_content(html)
+            page.screenshot(path=folder / f"mail-{name}-{width}.png", full_page=True)
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if wide > 0:
+                _complain(f"mail-{name} on a {width}: {wide} px too wide")
+            page.close()
 
 
 def _must_be_local(url: str, address: str) -> None:

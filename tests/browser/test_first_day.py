@@ -36,7 +36,7 @@ def test_adding_a_provider_testing_it_and_making_a_key(page: Page, live_server: 
     page.get_by_role("button", name="Save", exact=True).click()
 
     row = page.locator("#result_list tr", has_text="House Models (Berlin)")
-    expect(row).to_contain_text("Never checked")
+    expect(row).to_contain_text("Not checked yet")
     expect(row).to_contain_text("$0.50 – $1.50")
     expect(page.get_by_text("house-tiny: no price: cost unknown.")).to_be_visible()
 

@@ -15,7 +15,7 @@ Spoken = Json | Sequence[Json]
 
 
 class Replay:
-    """An OpenAI and an Anthropic API in one; a context manager. An answer that is a list goes out as events."""
+    """OpenAI's, Anthropic's and Gemini's API in one; a context manager. An answer that is a list goes out as events."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -45,12 +45,13 @@ class Replay:
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, body: dict[str, Any]) -> tuple[str, bytes]:
+    def _answer(self, path: str, body: dict[str, Any]) -> tuple[str, bytes]:
         self.asked.append(body)
-        answer = self._answers[body["model"]].popleft()
+        in_path = path.partition("/models/")[2].rpartition(":")[0]  # Gemini's
+        answer = self._answers[in_path or body["model"]].popleft()
         if isinstance(answer, Mapping):
             return "application/json", json.dumps(answer).encode()
-        return "text/event-stream", b"".join(map(_event, answer)) + (b"" if "type" in answer[0] else _DONE)
+        return "text/event-stream", b"".join(map(_event, answer)) + (_DONE if "object" in answer[0] else b"")
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         replay = self
@@ -60,7 +61,7 @@ class Replay:
 
             def do_POST(self) -> None:  # http.server's
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                content_type, content = replay._answer(body)
+                content_type, content = replay._answer(self.path, body)
                 self.send_response(200)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(content)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import sys
 from collections.abc import Iterator
+from typing import Any
 
+import ollama
 import openai
 import pytest
 
@@ -18,6 +20,7 @@ from tests.servers import Server
 
 KEY = "sk-canary-llama"
 MODEL = "tiny-llama"
+NATIVE = "tiny-llama-itself"
 INPUT_PICO, CACHED_PICO, OUTPUT_PICO = 300_000, 75_000, 1_250_000  # $0.30, $0.075 and $1.25 a million
 
 
@@ -54,6 +57,8 @@ def platform(new_product: NewProduct, llama: Llama) -> Iterator[Product]:
         page = "/admin/providers/provider/add/"
         admin.submit(page, admin.form(page) | filled_in(llama))
         operating.until_in_force(lambda: running.request("GET", f"/v1/models/{MODEL}", key=running.key).status == 200)
+        endpoint = f"http://127.0.0.1:{llama.port}/v1"
+        operating.add_provider(running, name="llama-itself", kind="openai", endpoint=endpoint, model=NATIVE, apiKey=KEY)
         yield running
 
 
@@ -122,3 +127,36 @@ def check_row(platform: Product, request_id: str, usage: openai.types.Completion
     assert row["cost_pico"] == (
         (usage.prompt_tokens - cached) * INPUT_PICO + cached * CACHED_PICO + usage.completion_tokens * OUTPUT_PICO
     )
+
+
+@pytest.mark.parametrize("model", [MODEL, NATIVE])
+def test_it_answers_and_streams_in_openai_s_newer_api(platform: Product, client: openai.OpenAI, model: str) -> None:
+    """Translated at the custom provider; by llama.cpp itself where it was added as an OpenAI."""
+    asked: Any = {"model": model, "input": "Once upon a time", "max_output_tokens": 24, "temperature": 0}
+
+    plain = client.responses.create(**asked)
+    with client.responses.create(**asked, stream=True) as stream:
+        events = list(stream)
+        request_id = stream.response.headers["x-request-id"]
+
+    last: Any = events[-1]
+    assert plain.output_text
+    assert len([event for event in events if event.type == "response.output_text.delta"]) > 1
+    assert last.response.output_text == plain.output_text
+    row = operating.row(platform, request_id)
+    assert (row["status"], row["evidence"]) == ("ok", "reported")
+    assert (row["input_tokens"], row["output_tokens"]) == (
+        last.response.usage.input_tokens,
+        last.response.usage.output_tokens,
+    )
+
+
+def test_it_answers_and_streams_to_ollama_s_client(platform: Product) -> None:
+    messages = [{"role": "user", "content": "Once upon a time"}]
+    options = {"num_predict": 24, "temperature": 0}
+    with ollama.Client(platform.base_url, headers={"Authorization": f"Bearer {platform.key}"}) as client:
+        plain = client.chat(MODEL, messages, options=options)
+        chunks = list(client.chat(MODEL, messages, options=options, stream=True))
+
+    assert plain.message.content == "".join(chunk.message.content or "" for chunk in chunks)
+    assert (plain.eval_count, plain.done_reason) == (chunks[-1].eval_count, chunks[-1].done_reason)

@@ -42,13 +42,14 @@ def run_env(servers: Servers, tmp_path: Path) -> Callable[[dict[str, Any]], dict
     database = "compose"
     servers.postgres.drop_database(database)
     servers.postgres.create_database(database)
-    port = str(free_port())
+    port, grpc_port = str(free_port()), free_port()
 
     def env(service: dict[str, Any]) -> dict[str, str]:
         given = {name: _interpolated(str(value)) for name, value in service["environment"].items()}
         given["DATABASE_URL"] = servers.postgres.url(database)
         given["REDIS_URL"] = given["REDIS_URL"].replace("redis:6379", f"127.0.0.1:{servers.redis.port}")
-        return {**environment.bare(), **given, "STATE_DIR": str(tmp_path / "state"), "PORT": port}
+        mine = {"STATE_DIR": str(tmp_path / "state"), "PORT": port, "GRPC_PORT": str(grpc_port)}
+        return {**environment.bare(), **given, **mine}
 
     return env
 
@@ -67,7 +68,7 @@ def test_the_services_of_the_file_answer_a_call_together(
     with ExitStack() as running:
         processes = [
             running.enter_context(_running(services[name]["command"], run_env(services[name]), tmp_path / name))
-            for name in ("web", "worker", "beat")
+            for name in ("web", "grpc", "worker", "beat")
         ]
         port = int(env["PORT"])
         wait_until(lambda: _answers(port), timeout_s=60, what=f"web: {(tmp_path / 'web').read_text()}")
@@ -85,9 +86,9 @@ def test_the_services_of_the_file_answer_a_call_together(
 def test_every_part_is_there_once_set_up_and_only_the_web_is_open(compose: dict[str, Any]) -> None:
     services = compose["services"]
 
-    assert set(services) >= {"postgres", "redis", "setup", "web", "worker", "beat"}
-    assert [name for name, service in services.items() if "ports" in service] == ["web"]
-    for name in ("web", "worker", "beat"):
+    assert set(services) >= {"postgres", "redis", "setup", "web", "grpc", "worker", "beat"}
+    assert [name for name, service in services.items() if "ports" in service] == ["web", "grpc"]
+    for name in ("web", "grpc", "worker", "beat"):
         assert services[name]["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -89,18 +90,33 @@ def test_who_has_the_tests_requirements_has_the_products_too(checkout: Path) -> 
     assert "pip install" not in (checkout / "python.calls").read_text().removeprefix(before)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("requirements.txt", "requirements-dev.txt"),
+        *(f"tests/clients/foreign/{library}.txt" for library in ("langchain", "litellm", "llm", "pydantic_ai")),
+    ],
+)
 def test_every_requirement_is_pinned_with_its_hashes_and_names_no_host(name: str) -> None:
     text = (environment.ROOT / name).read_text()
     pins = re.findall(r"^([\w.\[\]-]+)==\S+.*\\\n +--hash=sha256:", text, re.MULTILINE)
 
-    assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE)) > 50
+    assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE)) > 20
     assert "://" not in text
     assert "--index" not in text
 
 
+def test_every_package_in_node_is_pinned_with_its_hash_and_names_no_host() -> None:
+    lock = json.loads((environment.ROOT / "tests" / "clients" / "node" / "package-lock.json").read_text())
+    packages = [package for path, package in lock["packages"].items() if path]
+
+    assert len(packages) > 20
+    assert all(package["integrity"].startswith("sha512-") for package in packages)
+    assert not any("resolved" in package for package in packages)
+
+
 def test_the_set_up_names_no_registry_and_no_path_of_one_machine() -> None:
-    files = ["Makefile", "Dockerfile", ".ci/run", "deploy/install.sh", "deploy/test-parts.sh"]
+    files = ["Makefile", "Dockerfile", ".ci/run", "deploy/install.sh", "deploy/test-parts.sh", "deploy/test-clients.sh"]
     text = "\n".join((environment.ROOT / name).read_text() for name in files)
 
     assert not re.search(r"--(extra-)?index-url|pypi\.org|pythonhosted", text)

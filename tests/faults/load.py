@@ -8,8 +8,8 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -30,6 +30,7 @@ class Told:
     code: str = ""
     seconds: float = 0.0
     heard: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_ok(self) -> bool:
@@ -62,24 +63,27 @@ class Callers:
         model: str = "up-chat",
         name: str | None = None,
         leave_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> Told:
         """A chat completion through the OpenAI door; `leave_after_s`: the caller hangs up then."""
         name, key = name or new_name(), key or self._product.key
         body = {"model": model, "messages": [{"role": "user", "content": name}], **fields}
-        headers = {"Authorization": f"Bearer {key}", "X-Request-ID": name}
+        sent = {"Authorization": f"Bearer {key}", "X-Request-ID": name, **(headers or {})}
         began = time.monotonic()
         try:
             async with asyncio.timeout(leave_after_s):
                 async with self._session.post(
-                    self._product.url("/v1/chat/completions"), json=body, headers=headers
+                    self._product.url("/v1/chat/completions"), json=body, headers=sent
                 ) as answer:
                     heard = (await answer.read()).decode()
-                    status = answer.status
+                    status, told = answer.status, answer.headers
         except (TimeoutError, aiohttp.ClientError):
             return Told(name=name, key=key, status=0, seconds=time.monotonic() - began)
         code = json.loads(heard)["error"]["code"] if status >= 400 else ""
-        return Told(name=name, key=key, status=status, code=code, seconds=time.monotonic() - began, heard=heard)
+        return Told(
+            name=name, key=key, status=status, code=code, seconds=time.monotonic() - began, heard=heard, headers=told
+        )
 
     async def get(self, path: str, key: str | None = None) -> tuple[int, float]:
         """(status, seconds)."""

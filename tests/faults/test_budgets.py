@@ -33,6 +33,7 @@ def test_14_a_hard_budget_for_one_call_dispatches_exactly_one(
 
     with new_installation(workers=PROCESSES, limits=[limit]) as product:
         told = load.run(product, lambda callers: _at_once(callers, product, CONCURRENT, max_tokens=TOKENS))
+        _wait_for_records(product, CONCURRENT)
         books = invariants.check(product, upstream.bill)
 
         load.say(f"row 14: {load.statuses(told)}, {len(upstream.bill)} dispatch")
@@ -70,6 +71,7 @@ def test_14_four_processes_of_64_callers_never_exceed_a_cap(
             took_s = time.monotonic() - began
             over.set()
             watching.result()
+        _wait_for_records(product, PROCESSES * CONCURRENT)
         books = invariants.check(product, upstream.bill)
 
         (hard,) = (window for window in books.windows if window["hard"])
@@ -85,6 +87,11 @@ def test_14_four_processes_of_64_callers_never_exceed_a_cap(
         assert room <= len(upstream.bill) <= cap_pico // ANSWER_PICO
         assert set(load.statuses(told)) == {"200", "402 BUDGET_EXCEEDED"}
         assert "deadlock" not in product.log()
+
+
+def _wait_for_records(product: Product, number: int) -> None:
+    """A refusal is told before it is recorded."""
+    wait_until(lambda: len(invariants.read(product).records) == number, what=f"{number} records")
 
 
 async def _at_once(

@@ -65,7 +65,7 @@ def test_3_killed_between_the_providers_last_byte_and_the_settle(
     new_installation: NewInstallation, postgres: MortalPostgres, upstream: Upstream
 ) -> None:
     """Three ends: before anything is written (swept: one charge), after the journal has it (replayed: the truth), and
-    after it, but another host sweeps first (the truth follows as an adjustment).
+    after it, but another host sweeps first (the truth follows: its guess is taken back, and what was so is booked).
     """
     with new_installation(workers=1, limits=LIMITS) as product:
         unwritten = _kill_unsettled(product, postgres, upstream, journalled=False)
@@ -87,7 +87,7 @@ def test_3_killed_between_the_providers_last_byte_and_the_settle(
             books = invariants.check(product, upstream.bill)
 
         rows = books.of(overtaken)
-        assert sorted(row["kind"] for row in rows) == ["adjustment", "call"]
+        assert sorted(row["kind"] for row in rows) == ["adjustment", "adjustment", "call"]
         (swept,), (told,) = books.of(unwritten), books.of(journalled)
         billed = [operating.cost_pico(line.input_tokens, line.output_tokens) for line in upstream.bill]
         load.say(

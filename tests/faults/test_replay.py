@@ -15,8 +15,8 @@ from core.ids import uuid7
 from tests.servers import wait_until
 from tests.usage.rows import NOW, hold, record
 from usage import leases, ledger
-from usage.budgets import BudgetExceededError, BudgetSpec, Window, window_of
-from usage.ledger import Entry, Note, Reserve, Settle, Void
+from usage.budgets import BudgetSpec, Window, window_of
+from usage.ledger import Entry, Note, Refusal, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Hold, UsageRecord
 from usage.writer import LedgerUnavailableError, Writer
 
@@ -78,7 +78,7 @@ def test_a_hold_whose_commit_was_not_heard_of_is_taken_back(tmp_path: Path, monk
     window = _window(hard=True)
     apply, lost = ledger.apply, iter([True])
 
-    def deaf(entries: Sequence[Entry], **how: bool) -> dict[int, BudgetExceededError]:
+    def deaf(entries: Sequence[Entry], **how: bool) -> dict[int, Refusal]:
         refused = apply(entries, **how)
         if next(lost, False):
             raise OperationalError("server closed the connection unexpectedly")

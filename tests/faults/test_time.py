@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,6 +22,7 @@ from gateway import calls, settlement
 from tests.faults import load
 from tests.usage.rows import hold, record
 from usage import leases, ledger, queries
+from usage import writer as writers
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.ledger import Reserve, Settle
 from usage.models import Budget, BudgetWindow, Day, Hold, Lease
@@ -134,6 +137,48 @@ def test_40_deadlines_are_by_the_monotonic_clock(jump: timedelta, monkeypatch: p
     assert call.left_s is not None
     assert 0 <= before - call.left_s < 5
     assert not call.is_out_of_time
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
+@pytest.mark.django_db(transaction=True)
+def test_40_a_jump_moves_no_deadline_of_a_hold(
+    jump: timedelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also before the process has asked the database again what time it is: a living call must not be swept."""
+
+    class Jumping(datetime):
+        offset = timedelta(0)
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + cls.offset
+
+    monkeypatch.setattr(writers, "datetime", Jumping)
+
+    async def story() -> tuple[datetime, datetime]:
+        writer = writers.Writer(tmp_path)
+        await writer.start()
+        try:
+            before = Jumping.now(UTC) + writer.ahead
+            Jumping.offset = jump
+            after = Jumping.now(UTC) + writer.ahead
+            due = after + timedelta(seconds=5)
+            await writer.write(Reserve(hold(lease_id=writer.lease_id, deadline_at=due)))
+            assert await asyncio.to_thread(_sweep) == 0
+            return before, after
+        finally:
+            await writer.stop()
+
+    before, after = asyncio.run(story())
+    assert abs(after - before) < timedelta(seconds=2)
+    load.say(f"row 40: a jump of {jump} moves a deadline by {(after - before).total_seconds():.3f} s")
+
+
+def _sweep() -> int:
+    try:
+        return leases.sweep(now=datetime.now(UTC))
+    finally:
+        connection.close()
 
 
 def _call(*, timeout_s: float) -> calls.Call:

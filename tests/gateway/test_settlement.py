@@ -10,11 +10,14 @@ from uuid import UUID
 
 import pytest
 
+from core.ids import time_of
 from gateway import catalogue, plans, settlement
 from gateway.calls import Call
 from gateway.catalogue import Caller
 from gateway.settlement import Attempt, Outcome
+from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UnreachableError, from_status
 from providers.models import Deployment, ExchangeRate, Price, Provider
+from providers.resilience.board import Board
 from usage.models import Budget
 from usage.rows import RecordRow
 from wire import openai_chat
@@ -55,10 +58,10 @@ def _call() -> Call:
     )
 
 
-def _attempt(*, ahead: timedelta = timedelta()) -> Attempt:
+def _attempt(*, ahead: timedelta = timedelta(), now: datetime = NOW) -> Attempt:
     call = _call()
-    (plan, *_) = plans.plans(call, catalogue.load(), now=NOW, rng=Random(0))
-    return settlement.attempt(call, plan, None, now=NOW, ahead=ahead, number=1, lease_id=UUID(int=1))
+    (plan, *_) = plans.plans(call, catalogue.load(), Board(Random(0)), now=call.started_at)
+    return settlement.attempt(call, plan, None, now=now, ahead=ahead, number=1, lease_id=UUID(int=1))
 
 
 def _record(usage: Usage) -> RecordRow:
@@ -103,6 +106,75 @@ def test_usage_that_does_not_add_up_is_cut_and_said(price: Price) -> None:
     assert row.error_detail == "The reported usage does not add up: reasoning_tokens 50 counted as 5."
     assert (row.error_code, row.usage_payload) == ("", '{"as": "reported"}')
     assert row.cost_pico == (10 * 2 + 5 * 6) * 10**6
+
+
+FAILURES = [
+    (UnreachableError("no route"), "none"),
+    (from_status(400, "bad"), "none"),
+    (from_status(500, "broken"), "none"),
+    (from_status(503, "busy"), "none"),
+    (from_status(408, "slow"), "upper_bound"),
+    (from_status(504, "slow"), "upper_bound"),
+    (from_status(524, "slow"), "upper_bound"),
+    (TimedOutError("silent"), "upper_bound"),
+    (BadAnswerError("what?"), "upper_bound"),
+    (None, "upper_bound"),  # its caller has left
+]
+
+
+@pytest.mark.parametrize(("failure", "evidence"), FAILURES)
+def test_what_may_have_been_billed_is_settled_at_its_hold(
+    price: Price, failure: ProviderFailureError | None, evidence: str
+) -> None:
+    _rate("1")
+    attempt = _attempt()
+    hold = attempt.hold
+    status = "error" if failure else "cancelled"
+    row = settlement.record(attempt, Outcome(status=status, usage=None, failure=failure))
+    assert row.evidence == evidence
+    expected = (hold.amount_pico, hold.input_tokens, hold.output_tokens) if evidence == "upper_bound" else (0, 0, 0)
+    assert (row.cost_pico, row.input_tokens, row.output_tokens) == expected
+    assert row.output_cost_pico == (None if evidence == "upper_bound" else 0)
+
+
+def test_what_was_heard_of_a_stream_is_what_it_is_guessed_from(price: Price) -> None:
+    """Also where it broke off before its first word for the caller."""
+    _rate("1")
+    attempt = _attempt()
+    attempt.heard.output_bytes = 40
+    row = settlement.record(attempt, Outcome(status="cancelled", usage=None))
+    assert (row.evidence, row.output_tokens) == ("estimated", 10)
+
+
+def test_a_bound_without_a_price_is_unknown(price: Price) -> None:
+    row = settlement.record(_attempt(), Outcome(status="cancelled", usage=None))
+    assert (row.evidence, row.cost_pico) == ("upper_bound", None)
+
+
+def test_a_retry_after_midnight_belongs_to_the_day_of_its_call(price: Price) -> None:
+    """Its key, its row and its budget windows all say when the call began; only its deadline counts from now."""
+    _rate("1")
+    Budget.objects.create(name="all", scope="all", cap_pico=10**15, period="day")
+    later = NOW + timedelta(hours=12, seconds=1)
+    first, retry = _attempt(), _attempt(now=later)
+    assert retry.hold.id != first.hold.id
+    assert time_of(retry.hold.id) == retry.hold.started_at == NOW
+    assert retry.hold.windows == first.hold.windows != "[]"
+    assert retry.hold.deadline_at - first.hold.deadline_at == later - NOW
+
+
+def test_only_a_hard_budget_must_be_asked_before_a_stream_may_grow(price: Price) -> None:
+    _rate("1")
+    budget = Budget.objects.create(name="all", scope="all", cap_pico=10**15, period="day")
+    assert _attempt().is_limited
+    Budget.objects.filter(pk=budget.pk).update(is_active=False)
+    assert not _attempt().is_limited
+
+
+def test_a_budget_that_is_switched_off_goes_on_counting(price: Price) -> None:
+    _rate("1")
+    Budget.objects.create(name="all", scope="all", cap_pico=0, period="day", is_active=False)
+    assert _attempt().hold.windows != "[]"
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])

@@ -24,9 +24,11 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
     openai, anthropic = session_upstream.openai_url, session_upstream.url
     with new_product(env={"LOG_LEVEL": "DEBUG"}) as running:
 
-        def add(name: str, endpoint: str, model: str, *, kind: str = "custom", priority: int = -20) -> None:
+        def add(
+            name: str, endpoint: str, model: str, *, kind: str = "custom", priority: int = -20, wait: bool = False
+        ) -> None:
             operating.add_provider(
-                running, name=name, kind=kind, endpoint=endpoint, model=model, priority=priority, wait=False
+                running, name=name, kind=kind, endpoint=endpoint, model=model, priority=priority, wait=wait
             )
 
         add("hasty", openai, "hasty")
@@ -41,7 +43,7 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
         add("shaky", openai, "shaky-first")
         add("steady", anthropic, "shaky-first", kind="anthropic", priority=-30)
         add("gone", nobody, "all-dead")
-        add("gone-too", nobody, "all-dead", priority=-30)
-        # The last change: once it is in force, so are the others.
         operating.answer_known_names_alone(running)
+        # The last change: once it is in force, so are the others.
+        add("gone-too", nobody, "all-dead", priority=-30, wait=True)
         yield running

@@ -27,7 +27,10 @@ def manage(product: Product, method: str, path: str, body: Any = None) -> Any:
 def add_provider(
     product: Product, *, name: str, kind: str, endpoint: str, model: str, wait: bool = True, **fields: Any
 ) -> str:
-    """A provider of one model, as specification D's flat body makes it; its id. `wait`: until calls can reach it."""
+    """A provider of one model, as specification D's flat body makes it; its id. `wait`: until calls can reach it.
+
+    Unless told otherwise it is asked once a call, and its circuit stays closed: a scripted fault is one failure.
+    """
     body = {
         "name": name,
         "type": kind.upper(),
@@ -36,6 +39,8 @@ def add_provider(
         "model": model,
         "pricing": {"inputTokenCost": 0.0025, "outputTokenCost": 0.01},
         "priority": AFTER_THE_REST,
+        "retryAttempts": 1,
+        "failureThreshold": 10_000,
         **fields,
     }
     made: str = manage(product, "POST", "/api/ai-providers", body)["id"]
@@ -58,7 +63,7 @@ def until_in_force(condition: Callable[[], bool]) -> None:
 
 def rows(product: Product, request_id: str) -> list[dict[str, Any]]:
     """What the books hold of a call, in the order of its attempts."""
-    return product.sql("SELECT * FROM usage_usagerecord WHERE request_id = %s ORDER BY id", request_id)
+    return product.sql("SELECT * FROM usage_usagerecord WHERE request_id = %s ORDER BY attempt, id", request_id)
 
 
 def row(product: Product, request_id: str) -> dict[str, Any]:

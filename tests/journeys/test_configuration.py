@@ -71,7 +71,7 @@ def _costs(product: Product, model: str) -> set[str]:
 
 def test_many_changes_at_once_all_come_into_force(house: Product, upstream: Upstream) -> None:
     """Rows of one change may be read before, others after it: that must not stop the watching."""
-    names = [f"crowd-{number}" for number in range(24)]
+    names = [f"zz-crowd-{number}" for number in range(24)]
 
     def add(name: str) -> None:
         operating.add_provider(house, name=name, kind="custom", endpoint=upstream.openai_url, model=name, wait=False)

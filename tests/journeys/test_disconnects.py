@@ -114,7 +114,7 @@ def test_abort_before_the_first_word(house: Product, upstream: Upstream, door: D
 
     row = settled(house, leave_before_the_first_word(house, door, "leaving", stream=stream))
 
-    assert (row["status"], row["evidence"]) == ("cancelled", "estimated")
+    assert (row["status"], row["evidence"]) == ("cancelled", "upper_bound")
     wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 
 from tests.journeys import operating
@@ -10,6 +13,7 @@ from tests.product import Product
 from tests.upstream import Fault, Upstream
 
 WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
+_numbers = itertools.count(1)
 every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
 
 
@@ -30,7 +34,7 @@ def test_a_provider_where_nobody_listens(house: Product, upstream: Upstream, doo
 
 
 @every_door
-@pytest.mark.parametrize("status", [401, 429, 500, 503, 529])
+@pytest.mark.parametrize("status", [500, 503, 529])
 def test_a_provider_that_fails(house: Product, upstream: Upstream, door: Door, status: int) -> None:
     upstream.on("shaky-first", Fault(status=status, message="no capacity"))
 
@@ -43,6 +47,55 @@ def test_a_provider_that_fails(house: Product, upstream: Upstream, door: Door, s
     assert (bool(first["is_final"]), first["cost_pico"]) == (False, 0)
     assert (second["provider"], second["status"], bool(second["is_final"])) == ("steady", "ok", True)
     assert [line.status for line in upstream.bill] == [status, 200]
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
+def test_a_provider_that_refuses_our_key(house: Product, upstream: Upstream, status: int) -> None:
+    """The next call does not ask it again with that key."""
+    model = couple(house, upstream)
+    upstream.on(model, Fault(status=status, message="not with this key", retry_after="30"))
+
+    answers = [OPENAI.call(house, model) for _ in range(3)]
+
+    first, second = operating.rows(house, answers[0].headers["x-request-id"])
+    assert [answer.headers["x-provider"] for answer in answers] == [f"{model}-b"] * 3
+    assert [answer.headers["x-attempts"] for answer in answers] == ["2", "1", "1"]
+    assert (first["provider"], first["error_code"], bool(first["is_final"])) == (f"{model}-a", "PROVIDER_ERROR", False)
+    assert (second["provider"], second["status"], bool(second["is_final"])) == (f"{model}-b", "ok", True)
+    assert [line.status for line in upstream.dispatches(model)] == [status, 200, 200, 200]
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_the_providers_next_key_is_tried_before_another_provider(
+    house: Product, upstream: Upstream, status: int
+) -> None:
+    model = couple(house, upstream)
+    key = {"provider": f"{model}-a", "label": "spare", "apiKey": "sk-canary-spare"}
+    operating.manage(house, "POST", "/api/ai-providers/credentials", key)
+    operating.until_in_force(lambda: {"main", "spare"} == used_keys(house, model))
+    upstream.on(model, Fault(status=status, retry_after="30"))
+
+    answer = OPENAI.call(house, model)
+
+    rows = operating.rows(house, answer.headers["x-request-id"])
+    assert [row["provider"] for row in rows] == [f"{model}-a"] * 2
+    assert {row["credential"] for row in rows} == {"main", "spare"}
+    assert [bool(row["is_final"]) for row in rows] == [False, True]
+    good = rows[1]["credential"]
+    later = [operating.row_of(house, OPENAI.call(house, model))["credential"] for _ in range(4)]
+    assert later == [good] * 4
+
+
+def test_a_key_that_is_changed_is_used_at_once(house: Product, upstream: Upstream) -> None:
+    model = couple(house, upstream)
+    upstream.on(model, Fault(status=401))
+    OPENAI.call(house, model)
+    (key,) = operating.manage(house, "GET", f"/api/ai-providers/credentials?provider={model}-a")["results"]
+
+    operating.manage(house, "PATCH", f"/api/ai-providers/credentials/{key['id']}", {"apiKey": "sk-canary-mended"})
+
+    operating.until_in_force(lambda: OPENAI.call(house, model).headers["x-provider"] == f"{model}-a")
+    assert upstream.bill[-1].headers["Authorization"] == "Bearer sk-canary-mended"
 
 
 @pytest.mark.parametrize("fault", [Fault(status=503), Fault(cut_after=0), Fault(drop=True), Fault(error_after=0)])
@@ -103,3 +156,61 @@ def test_the_callers_patience_holds_for_the_whole_call(house: Product, upstream:
 
     assert (answer.status, OPENAI.code(answer.json())) == (504, "PROVIDER_TIMEOUT")
     assert bool(operating.rows(house, answer.headers["x-request-id"])[-1]["is_final"])
+
+
+def test_a_lone_provider_is_asked_again(house: Product, upstream: Upstream) -> None:
+    """With a row for each try, and one of them final."""
+    model = couple(house, upstream, alone=True, retryAttempts=3, retryDelay=50)
+    upstream.on(model, Fault(status=500), Fault(status=503))
+
+    answer = OPENAI.call(house, model)
+
+    rows = operating.rows(house, answer.headers["x-request-id"])
+    assert (answer.status, answer.headers["x-attempts"]) == (200, "3")
+    assert [row["attempt"] for row in rows] == [1, 2, 3]
+    assert [row["status"] for row in rows] == ["error", "error", "ok"]
+    assert [bool(row["is_final"]) for row in rows] == [False, False, True]
+
+
+def test_a_lone_provider_that_stays_broken(house: Product, upstream: Upstream) -> None:
+    model = couple(house, upstream, alone=True, retryAttempts=3, retryDelay=50)
+    upstream.always(model, Fault(status=500, message="still broken"))
+
+    answer = OPENAI.call(house, model)
+
+    rows = operating.rows(house, answer.headers["x-request-id"])
+    assert (answer.status, OPENAI.message(answer.json())) == (502, "still broken")
+    assert [bool(row["is_final"]) for row in rows] == [False, False, True]
+
+
+def test_what_is_over_budget_at_one_provider_may_fit_at_the_next(house: Product, upstream: Upstream) -> None:
+    model = couple(house, upstream)
+    budget = {"name": f"{model} budget", "scope": "provider", "subject": f"{model}-a", "amountUsd": "0.000001"}
+    operating.manage(house, "POST", "/api/usage/budgets", budget | {"period": "total", "hard": True})
+
+    operating.until_in_force(lambda: OPENAI.call(house, model).headers.get("x-provider") == f"{model}-b")
+    answer = OPENAI.call(house, model)
+
+    (only,) = operating.rows(house, answer.headers["x-request-id"])
+    assert (only["provider"], only["attempt"], bool(only["is_final"])) == (f"{model}-b", 1, True)
+
+
+def couple(house: Product, upstream: Upstream, *, alone: bool = False, **settings: Any) -> str:
+    """A model of its own at `<model>-a`, and at `<model>-b` where that fails: what is held against keys stays there."""
+    model = f"w-couple-{next(_numbers)}"
+    if not alone:
+        below = operating.AFTER_THE_REST - 10
+        name = f"{model}-b"
+        operating.add_provider(
+            house, name=name, kind="custom", endpoint=upstream.openai_url, model=model, priority=below, wait=False
+        )
+    operating.add_provider(
+        house, name=f"{model}-a", kind="custom", endpoint=upstream.openai_url, model=model, **settings
+    )
+    upstream.bill.clear()
+    return model
+
+
+def used_keys(house: Product, model: str) -> set[str]:
+    answers = [OPENAI.call(house, model) for _ in range(2)]
+    return {operating.row_of(house, answer)["credential"] for answer in answers}

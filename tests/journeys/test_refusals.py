@@ -195,11 +195,11 @@ class TestMalformed:
         [
             (OPENAI, "up-claude", {"messages": [{"role": "robot", "content": "Hello"}]}, "messages[0]"),
             (OPENAI, "up-claude", {"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
-            (OPENAI, "up-claude", {"temperature": "hot"}, "temperature"),
+            (OPENAI, "up-claude", {"top_p": "hot"}, "top_p"),
             (OPENAI, "up-claude", {"logit_bias": {"50256": -100}}, "logit_bias"),
             (ANTHROPIC, "up-chat", {"messages": [{"role": "user", "content": [{"type": "audio"}]}]}, "messages[0]"),
             (ANTHROPIC, "up-chat", {"temperature": 2}, "temperature"),
-            (ANTHROPIC, "up-chat", {"mcp_servers": [{"name": "x"}]}, "mcp_servers"),
+            (ANTHROPIC, "up-chat", {"container": "c-1"}, "container"),
         ],
     )
     def test_a_field_that_cannot_be_translated(

@@ -190,3 +190,101 @@ def test_openais_older_completions_refuse_what_no_chat_can_say(house: Product) -
 
     assert (several.status, several.json()["error"]["param"]) == (400, "prompt")
     assert (suffix.status, suffix.json()["error"]["param"]) == (400, "suffix")
+
+
+def _get(product: Product, path: str, *, key: str | None = None) -> Answer:
+    return product.request("GET", path, key=key or product.key)
+
+
+def test_a_lists_providers_and_clears_its_cache(house: Product) -> None:
+    body = {"prompt": "Something to keep", "model": "up-chat"}
+    first, again = _post(house, "/generate", body), _post(house, "/generate", body)
+    health = _get(house, "/cache/health").json()
+    refused = _post(house, "/cache/clear", None)
+    cleared = house.request("POST", "/cache/clear", key=house.manage_key)
+
+    providers = {each["name"]: each for each in _get(house, "/providers").json()["providers"]}
+    assert (first.json()["cached"], again.json()["cached"]) == (False, True)
+    assert (health["status"], health["store"]) == ("ok", "memory")
+    assert (refused.status, refused.json()["error_code"]) == (403, "FORBIDDEN")
+    assert cleared.json()["cleared"] >= 1
+    assert "up-chat" in providers["upstream"]["models"]
+    assert _post(house, "/generate", body).json()["cached"] is False
+
+
+def test_b_lists_models_with_prices(house: Product) -> None:
+    listed = _get(house, "/api/v1/models").json()
+
+    model = next(each for each in listed["models"] if each["name"] == "upstream/up-chat")
+    assert listed["count"] == len(listed["models"])
+    assert (model["provider"], model["type"], model["cost_per_1k_input"]) == ("upstream", "chat", 0.0025)
+
+
+def test_b_tells_how_providers_do(house: Product) -> None:
+    house.chat(model="up-chat")
+    listed = _get(house, "/api/v1/providers").json()
+    health = _get(house, "/api/v1/providers/upstream/health")
+    unknown = _get(house, "/api/v1/providers/nobody/health")
+
+    provider = next(each for each in listed["providers"] if each["name"] == "upstream")
+    assert (provider["circuit_state"], provider["kind"]) == ("closed", "custom")
+    assert health.json()["name"] == "upstream"
+    assert unknown.status == 404
+
+
+def test_b_tells_metrics_and_costs_that_agree_with_the_books(house: Product) -> None:
+    house.chat(model="up-chat", key=house.keys["charlie"])
+    metrics = _get(house, "/api/v1/metrics", key=house.keys["charlie"]).json()
+    costs = _get(house, "/api/v1/analytics/costs", key=house.keys["charlie"]).json()
+
+    found = house.sql(
+        "SELECT count(*) AS calls, sum(cost_pico) AS cost FROM usage_usagerecord WHERE client = 'charlie'"
+    )[0]
+    assert set(metrics) >= {"requests", "cache", "providers", "failovers", "latency"}
+    assert metrics["requests"]["total"] == found["calls"]
+    assert set(costs) == {"total_usd", "by_provider", "by_model", "by_day", "cache_savings_usd", "suggestions"}
+    assert Decimal(str(costs["total_usd"])) == operating.usd(found["cost"])
+
+
+def test_b_shows_its_status_to_those_who_bring_a_key(house: Product) -> None:
+    health, status = _get(house, "/health").json(), _get(house, "/status").json()
+
+    for told in (health, status):
+        assert set(told) == {"status", "service", "timestamp", "providers", "metrics"}
+    assert house.request("GET", "/status").status == 401
+
+
+def test_c_tells_the_circuits(house: Product) -> None:
+    providers = {each["name"]: each for each in _get(house, "/v1/providers/status").json()["providers"]}
+
+    assert set(providers["upstream"]) == {
+        *("name", "kind", "circuit_state", "healthy", "success_rate", "avg_latency_ms"),
+    }
+
+
+def test_e_tells_the_usage_of_one_user_of_the_callers_own_client(house: Product) -> None:
+    for key in (house.keys["alice"], house.keys["bob"]):
+        body = {"messages": [{"role": "user", "content": "Hi"}], "model": "up-chat", "user_id": "user_123"}
+        assert house.request("POST", "/v1/llm/generate", body=body, key=key).status == 200
+
+    told = _get(house, "/v1/llm/usage?user_id=user_123", key=house.keys["alice"]).json()
+
+    assert (told["total_requests"], told["requests_by_model"]) == (1, {"up-chat": 1})
+    assert [day["requests"] for day in told["daily_usage"]] == [1]
+    assert told["total_cost"] == told["cost_by_model"]["up-chat"] > 0
+
+
+def test_e_tells_the_usage_of_embeddings_alone(house: Product) -> None:
+    key = house.keys["charlie"]
+    before = _get(house, "/v1/llm/embedding-usage", key=key).json()["total_requests"]
+    house.request("POST", "/v1/llm/generate-embeddings", body={"texts": ["one"], "model": "demo-embedding"}, key=key)
+    house.chat(model="up-chat", key=key)
+
+    assert _get(house, "/v1/llm/embedding-usage", key=key).json()["total_requests"] == before + 1
+
+
+@pytest.mark.parametrize("query", ["start_date=soon", "start_date=2026-02-01&end_date=2026-01-01"])
+def test_a_range_that_is_none_is_refused(house: Product, query: str) -> None:
+    answer = _get(house, f"/v1/llm/usage?{query}")
+
+    assert (answer.status, answer.json()["context"]["field"]) == (400, "start_date")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from core import blocking_http
+from core.egress import USUAL_PORTS, Policy
 from core.vault import Secret
 from providers import connection
 from providers.connection import Target, Trouble, check
+from providers.listings import Listing
 from tests.admin.modelhost import ModelHost
 
 KEY = "sk-canary-of-the-connection-test-5d5d"
@@ -22,16 +27,20 @@ def host() -> Iterator[ModelHost]:
 
 
 def target(host: ModelHost, kind: str = "custom", *keys: str, models: tuple[str, ...] = ()) -> Target:
-    address = host.url if kind not in ("ollama", "anthropic") else host.url.removesuffix("/v1")
+    address = host.url if kind in ("custom", "openai", "deepseek") else host.url.removesuffix("/v1")
     pairs = tuple((f"key {number}", Secret(key)) for number, key in enumerate(keys or (KEY,)))
     return Target(kind=kind, address=address, keys=pairs, models=models)
 
 
-@pytest.mark.parametrize("kind", ["custom", "openai", "deepseek", "ollama", "anthropic"])
+KINDS_WITH_LISTS = ["custom", "openai", "deepseek", "ollama", "anthropic", "google", "azure"]
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_LISTS)
 def test_each_kind_lists_models_with_its_own_sdk(host: ModelHost, kind: str) -> None:
     host.key = KEY
     finding = check(target(host, kind))
-    assert (finding.ok, finding.offered, finding.warnings) == (True, ("house-large", "house-small"), ())
+    names = [offer.name for offer in finding.offers]
+    assert (finding.ok, names, finding.warnings) == (True, ["house-large", "house-small"], ())
     assert finding.latency_ms is not None
     assert "2 models offered" in finding.summary
     assert KEY not in repr(finding)
@@ -68,7 +77,7 @@ def test_an_unreadable_key_is_told() -> None:
         (529, Trouble.PROVIDER_FAILS),
     ],
 )
-@pytest.mark.parametrize("kind", ["custom", "anthropic"])
+@pytest.mark.parametrize("kind", ["custom", "anthropic", "google", "ollama", "azure"])
 def test_statuses(host: ModelHost, kind: str, status: int, trouble: Trouble) -> None:
     host.status, host.body = status, "{}"
     finding = check(target(host, kind))
@@ -84,7 +93,7 @@ def test_what_is_no_model_list(host: ModelHost, body: str) -> None:
 
 def test_an_empty_list_is_a_list(host: ModelHost) -> None:
     host.body = '{"data": null}'
-    assert check(target(host)).offered == ()
+    assert check(target(host)).offers == ()
 
 
 def test_an_address_that_does_not_exist() -> None:
@@ -99,6 +108,40 @@ def test_a_port_where_nothing_listens() -> None:
 def test_plain_http_behind_an_https_address(host: ModelHost) -> None:
     address = host.url.replace("http://", "https://")
     assert check(Target(kind="custom", address=address)).trouble is Trouble.BAD_CERTIFICATE
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_LISTS)
+def test_an_address_that_settings_forbid_is_told_with_the_setting(host: ModelHost, settings: Any, kind: str) -> None:
+    settings.EGRESS = Policy.parse(networks="none", ports=USUAL_PORTS)
+    finding = check(target(host, kind))
+    assert finding.trouble is Trouble.ADDRESS_NOT_ALLOWED
+    assert "EGRESS_ALLOWED_NETWORKS" in finding.summary
+    assert host.seen == []
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_LISTS)
+def test_the_time_is_the_requests_alone(host: ModelHost, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Importing an SDK takes a second and more, once: nobody should read that as the provider's."""
+    load = Listing.load
+
+    def slowly(listing: Listing) -> object:
+        time.sleep(0.5)
+        return load(listing)
+
+    monkeypatch.setattr(Listing, "load", slowly)
+    finding = check(target(host, kind))
+    assert finding.latency_ms is not None
+    assert 0 < finding.latency_ms < 400
+
+
+def test_an_answer_without_end_is_cut(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocking_http, "MAX_ANSWER_BYTES", 1000)
+    host.models = ["x" * 100] * 100
+    assert check(target(host)).trouble is Trouble.NOT_AN_API
+
+
+def test_azure_lists_what_there_is_and_not_what_is_deployed(host: ModelHost) -> None:
+    assert check(target(host, "azure", models=("our-own-deployment",))).warnings == ()
 
 
 def test_an_address_that_is_none() -> None:

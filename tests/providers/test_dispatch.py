@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from providers import dispatch
-from tests.providers.test_routing import deployment
+from tests.providers.topologies import deployment
 from wire import anthropic_messages, openai_chat
 
 _BODY: dict[str, Any] = {"model": "gpt", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}

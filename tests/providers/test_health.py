@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from celery import Task
+from kombu.exceptions import OperationalError
 
+from aiplatform.celery import app as celery_app
+from core.ids import uuid7_at
 from providers import connection, health
 from providers.connection import Finding
 from providers.models import Health, Provider
-from providers.tasks import probe_providers
+from providers.operations import ModelSpec, add_provider, update_provider
+from providers.tasks import probe_provider, probe_providers
 from tests.admin.modelhost import ModelHost
+from tests.usage.rows import book
+from usage.models import UsageRecord
 
+NewCall = Callable[..., None]
 pytestmark = pytest.mark.django_db
 NOW = datetime(2025, 11, 20, 12, tzinfo=UTC)
 
@@ -22,6 +31,16 @@ NOW = datetime(2025, 11, 20, 12, tzinfo=UTC)
 def host() -> Iterator[ModelHost]:
     with ModelHost() as running:
         yield running
+
+
+@pytest.fixture
+def new_call() -> NewCall:
+    def write(at: datetime, **facts: Any) -> None:
+        usual: dict[str, Any] = {"started_at": at, "ended_at": at, "request_id": "r", "status": "ok", "client": "alice"}
+        usual |= {"provider": "p", "deployment": "m", "evidence": "none", "cost_pico": 0, "surface": "openai"}
+        book(UsageRecord(**(usual | {"id": uuid7_at(int(at.timestamp() * 1000))} | facts)))
+
+    return write
 
 
 def provider(name: str, url: str, **facts: object) -> Provider:
@@ -68,6 +87,60 @@ def test_an_older_finding_does_not_replace_a_newer_one() -> None:
     health.store(provider_id=row.pk, finding=good, now=NOW)
     health.store(provider_id=row.pk, finding=Finding(ok=False, summary="old"), now=NOW - timedelta(minutes=1))
     assert Health.objects.get().detail == "fine"
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Jobs are done where they are asked for."""
+    celery_app.conf.task_always_eager = True
+    yield
+    celery_app.conf.task_always_eager = False
+
+
+def test_a_saved_provider_is_probed_at_once(
+    host: ModelHost, django_capture_on_commit_callbacks: Any, eager: None
+) -> None:
+    """Whoever saves it, and once what was saved can be read."""
+    with django_capture_on_commit_callbacks(execute=True):
+        made = add_provider(name="House", kind="custom", base_url=host.url, models=[ModelSpec(name="m")], now=NOW)
+        assert not Health.objects.exists()
+    assert Health.objects.get(provider=made).status == "healthy"
+
+    host.status = 503
+    with django_capture_on_commit_callbacks(execute=True):
+        update_provider(made, now=NOW, priority=3)
+    assert Health.objects.get(provider=made).status == "unhealthy"
+
+
+def test_without_a_broker_a_provider_is_saved_all_the_same(
+    django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(Task, "apply_async", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        add_provider(
+            name="House", kind="custom", base_url="https://h.example/v1", models=[ModelSpec(name="m")], now=NOW
+        )
+
+
+def test_an_inactive_provider_is_not_probed(host: ModelHost) -> None:
+    probe_provider(provider_id=str(provider("off", host.url, is_active=False).pk))
+    assert host.seen == []
+
+
+def test_live_calls_count_more_than_the_last_check(host: ModelHost, new_call: NewCall) -> None:
+    row = provider("p", host.url)
+    health.check(row, now=NOW)
+    assert health.standings([row], now=NOW)[row.pk].state == "healthy"
+    for number in range(6):
+        new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="error" if number else "ok")
+    for _ in range(20):  # the callers' own mistakes, and what is long past
+        new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="error", error_code="PROVIDER_REJECTED")
+        new_call(NOW - timedelta(hours=1), provider_id=row.pk)
+    told = health.standings([row], now=NOW)[row.pk]
+    assert (told.state, told.why) == ("unhealthy", "5 of the 6 calls of the last 5 minutes failed.")
 
 
 def test_a_provider_that_has_gone_is_no_error() -> None:

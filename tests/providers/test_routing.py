@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from random import Random
-from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from providers import routing
-from providers.routing import ModelNotFoundError
-from providers.specs import DeploymentSpec, ProviderSpec, TargetSpec, Topology
-
-
-def deployment(provider: str, name: str, *, kind: str = "openai", type_: str = "chat") -> DeploymentSpec:
-    spec = ProviderSpec(
-        id=UUID(int=len(provider)),
-        slug=provider,
-        kind=kind,
-        address="",
-        organization="",
-        priority=10,
-        weight=1,
-        connect_timeout_s=1,
-        first_token_timeout_s=1,
-        between_chunks_timeout_s=1,
-        timeout_s=1,
-        drains=True,
-        credentials=(),
-    )
-    return DeploymentSpec(
-        id=UUID(int=1), name=name, model=name, type=type_, provider=spec, max_output_tokens=None, defaults={}, prices=()
-    )
-
+from providers.routing import Choice, ModelNotFoundError
+from providers.specs import DeploymentSpec, RouteSpec, Strategy, TargetSpec, Topology
+from tests.providers.topologies import deployment
 
 _EU = deployment("openai-eu", "gpt")
 _US = deployment("openai", "gpt")
@@ -53,10 +34,43 @@ _TOPOLOGY = Topology(
 )
 
 
+@dataclass
+class _Outlook:
+    """What a test says of those who could take a call, by their providers' names."""
+
+    rng: Random
+    latencies_ms: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    costs_pico: dict[str, int] = field(default_factory=dict)
+    unhealthy: tuple[str, ...] = ()
+    turns: Counter[str] = field(default_factory=Counter)
+
+    def chance(self) -> float:
+        return self.rng.random()
+
+    def turn(self, name: str) -> int:
+        self.turns[name] += 1
+        return self.turns[name]
+
+    def latency_ms(self, deployment: DeploymentSpec) -> float:
+        return self.latencies_ms.get(deployment.provider.slug, 0)
+
+    def success_share(self, deployment: DeploymentSpec) -> float | None:
+        return self.shares.get(deployment.provider.slug)
+
+    def is_healthy(self, deployment: DeploymentSpec) -> bool:
+        return deployment.provider.slug not in self.unhealthy
+
+    def cost_pico(self, deployment: DeploymentSpec) -> int | None:
+        return self.costs_pico.get(deployment.provider.slug)
+
+
 def _find(
     model: str, provider: str | None = None, topology: Topology = _TOPOLOGY, seed: int = 0
 ) -> list[DeploymentSpec]:
-    return routing.candidates(topology, model=model, kind="chat", provider=provider, rng=Random(seed))
+    outlook = _Outlook(Random(seed))
+    choices = routing.candidates(topology, model=model, kind="chat", provider=provider, outlook=outlook)
+    return [choice.deployment for choice in choices]
 
 
 def test_higher_priority_is_tried_first() -> None:
@@ -67,7 +81,7 @@ def test_a_call_that_names_nothing_takes_the_default_route() -> None:
     assert _find("") == [_CLAUDE, _US]
 
 
-def test_a_provider_and_its_model_name_onedeployment() -> None:
+def test_a_provider_and_its_model_name_one_deployment() -> None:
     assert _find("openai/gpt") == [_US]
 
 
@@ -105,3 +119,115 @@ def test_a_catch_all_route_answers_any_name() -> None:
         names=_TOPOLOGY.names, deployments=_TOPOLOGY.deployments, routes=_TOPOLOGY.routes, catch_all="default"
     )
     assert _find("gpt-99", topology=open_to_all) == [_CLAUDE, _US]
+
+
+_THREE = [deployment(name) for name in ("one", "two", "three")]
+
+
+def _share(
+    strategy: Strategy,
+    outlook: _Outlook,
+    *,
+    weights: tuple[int, ...] = (1, 1, 1),
+    priorities: tuple[int, ...] = (10, 10, 10),
+    sticky: bool = False,
+    end_user: str = "",
+) -> list[Choice]:
+    targets = tuple(
+        TargetSpec(each, priority, weight) for each, priority, weight in zip(_THREE, priorities, weights, strict=True)
+    )
+    topology = Topology(
+        names={"smart": targets},
+        deployments=tuple(_THREE),
+        routes=("smart",),
+        catch_all=None,
+        sharing={"smart": RouteSpec("smart", strategy, sticky)},
+    )
+    return routing.candidates(topology, model="smart", kind="chat", outlook=outlook, end_user=end_user)
+
+
+def _slugs(choices: list[Choice]) -> list[str]:
+    return [choice.deployment.provider.slug for choice in choices]
+
+
+def test_in_turn() -> None:
+    outlook = _Outlook(Random(0))
+
+    first = [_slugs(_share("round_robin", outlook))[0] for _ in range(6)]
+
+    assert Counter(first) == {"one": 2, "two": 2, "three": 2}
+    assert first[:3] == first[3:]
+
+
+def test_the_fastest_first_and_who_is_unknown_before_it() -> None:
+    outlook = _Outlook(Random(0), latencies_ms={"one": 900, "two": 300})
+
+    choices = _share("least_latency", outlook)
+
+    assert _slugs(choices) == ["three", "two", "one"]
+    assert choices[0].why == "priority 10, speed not known yet"
+    assert choices[1].why == "priority 10, answers in about 300 ms"
+
+
+def test_the_cheapest_first_and_who_has_no_price_last() -> None:
+    outlook = _Outlook(Random(0), costs_pico={"one": 20_000_000, "three": 3_000_000})
+
+    choices = _share("least_cost", outlook)
+
+    assert _slugs(choices) == ["three", "one", "two"]
+    assert choices[0].why == "priority 10, about $0.000003"
+
+
+def test_the_score_of_specification_b() -> None:
+    outlook = _Outlook(
+        Random(0),
+        latencies_ms={"one": 2_500, "two": 100, "three": 9_000},
+        shares={"one": 1.0, "two": 0.5, "three": 1.0},
+        unhealthy=("two",),
+    )
+
+    scores = {each.provider.slug: routing.score(outlook, each) for each in _THREE}
+
+    assert scores == {"one": pytest.approx(0.85), "two": pytest.approx(0.494), "three": pytest.approx(0.7)}
+    assert _slugs(_share("score", outlook)) == ["one", "three", "two"]
+
+
+def test_priority_goes_before_every_strategy() -> None:
+    outlook = _Outlook(Random(0), latencies_ms={"one": 900, "two": 300, "three": 1})
+
+    assert _slugs(_share("least_latency", outlook, priorities=(20, 20, 10))) == ["two", "one", "three"]
+
+
+def test_a_sticky_split_keeps_its_users_and_its_shares() -> None:
+    outlook = _Outlook(Random(0))
+
+    def first(user: str) -> str:
+        return _slugs(_share("weighted", outlook, weights=(8, 1, 1), sticky=True, end_user=user))[0]
+
+    groups = {f"user-{number}": first(f"user-{number}") for number in range(2_000)}
+
+    assert all(first(user) == group for user, group in groups.items())
+    assert 0.75 < Counter(groups.values())["one"] / 2_000 < 0.85
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=50), st.integers(1, 100))
+def test_a_target_that_grows_takes_users_and_moves_no_others(users: list[str], weight: int) -> None:
+    outlook = _Outlook(Random(0))
+    for user in users:
+        before = _slugs(_share("weighted", outlook, sticky=True, end_user=user))[0]
+        after = _slugs(_share("weighted", outlook, sticky=True, end_user=user, weights=(weight, 1, 1)))[0]
+        assert after in (before, "one")
+
+
+@given(
+    st.sampled_from(["priority", "weighted", "round_robin", "least_latency", "least_cost", "score"]),
+    st.tuples(*[st.integers(-5, 5)] * 3),
+    st.integers(),
+)
+def test_every_strategy_names_all_by_priority(strategy: Strategy, priorities: tuple[int, ...], seed: int) -> None:
+    choices = _share(strategy, _Outlook(Random(seed)), priorities=priorities)
+
+    by_slug = dict(zip(("one", "two", "three"), priorities, strict=True))
+    found = [by_slug[slug] for slug in _slugs(choices)]
+    assert sorted(_slugs(choices)) == ["one", "three", "two"]
+    assert found == sorted(found, reverse=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 
 from core.ids import uuid7_of
 from usage import ledger
@@ -63,6 +66,22 @@ def record(held: HoldRow, **given: Any) -> RecordRow:
         "ended_at": NOW,
     }
     return RecordRow(**facts | given)
+
+
+@contextmanager
+def refused_records_of(client: str) -> Iterator[None]:
+    """Within it the database refuses the client's records, as it would one with a value out of range."""
+    postgres = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"ALTER TABLE usage_usagerecord ADD CONSTRAINT poison CHECK (client <> '{client}')"
+            if postgres
+            else f"CREATE TRIGGER poison BEFORE INSERT ON usage_usagerecord WHEN NEW.client = '{client}' "
+            "BEGIN SELECT RAISE(ABORT, 'poison'); END"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE usage_usagerecord DROP CONSTRAINT poison" if postgres else "DROP TRIGGER poison")
 
 
 def book(*rows: UsageRecord) -> None:

@@ -15,14 +15,16 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 from django.test import override_settings
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.usage.rows import NOW, hold, record
-from usage import books, ledger, recompute, tasks
+from usage import books, ledger, proofs, recompute, tasks
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.ledger import Note, Reserve, Settle
-from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Proof, Quarter, UserDay
+from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Proof, Proving, Purge, Quarter, UserDay
+from usage.spending import spec_of
 
 pytestmark = pytest.mark.django_db
 TABLES = (Quarter, Day, UserDay, KeyDay)
@@ -198,16 +200,83 @@ def test_the_task_keeps_its_proof(busy: Window) -> None:
 
 
 def test_a_long_proof_is_followed_by_a_long_rest() -> None:
-    assert books.is_due(now=NOW)
+    assert proofs.due(now=NOW) == "all"
     Proof.objects.create(made_at=NOW, took_ms=60_000, is_balanced=True, figures={})
-    assert not books.is_due(now=NOW + timedelta(minutes=19))
-    assert books.is_due(now=NOW + timedelta(minutes=20))
+    assert proofs.due(now=NOW + timedelta(minutes=19)) is None
+    assert proofs.due(now=NOW + timedelta(minutes=20)) == "all"
+
+
+def test_where_all_takes_long_the_hours_prove_what_is_new_and_a_day_proves_all() -> None:
+    Proof.objects.create(made_at=NOW, took_ms=90_000, is_balanced=True, figures={})
+    later = NOW + timedelta(minutes=30)
+    assert proofs.due(now=later) == "recent"
+    Proof.objects.create(made_at=later, since=NOW, took_ms=2_000, is_balanced=True, figures={})
+    assert proofs.due(now=later + timedelta(seconds=39)) is None
+    assert proofs.due(now=later + timedelta(seconds=40)) == "recent"
+    assert proofs.due(now=NOW + timedelta(days=1)) == "all"
+    Proof.objects.filter(since=None).update(is_balanced=False)
+    assert proofs.due(now=later + timedelta(hours=1)) == "all"
+
+
+def test_a_proof_of_what_is_new_looks_at_nothing_older() -> None:
+    """Two days of a daily budget, a wrong sum on each: only the newer one's is found."""
+    budget = Budget.objects.create(name="days", scope="all", cap_pico=10**9, period="day")
+    days = [timezone.now(), timezone.now() - timedelta(days=5)]
+    for moment in days:
+        window = window_of(spec_of(budget), moment)
+        held = hold(started_at=moment, windows=f'["{window.id}"]')
+        ledger.apply([Reserve(held, (window,))])
+        ledger.apply([Settle(record(held))])
+    assert proofs.prove_and_keep("recent").is_balanced
+    BudgetWindow.objects.update(settled_pico=1)
+    Day.objects.update(calls=7)
+    proof = proofs.prove_and_keep("recent")
+    assert proof.figures["records"] == 1
+    assert len(proof.differences) == 2
+    assert len(proofs.prove_and_keep().differences) == 4
+
+
+def test_a_month_that_waits_for_its_purge_is_no_drift() -> None:
+    """Retention takes month by month: what it has not reached is in the records yet, and not in an opening."""
+    budget = Budget.objects.create(name="ever", scope="all", cap_pico=10**9, period="total")
+    window = window_of(spec_of(budget), NOW)
+    held = hold(windows=f'["{window.id}"]')
+    ledger.apply([Reserve(held, (window,))])
+    ledger.apply([Settle(record(held))])
+    Purge.objects.create(before=NOW + timedelta(days=30), purged_at=NOW)
+    assert not [each for each in books.prove().differences if "budget" in each]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_proof_that_is_asked_for_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, int]] = []
+    tell = proofs._tell
+
+    def look(step: str, percent: int) -> None:
+        tell(step, percent)
+        proving = Proving.objects.get()
+        seen.append((proving.step, proving.done_percent))
+
+    monkeypatch.setattr(proofs, "_tell", look)
+    assert proofs.ask(now=timezone.now())
+    assert not proofs.ask(now=timezone.now())
+    tasks.prove_now()
+    assert [percent for _, percent in seen] == [0, 15, 30, 45, 60, 75, 95]
+    assert seen[2][0] == "the sums by day"
+    assert proofs.asked() is None
+    assert Proof.objects.get().is_balanced
+
+
+def test_one_whose_worker_died_may_be_asked_for_again() -> None:
+    assert proofs.ask(now=NOW)
+    assert not proofs.ask(now=NOW + timedelta(minutes=59))
+    assert proofs.ask(now=NOW + timedelta(minutes=61))
 
 
 def test_old_proofs_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books, "KEPT_PROOFS", 2)
+    monkeypatch.setattr(proofs, "KEPT", 2)
     for _ in range(4):
-        books.prove_and_keep()
+        proofs.prove_and_keep()
     assert Proof.objects.count() == 2
 
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from core.ids import uuid7
 from tests.usage.rows import NOW, hold, record
 from usage import leases, ledger
-from usage.budgets import Budgets, BudgetSpec, Window, window_of
-from usage.ledger import Entry, Extend, Note, Reserve, Settle, Void
+from usage.budgets import BudgetExceededError, Budgets, BudgetSpec, Window, window_of
+from usage.ledger import Entry, Extend, HoldGoneError, Note, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Hold, UsageRecord
 from usage.rows import HoldRow
 
@@ -74,6 +74,7 @@ def test_of_a_batch_exactly_what_fits_is_taken_and_the_rest_refused_alone() -> N
 def test_one_of_several_budgets_without_room_refuses_and_nothing_is_held_in_the_others() -> None:
     wide, narrow = _window(name="wide"), _window(name="narrow", cap=100)
     error = ledger.apply([Reserve(_held(wide, narrow), (wide, narrow))])[0]
+    assert isinstance(error, BudgetExceededError)
     assert (error.name, error.cap_pico, error.left_pico, error.wanted_pico) == ("narrow", 100, 100, 300)
     assert _figures(wide)[0] == 0
 
@@ -118,6 +119,17 @@ def test_a_hold_grows_while_there_is_room() -> None:
     assert _figures(window)[0] == Hold.objects.get().amount_pico == 450
     ledger.apply([Settle(record(held, cost_pico=440))])
     assert _figures(window) == (0, 440, 0)
+
+
+def test_a_hold_that_is_gone_does_not_grow_where_a_hard_budget_asks() -> None:
+    """Swept meanwhile, or in the journal alone: nothing was taken, so more may not be spent."""
+    window = _window()
+    held = _held(window)
+    ledger.apply([Reserve(held, (window,))])
+    leases.sweep(now=timezone.now())
+    refused = ledger.apply([Extend(held.id, 150, hard=True), Extend(held.id, 150)])
+    assert {index: type(error) for index, error in refused.items()} == {0: HoldGoneError}
+    assert _figures(window) == (0, 300, 0)
 
 
 def test_an_unknown_cost_takes_nothing_from_a_soft_budget() -> None:

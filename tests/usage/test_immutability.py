@@ -43,7 +43,7 @@ def test_a_deletion_is_refused(row: UsageRecord) -> None:
 def test_a_replacement_is_refused_on_sqlite(row: UsageRecord) -> None:
     if connection.vendor == "sqlite":
         columns = ", ".join(str(field.column) for field in UsageRecord._meta.concrete_fields)
-        assert refused(f"REPLACE INTO usage_usagerecord SELECT {columns} FROM usage_usagerecord")
+        assert refused(f"REPLACE INTO usage_usagerecord ({columns}) SELECT {columns} FROM usage_usagerecord")
 
 
 def test_emptying_the_table_is_refused_on_postgresql_also_month_by_month(row: UsageRecord) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,53 @@ def test_a_torn_last_line_costs_no_other(tmp_path: Path, lost: int) -> None:
     Journal(path).replay(seen.extend)
     assert seen[:3] == kept[:3]
     assert seen[3:] in ([], kept[3:])
+
+
+def test_a_file_that_was_adopted_while_we_opened_it_is_not_written_to(tmp_path: Path) -> None:
+    """Between its opening and its locking the adopter has removed it: what is kept there would be nowhere."""
+    path = tmp_path / "a.journal"
+    opened = os.open(path, os.O_RDWR | os.O_CREAT)
+    path.unlink()
+    assert not journal._is_file_named(path, opened)
+    path.touch()
+    assert not journal._is_file_named(path, opened)
+    os.close(opened)
+
+
+def test_openers_and_adopters_in_each_others_way_lose_nothing(tmp_path: Path) -> None:
+    """One name, opened and given up without pause by some, while others adopt whatever they find."""
+    path = tmp_path / "a.journal"
+    seen: list[Entry] = []
+    wrote: list[Entry] = []
+    over = threading.Event()
+
+    def open_and_keep() -> None:
+        kept = 0
+        while kept < 40:
+            with contextlib.suppress(BlockingIOError):
+                mine = Journal(path)
+                entry = Void(hold().id)
+                mine.append([entry])
+                wrote.append(entry)
+                kept += 1
+                os.close(mine._file)  # as a process that dies
+
+    def adopt_all() -> None:
+        while not over.is_set():
+            for left in journal.adopt(tmp_path):
+                left.replay(seen.extend)
+                left.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        adopters = [pool.submit(adopt_all) for _ in range(2)]
+        for keeper in [pool.submit(open_and_keep) for _ in range(2)]:
+            keeper.result()
+        over.set()
+        for adopter in adopters:
+            adopter.result()
+    for left in journal.adopt(tmp_path):
+        left.replay(seen.extend)
+        left.close()
+    assert {entry.hold_id for entry in wrote if isinstance(entry, Void)} <= {
+        entry.hold_id for entry in seen if isinstance(entry, Void)
+    }

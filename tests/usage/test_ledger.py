@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from core.ids import uuid7
-from tests.usage.rows import NOW, hold, record
+from tests.usage.rows import NOW, hold, record, refused_records_of
 from usage import leases, ledger
 from usage.ledger import Note, Reserve, Settle, Void
 from usage.models import Hold, Lease, UsageRecord
@@ -92,21 +92,13 @@ def test_the_sweeper_settles_what_is_long_past_its_deadline_even_of_the_living()
     assert Hold.objects.get().pk == not_yet.id
 
 
-def test_a_truth_that_comes_after_the_sweeper_is_an_adjustment_and_only_once() -> None:
-    held = hold()
-    ledger.apply([Reserve(held)])
-    leases.sweep(now=NOW)
-    for _ in range(2):
-        ledger.apply([Settle(record(held))])
-    guess, adjustment = UsageRecord.objects.order_by("kind").last(), UsageRecord.objects.get(kind="adjustment")
-    assert guess is not None
-    assert adjustment.adjusts_id == guess.pk == held.id
-    assert guess.cost_pico is not None
-    assert adjustment.cost_pico is not None
-    assert guess.cost_pico + adjustment.cost_pico == 25
-    assert guess.input_tokens + adjustment.input_tokens == 10
-    assert guess.output_tokens + adjustment.output_tokens == 5
-    assert not adjustment.is_final
+def test_a_hold_that_cannot_be_settled_stops_no_other() -> None:
+    holds = [hold(client="mallory" if n == 2 else "alice") for n in range(5)]
+    ledger.apply([Reserve(held) for held in holds])
+    with refused_records_of("mallory"):
+        assert leases.sweep(now=timezone.now()) == 4
+        assert [row.pk for row in Hold.objects.all()] == [holds[2].id]
+        assert leases.sweep(now=timezone.now()) == 0
 
 
 def test_the_sweepers_guess_never_beats_the_truth() -> None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import transaction
 from django.db.models import Sum
@@ -27,11 +28,12 @@ from hypothesis.stateful import (
 
 from core.ids import uuid7
 from tests.usage.rows import NOW, hold, record
-from usage import leases, ledger
+from usage import leases, ledger, repricing, spending
 from usage.budgets import BudgetSpec, Window, window_of
-from usage.ledger import Entry, Extend, Reserve, Settle, Void, adjustment_id
+from usage.ledger import Entry, Extend, Note, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Quarter, UsageRecord, UserDay
-from usage.rows import HoldRow
+from usage.rows import TOKENS, HoldRow, record_row
+from usage.truths import adjustment_id
 
 CAP = 1_000
 AMOUNTS = st.integers(0, 400)
@@ -52,7 +54,8 @@ class Books(RuleBasedStateMachine):
         leases.renew(self.alive, "machine")
         self.hard, self.soft = _budget("hard", hard=True), _budget("soft", hard=False)
         self.journal: list[Entry] = []
-        self.truths: dict[UUID, int] = {}
+        self.truths: dict[UUID, int] = {}  # what a call's rows must add up to
+        self.widest_cap = CAP
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -62,7 +65,7 @@ class Books(RuleBasedStateMachine):
     def reserve(self, amount: int, *, budgeted: bool, soft: bool, living: bool) -> HoldRow | object:
         windows = (self.hard,) * budgeted + (self.soft,) * soft
         held = _hold(amount, windows, self.alive if living else self.dead)
-        left = _left(self.hard)
+        left = self._left()
         refused = ledger.apply([Reserve(held, windows)])
         assert bool(refused) == (budgeted and amount > left)
         return multiple() if refused else held
@@ -74,9 +77,12 @@ class Books(RuleBasedStateMachine):
         self.journal.append(Reserve(held, windows))
         return held
 
-    @rule(held=holds, amount=AMOUNTS)
-    def extend(self, held: HoldRow, amount: int) -> None:
-        ledger.apply([Extend(held.id, amount)])
+    @rule(held=holds, amount=AMOUNTS, hard=st.booleans())
+    def extend(self, held: HoldRow, amount: int, *, hard: bool) -> None:
+        is_there = Hold.objects.filter(pk=held.id).exists()
+        fits = str(self.hard.id) not in held.windows or amount <= self._left()
+        refused = ledger.apply([Extend(held.id, amount, hard=hard)])
+        assert bool(refused) == (not fits if is_there else hard)
 
     @rule(target=settled, held=consumes(holds), cost=COSTS, journalled=st.booleans(), times=st.integers(1, 2))
     def settle(self, held: HoldRow, cost: int, *, journalled: bool, times: int) -> HoldRow:
@@ -99,6 +105,33 @@ class Books(RuleBasedStateMachine):
     def void(self, held: HoldRow) -> None:
         """Only a call that was never sent: one that the sweeper has taken for dead stays as it is."""
         self.journal.append(Void(held.id)) if self._waits(held.id) else ledger.apply([Void(held.id)])
+
+    @rule(row=st.integers(0, 100), cost=st.integers(-300, 300))
+    def adjust(self, row: int, cost: int) -> None:
+        """Some call is re-priced. What a later truth says of it replaces that."""
+        calls = UsageRecord.objects.filter(kind="call").order_by("id")
+        if not (number := calls.count()):
+            return
+        call = calls[row % number]
+        changes = {"kind": "adjustment", "adjusts_id": call.pk, "is_final": False, "author": "ada", "cost_pico": cost}
+        tokens = dict.fromkeys(TOKENS, 0)
+        key = repricing.adjustment_id(call.pk, uuid7())
+        ledger.apply([Note(msgspec.structs.replace(record_row(call), id=key, **changes, **tokens))])
+        if call.status != "interrupted" or UsageRecord.objects.filter(pk=adjustment_id(call.pk)).exists():
+            self.truths[call.pk] += cost
+
+    @rule(cap=st.integers(0, 2 * CAP))
+    def edit_a_budget(self, cap: int) -> None:
+        budget = Budget.objects.get(pk=self.hard.budget_id)
+        budget.cap_pico = cap
+        spending.save(budget, count_so_far=False, now=NOW)
+        self.widest_cap = max(self.widest_cap, cap)
+
+    @rule()
+    def switch_a_budget(self) -> None:
+        budget = Budget.objects.get(pk=self.soft.budget_id)
+        budget.is_active = not budget.is_active
+        spending.save(budget, count_so_far=False, now=NOW)
 
     @rule()
     def sweep(self) -> None:
@@ -125,7 +158,7 @@ class Books(RuleBasedStateMachine):
             assert (row.held_pico, row.settled_pico) == (held[str(row.pk)], spent[str(row.pk)])
             assert row.held_pico >= 0
             if row.pk == self.hard.id:
-                assert row.held_pico + row.settled_pico <= CAP + row.overrun_pico
+                assert row.held_pico + row.settled_pico <= self.widest_cap + row.overrun_pico
 
     @invariant()
     def rollups_are_the_sums_of_the_records(self) -> None:
@@ -139,12 +172,20 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def a_call_is_held_or_recorded_and_its_truth_is_told_once(self) -> None:
-        records = dict(UsageRecord.objects.values_list("pk", "cost_pico"))
-        assert not records.keys() & set(Hold.objects.values_list("pk", flat=True))
+        records, costs = set[UUID](), defaultdict[UUID, int](int)
+        for key, adjusts, cost in UsageRecord.objects.values_list("pk", "adjusts_id", "cost_pico"):
+            records.add(key)
+            costs[adjusts or key] += cost or 0
+        assert not records & set(Hold.objects.values_list("pk", flat=True))
         waiting = {entry.record.id for entry in self.journal if isinstance(entry, Settle)}
         for key, cost in self.truths.items():
             if key not in waiting:
-                assert (records[key] or 0) + (records.get(adjustment_id(key)) or 0) == cost
+                assert costs[key] == cost
+
+    def _left(self) -> int:
+        """In the hard budget."""
+        row = BudgetWindow.objects.filter(pk=self.hard.id).first()
+        return row.left_pico if row else Budget.objects.get(pk=self.hard.budget_id).cap_pico
 
     def _waits(self, hold_id: UUID) -> bool:
         return any(isinstance(entry, Reserve) and entry.hold.id == hold_id for entry in self.journal)
@@ -162,11 +203,6 @@ def _hold(amount: int, windows: tuple[Window, ...], lease_id: UUID) -> HoldRow:
     listed = ",".join(f'"{window.id}"' for window in windows)
     deadline_at = timezone.now() + timedelta(minutes=5)
     return hold(amount_pico=amount, windows=f"[{listed}]", lease_id=lease_id, deadline_at=deadline_at)
-
-
-def _left(window: Window) -> int:
-    row = BudgetWindow.objects.filter(pk=window.id).first()
-    return row.left_pico if row else CAP
 
 
 @pytest.mark.django_db

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from tests.usage.rows import hold, record
-from usage.ledger import Reserve, Settle
+from core.ids import uuid7
+from tests.usage.rows import NOW, hold, record, refused_records_of
+from usage import ledger
+from usage.budgets import Window
+from usage.idempotency import Claim
+from usage.ledger import Extend, Reserve, Settle
 from usage.models import Hold, Lease, UsageRecord
-from usage.writer import Writer
+from usage.writer import LedgerUnavailableError, Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,6 +100,85 @@ def test_a_database_that_takes_no_writes_is_away_and_the_journal_keeps_what_it_r
     _with_writer(story, tmp_path)
     assert set(UsageRecord.objects.values_list("pk", flat=True)) == {held.id, other.id}
     assert not Hold.objects.exists()
+
+
+def test_a_stream_goes_on_while_the_database_is_away_unless_a_hard_budget_must_be_asked(tmp_path: Path) -> None:
+    held = hold()
+
+    async def story(writer: Writer) -> None:
+        await writer.write(Reserve(held))
+        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        try:
+            await writer.write(Extend(held.id, 100))
+            with pytest.raises(LedgerUnavailableError):
+                await writer.write(Extend(held.id, 100, hard=True))
+            await writer.write(Settle(record(held)))
+        finally:
+            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+
+    _with_writer(story, tmp_path)
+    assert UsageRecord.objects.get().cost_pico == 25
+
+
+def test_a_key_is_nobodys_while_the_database_is_away(tmp_path: Path) -> None:
+    """Whether another call has it, the database alone knows: the call is refused, and may be tried again."""
+    claim = Claim(id=uuid7(), client="alice", key="k", fingerprint="f", request_id="r", created_at=NOW)
+
+    async def story(writer: Writer) -> None:
+        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        try:
+            with pytest.raises(LedgerUnavailableError):
+                await writer.write(Reserve(hold(), idempotency=claim))
+        finally:
+            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+        await writer.write(Reserve(hold(), idempotency=claim))
+
+    _with_writer(story, tmp_path)
+    assert Hold.objects.count() == 1
+
+
+def test_a_database_that_is_lost_at_the_second_look_is_away_too(tmp_path: Path) -> None:
+    """A hold whose key is there already is looked for among the holds and the records: these are gone just then."""
+    held = hold()
+
+    async def story(writer: Writer) -> None:
+        await writer.write(Reserve(held))
+        await asyncio.to_thread(_rename, "usage_usagerecord", "usage_usagerecord_away")
+        try:
+            await writer.write(Reserve(held))
+            with pytest.raises(LedgerUnavailableError):
+                await writer.write(Reserve(held, (_HARD,)))
+        finally:
+            await asyncio.to_thread(_rename, "usage_usagerecord_away", "usage_usagerecord")
+        await writer.write(Settle(record(held)))
+
+    _with_writer(story, tmp_path)
+    assert UsageRecord.objects.get().pk == held.id
+    assert not Hold.objects.exists()
+
+
+_HARD = Window(id=uuid7(), budget_id=uuid7(), name="", starts_at=NOW, ends_at=None, cap_pico=0, hard=True)
+
+
+def test_a_hold_whose_caller_leaves_as_we_stop_is_taken_back(tmp_path: Path) -> None:
+    async def story(writer: Writer) -> None:
+        for _ in range(20):
+            writer.write(Reserve(hold(lease_id=writer.lease_id))).cancel()
+
+    _with_writer(story, tmp_path)
+    assert not Hold.objects.exists()
+
+
+def test_a_hold_that_cannot_be_settled_lets_the_next_process_start(tmp_path: Path) -> None:
+    lost = [hold(client=name) for name in ("alice", "mallory", "bob")]
+    ledger.apply([Reserve(held) for held in lost])
+
+    async def story(_: Writer) -> None:
+        assert await asyncio.to_thread(_count, Hold) == 1
+
+    with refused_records_of("mallory"):
+        _with_writer(story, tmp_path)
+    assert {row.client for row in UsageRecord.objects.all()} == {"alice", "bob"}
 
 
 def _rename(table: str, name: str) -> None:

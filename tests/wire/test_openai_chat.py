@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.wire import streams
+from usage import taxonomy
 from wire import openai_chat
 from wire.dialect import BadBodyError, BadStreamError, Dialect, StreamFailedError, StreamMeter
 from wire.errors import ApiError, Code
@@ -281,6 +282,8 @@ def test_no_token_is_charged_twice() -> None:
     told = usage_of(USAGE | {"prompt_tokens_details": details, "completion_tokens_details": {"reasoning_tokens": 8}})
 
     assert told is not None
+    assert (told.cached_input_tokens, told.audio_input_tokens, told.image_input_tokens) == (6, 5, 70)  # as reported
+    told, _ = taxonomy.consistent(told)
     assert (told.cached_input_tokens, told.audio_input_tokens, told.image_input_tokens) == (6, 3, 0)
     assert (told.output_tokens, told.reasoning_tokens) == (3, 3)
 

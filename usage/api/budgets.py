@@ -14,24 +14,22 @@ from rest_framework.response import Response
 
 from accounts.api.camel import CamelCase
 from accounts.api.resources import Ordering, Query, Resource, RowSerializer
-from core.money import pico_from_usd, usd_text
+from core.money import MOST_USD, pico_from_usd, usd_text
 from usage import spending
 from usage.models import Budget
-
-_MOST_USD = Decimal(9_000_000)
 
 
 class DollarField(serializers.DecimalField):
     """Dollars outside, whole pico-dollars inside; an exact decimal string when read."""
 
-    def __init__(self, *, least: Decimal = -_MOST_USD, **options: Any) -> None:
+    def __init__(self, *, least: Decimal = -MOST_USD, **options: Any) -> None:
         super().__init__(max_digits=19, decimal_places=12, **options)
         self._least = least
 
     def to_internal_value(self, data: Any) -> Any:
         amount = super().to_internal_value(data)
-        if not self._least <= amount <= _MOST_USD:
-            raise serializers.ValidationError(f"From {self._least:,} to {_MOST_USD:,} dollars.")
+        if not self._least <= amount <= MOST_USD:
+            raise serializers.ValidationError(f"From {self._least:,} to {MOST_USD:,} dollars.")
         return pico_from_usd(amount)
 
     def to_representation(self, value: Any) -> str:

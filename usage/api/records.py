@@ -34,10 +34,11 @@ class RecordSerializer(RowSerializer[UsageRecord]):
     input_cost_usd = Dollars(source="input_cost_pico")
     output_cost_usd = Dollars(source="output_cost_pico")
     request_cost_usd = Dollars(source="request_cost_pico")
+    saved_usd = Dollars(source="saved_pico")
 
     class Meta:
         model = UsageRecord
-        exclude: ClassVar = ["cost_pico", "input_cost_pico", "output_cost_pico", "request_cost_pico"]
+        exclude: ClassVar = ["cost_pico", "input_cost_pico", "output_cost_pico", "request_cost_pico", "saved_pico"]
 
 
 class RecordQuery(UsageFilters, Query):

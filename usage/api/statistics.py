@@ -77,6 +77,7 @@ class FiguresSerializer(CamelCase):
     reasoning_tokens = serializers.IntegerField()
     cost_usd = serializers.CharField(allow_null=True, help_text="Exact; null where none of it is known.")
     unknown_cost_requests = serializers.IntegerField(help_text="How many rows `costUsd` leaves out.")
+    cache_savings_usd = serializers.CharField(help_text="What the answers from the cache once cost.")
     successful_requests = serializers.IntegerField()
     failed_requests = serializers.IntegerField()
     refused_requests = serializers.IntegerField()
@@ -149,6 +150,7 @@ def figures(sums: queries.Totals) -> dict[str, Any]:
         "reasoning_tokens": sums.reasoning_tokens,
         "cost_usd": None if sums.cost_pico is None else usd_text(sums.cost_pico),
         "unknown_cost_requests": sums.unknown_cost_requests,
+        "cache_savings_usd": usd_text(sums.saved_pico),
         "successful_requests": sums.requests - sums.errors - sums.refused - sums.cancelled,
         "failed_requests": sums.errors,
         "refused_requests": sums.refused,

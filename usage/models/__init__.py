@@ -1,8 +1,9 @@
 """The ledger's tables."""
 
-from usage.models.books import Proof, Purge
+from usage.models.books import Proof, Proving, Purge
 from usage.models.budgets import Budget, BudgetWindow
 from usage.models.calls import Hold, Lease, UsageRecord
+from usage.models.idempotency import IdempotencyKey
 from usage.models.repricing import Repricing
 from usage.models.rollups import Day, KeyDay, Quarter, UserDay
 
@@ -11,9 +12,11 @@ __all__ = [
     "BudgetWindow",
     "Day",
     "Hold",
+    "IdempotencyKey",
     "KeyDay",
     "Lease",
     "Proof",
+    "Proving",
     "Purge",
     "Quarter",
     "Repricing",

@@ -8,9 +8,13 @@ from django.db import models
 
 
 class Proof(models.Model):
-    """What one proof of the books found: `figures` as `verifyledger --json` prints them, `differences` in sentences."""
+    """What one proof of the books found: `figures` as `verifyledger --json` prints them, `differences` in sentences.
+
+    `since`: it was a proof of what began since then; NULL: of everything.
+    """
 
     made_at = models.DateTimeField(db_index=True)
+    since = models.DateTimeField(null=True)
     took_ms = models.FloatField()
     is_balanced = models.BooleanField()
     figures = models.JSONField()
@@ -23,6 +27,18 @@ class Proof(models.Model):
 
     def __str__(self) -> str:
         return f"{self.made_at:%Y-%m-%d %H:%M}"
+
+
+class Proving(models.Model):
+    """A proof that somebody has asked for, and how far it is: there until it is made. At most one, of key 1."""
+
+    asked_at = models.DateTimeField()
+    moved_at = models.DateTimeField()
+    step = models.CharField(max_length=80, default="")
+    done_percent = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"asked at {self.asked_at:%Y-%m-%d %H:%M}"
 
 
 class Purge(models.Model):

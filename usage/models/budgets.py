@@ -51,7 +51,9 @@ class Budget(Identified):
         max_length=64, default="UTC", validators=[known_time_zone], help_text="Whose midnights count."
     )
     hard = models.BooleanField(default=True, help_text="Refuse calls that do not fit. Otherwise they are only counted.")
-    is_active = models.BooleanField("active", default=True)
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Switched off, it refuses nothing; what is spent meanwhile is counted still."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

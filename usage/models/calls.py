@@ -41,6 +41,7 @@ class CallFacts(models.Model):
         help_text="The exchange rate by which it was priced; empty where the price is in dollars.",
     )
     windows = models.JSONField(default=list, help_text="The budget windows in which it counts.")
+    routing = models.TextField(default="", db_default="", help_text="Why it went to this provider (JSON).")
     started_at = models.DateTimeField()
 
     class Meta:
@@ -50,7 +51,8 @@ class CallFacts(models.Model):
 class Hold(CallFacts):
     """A dispatch that may have happened: written before the connection opens, gone when its record is there.
 
-    `amount_pico` is an upper bound of its cost (NULL: no price). `lease_id` names the process that answers for it.
+    `amount_pico` is an upper bound of its cost (NULL: no price). `lease_id` names the process that answers for it,
+    `claim_id` the `IdempotencyKey` of its call.
     """
 
     amount_pico = models.BigIntegerField(null=True)
@@ -58,6 +60,7 @@ class Hold(CallFacts):
     output_tokens = models.BigIntegerField()
     lease_id = models.UUIDField()
     deadline_at = models.DateTimeField(db_index=True)
+    claim_id = models.UUIDField(null=True)
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -135,6 +138,7 @@ class UsageRecord(CallFacts):
     input_cost_pico = models.BigIntegerField(null=True)
     output_cost_pico = models.BigIntegerField(null=True)
     request_cost_pico = models.BigIntegerField(null=True)
+    saved_pico = models.BigIntegerField(null=True, help_text="Of an answer from the cache: what it once cost.")
 
     latency_ms = models.FloatField(null=True)
     first_token_ms = models.FloatField(null=True)

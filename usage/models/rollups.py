@@ -27,6 +27,7 @@ class Figures(models.Model):
     cost_pico = models.BigIntegerField(default=0)
     known_cost_rows = models.BigIntegerField(default=0)
     unknown_cost_rows = models.BigIntegerField(default=0)
+    saved_pico = models.BigIntegerField(default=0, db_default=0)
     latency_us = models.BigIntegerField(default=0)
 
     class Meta:

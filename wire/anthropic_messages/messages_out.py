@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-import msgspec
-
-from wire.body import json_object
+from wire.arguments import as_object
 from wire.errors import unsupported
 from wire.neutral import CacheHint, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from wire.signatures import is_geminis
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -41,16 +40,7 @@ def cache_control(hint: CacheHint | None) -> dict[str, Any]:
 
 
 def encode_call(call: ToolCall) -> dict[str, Any]:
-    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": call_input(call.arguments)}
-
-
-def call_input(arguments: str) -> msgspec.Raw:
-    """Arguments that are no JSON object are wrapped as Anthropic's documentation has it, so that they are seen.
-
-    https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
-    """
-    wrapped = {"INVALID_JSON": arguments} if arguments else {}
-    return json_object(arguments) or msgspec.Raw(msgspec.json.encode(wrapped))
+    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": as_object(call.arguments)}
 
 
 def encode_thinking(thinking: Thinking) -> dict[str, Any]:
@@ -74,7 +64,7 @@ def _blocks(messages: Sequence[Message], *, system: bool) -> Iterator[tuple[str,
 def _is_sayable(part: Part) -> bool:
     """Anthropic refuses blank texts, and thinking that it did not sign."""
     if isinstance(part, Thinking):
-        return bool(part.signature or part.redacted)
+        return bool(part.signature or part.redacted) and not is_geminis(part)
     return not isinstance(part, Text) or part.text.strip() != ""
 
 

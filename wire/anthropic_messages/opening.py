@@ -6,21 +6,25 @@ import msgspec
 
 from wire import images
 from wire.anthropic_messages import schema
-from wire.body import COUNT, FLAG, MOST, NAME, Reader, open_body, require_array, text_bytes
+from wire.anthropic_messages.foreign import without_geminis
+from wire.body import COUNT, FLAG, MOST, NAME, NUMBER, Fields, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
 from wire.errors import invalid
+from wire.hosted import hosted, refuse_hosted
 
+# Tools that the caller runs itself, by the beginnings of their types; the rest is a version. A search among tools
+# finds what the body holds, and costs nothing by itself.
+CALLER_TOOLS = ("custom", "bash_", "browser_toolset_", "computer_", "memory_", "text_editor_", "tool_search_tool_")
+CONNECTOR = "mcp_servers"
+
+_NOTHING = (b"", b"null", b"[]")
 _METADATA = Reader[schema.Metadata](schema.Metadata | None, "an object whose user_id is a string")
 
 
 def open_chat(body: bytes) -> Envelope:
     """`max_tokens` must be there, as Anthropic has it; 0 warms the prompt cache and generates nothing."""
-    fields = open_body(body)
-    require_array(fields, "messages")
-    model = NAME.read(fields, "model")
+    fields, model = _opened(body)
     max_tokens = COUNT.read(fields, "max_tokens")
-    if model is None:
-        raise invalid("'model' must be a non-empty string.", param="model")
     if max_tokens is None:
         raise invalid(f"'max_tokens' must be a whole number from 0 to {MOST}.", param="max_tokens")
     metadata = _METADATA.read(fields, "metadata")
@@ -30,14 +34,38 @@ def open_chat(body: bytes) -> Envelope:
         stream=FLAG.read(fields, "stream") or False,
         max_output_tokens=max_tokens,
         choices=1,
-        input_bytes=text_bytes(fields, "messages", "system", "tools") - images.surplus_bytes(fields, body),
+        input_bytes=_input_bytes(fields, body),
         end_user=metadata.user_id if metadata else None,
         show_usage=True,
+        temperature=NUMBER.read(fields, "temperature"),
     )
 
 
+def measure(body: bytes) -> int:
+    """The size of what the model would read (`Envelope.input_bytes`), of a body that generates nothing."""
+    fields, _ = _opened(body)
+    return _input_bytes(fields, body)
+
+
+def _opened(body: bytes) -> tuple[Fields, str]:
+    """The fields, and the model's name."""
+    fields = open_body(body)
+    require_array(fields, "messages")
+    refuse_hosted(fields, is_callers=lambda kind: kind.startswith(CALLER_TOOLS))
+    if bytes(fields.get(CONNECTOR, b"")) not in _NOTHING:
+        raise hosted(CONNECTOR, "brings in tools whose work")
+    model = NAME.read(fields, "model")
+    if model is None:
+        raise invalid("'model' must be a non-empty string.", param="model")
+    return fields, model
+
+
+def _input_bytes(fields: Fields, body: bytes) -> int:
+    return text_bytes(fields, "messages", "system", "tools") - images.surplus_bytes(fields, body)
+
+
 def rewrite_chat(envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
-    fields = dict(envelope.fields)
+    fields = envelope.fields | {"messages": without_geminis(envelope.fields["messages"])}
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if max_output_tokens is not None:
         fields["max_tokens"] = msgspec.Raw(b"%d" % max_output_tokens)

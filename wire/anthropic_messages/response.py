@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from wire.anthropic_messages import answer
-from wire.anthropic_messages.messages_out import call_input, encode_thinking
+from wire.anthropic_messages.messages_out import encode_thinking
 from wire.anthropic_messages.usage import decode_usage, encode_usage
+from wire.arguments import as_object
 from wire.body import MALFORMED
 from wire.dialect import BadBodyError, Result
 from wire.failures import message_of
@@ -88,6 +89,6 @@ def _encode_part(part: Part) -> dict[str, Any]:
         case Thinking():
             return encode_thinking(part)
         case ToolCall():
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": call_input(part.arguments)}
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": as_object(part.arguments)}
         case _:
             raise bad_block(type(part).__name__)

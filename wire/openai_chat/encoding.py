@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wire.effort import effort_of
 from wire.errors import unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_chat.messages_out import encode_messages
@@ -33,7 +34,7 @@ def encode_chat(request: ChatRequest, *, bound_field: BoundField = "max_tokens")
         **_sampling(request),
         **_tools(request),
         "response_format": _response_format(request.response_format),
-        "reasoning_effort": _reasoning_effort(request),
+        "reasoning_effort": effort_of(request),
         "user": _user(request),
         **({"stream": True, "stream_options": {"include_usage": True}} if request.stream else {}),
     }
@@ -94,15 +95,6 @@ def _response_format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
     if wanted.strict is not None:
         json_schema["strict"] = wanted.strict
     return {"type": "json_schema", "json_schema": json_schema}
-
-
-def _reasoning_effort(request: ChatRequest) -> str | None:
-    """A thinking budget becomes the nearest effort: our own choice, as no provider publishes one."""
-    if request.reasoning_effort is not None or request.thinking_budget_tokens is None:
-        return request.reasoning_effort
-    if request.thinking_budget_tokens < 4_096:
-        return "low"
-    return "medium" if request.thinking_budget_tokens < 16_384 else "high"
 
 
 def _user(request: ChatRequest) -> str | None:

@@ -16,6 +16,9 @@ _TYPES = {
     Code.BUDGET_EXCEEDED: "insufficient_quota",
     Code.FORBIDDEN: "permission_error",
     Code.MODEL_NOT_ALLOWED: "permission_error",
+    # LiteLLM takes whatever else is called invalid_request_error for a 400.
+    Code.NOT_FOUND: "not_found_error",
+    Code.MODEL_NOT_FOUND: "not_found_error",
     Code.RATE_LIMITED: "rate_limit_error",
     Code.PROVIDER_TIMEOUT: "timeout_error",
     Code.PROVIDER_UNAVAILABLE: "overloaded_error",

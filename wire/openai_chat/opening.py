@@ -7,12 +7,17 @@ from typing import Annotated, Literal
 import msgspec
 
 from wire import images
-from wire.body import FLAG, NAME, POSITIVE, TEXT, Fields, Reader, open_body, require_array, text_bytes
+from wire.body import FLAG, NAME, NUMBER, POSITIVE, TEXT, Fields, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
+from wire.hosted import hosted, refuse_hosted
 
 BoundField = Literal["max_tokens", "max_completion_tokens"]
 
 MAX_CHOICES = 128
+
+# Tools that the caller runs itself. Some hosts of the dialect have others (Groq's `browser_search`).
+CALLER_TOOLS = frozenset({"function", "custom"})
+SEARCH = "web_search_options"
 
 _CHOICES = Reader[int](
     Annotated[int, msgspec.Meta(ge=1, le=MAX_CHOICES)] | None, f"a whole number from 1 to {MAX_CHOICES}"
@@ -25,6 +30,9 @@ def open_chat(body: bytes) -> Envelope:
     """`model` is "" where the body has none: the gateway then takes its default route."""
     fields = open_body(body)
     require_array(fields, "messages")
+    refuse_hosted(fields, is_callers=CALLER_TOOLS.__contains__)
+    if fields.get(SEARCH, _NULL) != _NULL:
+        raise hosted(SEARCH, "asks for a search that")
     stream = FLAG.read(fields, "stream") or False
     return Envelope(
         fields=fields,
@@ -35,6 +43,7 @@ def open_chat(body: bytes) -> Envelope:
         input_bytes=_input_bytes(fields, body),
         end_user=_end_user(fields),
         show_usage=not stream or _asks_for_usage(fields),
+        temperature=NUMBER.read(fields, "temperature"),
     )
 
 

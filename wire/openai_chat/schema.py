@@ -32,8 +32,11 @@ class RefusalPart(msgspec.Struct, tag="refusal", tag_field="type", forbid_unknow
 
 
 class Function(msgspec.Struct, forbid_unknown_fields=True):
+    """`parsed_arguments` repeats the arguments, for openai-node echoes what it has parsed."""
+
     name: str
     arguments: str
+    parsed_arguments: Any = None
 
 
 class Call(msgspec.Struct, tag="function", tag_field="type", forbid_unknown_fields=True):
@@ -62,7 +65,8 @@ class UserMessage(msgspec.Struct, tag="user", tag_field="role", forbid_unknown_f
 class AssistantMessage(msgspec.Struct, tag="assistant", tag_field="role", forbid_unknown_fields=True):
     """`reasoning_content` (DeepSeek) and `reasoning` (vLLM, OpenRouter) are the model's thinking, sent back.
 
-    `annotations` are citations of web pages, which clients echo; the model does not read them.
+    Clients echo what the model does not read: `annotations` are citations of web pages, `parsed` repeats the content
+    (openai-node), `provider_specific_fields` what was foreign in the answer (LiteLLM).
     """
 
     content: str | list[TextPart | RefusalPart] | None = None
@@ -72,6 +76,8 @@ class AssistantMessage(msgspec.Struct, tag="assistant", tag_field="role", forbid
     reasoning: str | None = None
     name: str | None = None
     annotations: Any = None
+    parsed: Any = None
+    provider_specific_fields: Any = None
     audio: Any = None
     function_call: Any = None
 

@@ -55,24 +55,21 @@ def decode_usage(raw: msgspec.Raw) -> Usage | None:
 
 
 def _usage(said: _Usage, raw: bytes) -> Usage:
-    """OpenAI's cache lives for 30 minutes and has one price for writing, which is what ours for five is."""
+    """As reported: what does not add up is the books' to judge (`usage.taxonomy`).
+
+    OpenAI's cache lives for 30 minutes and has one price for writing, which is what ours for five is.
+    """
     reads = said.prompt_tokens_details or _InputDetails()
     writes = said.completion_tokens_details or _OutputDetails()
-    input_tokens, output_tokens = said.prompt_tokens or 0, _output_tokens(said, writes.reasoning_tokens or 0)
-    cached = reads.cached_tokens or said.prompt_cache_hit_tokens
-    cached_tokens, written_tokens, audio_tokens, image_tokens = _apart(
-        input_tokens, cached, reads.cache_write_tokens, reads.audio_tokens, reads.image_tokens
-    )
-    reasoning_tokens, audio_output_tokens = _apart(output_tokens, writes.reasoning_tokens, writes.audio_tokens)
     return Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=cached_tokens,
-        cache_write_5m_tokens=written_tokens,
-        audio_input_tokens=audio_tokens,
-        image_input_tokens=image_tokens,
-        output_tokens=output_tokens,
-        reasoning_tokens=reasoning_tokens,
-        audio_output_tokens=audio_output_tokens,
+        input_tokens=said.prompt_tokens or 0,
+        cached_input_tokens=reads.cached_tokens or said.prompt_cache_hit_tokens or 0,
+        cache_write_5m_tokens=reads.cache_write_tokens or 0,
+        audio_input_tokens=reads.audio_tokens or 0,
+        image_input_tokens=reads.image_tokens or 0,
+        output_tokens=_output_tokens(said, writes.reasoning_tokens or 0),
+        reasoning_tokens=writes.reasoning_tokens or 0,
+        audio_output_tokens=writes.audio_tokens or 0,
         raw=raw,
     )
 
@@ -103,12 +100,3 @@ def _output_tokens(said: _Usage, reasoning_tokens: int) -> int:
     output_tokens = said.completion_tokens or 0
     beside = (said.total_tokens or 0) - (said.prompt_tokens or 0) - output_tokens
     return output_tokens + reasoning_tokens if beside == reasoning_tokens else output_tokens
-
-
-def _apart(total: int, *parts: int | None) -> list[int]:
-    """The parts of a total, no token in two of them: where they exceed it they overlap, and the earlier one counts."""
-    counted = []
-    for part in parts:
-        counted.append(min(part or 0, total))
-        total -= counted[-1]
-    return counted

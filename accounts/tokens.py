@@ -1,0 +1,138 @@
+"""JSON Web Tokens as keys: who signs them names the client, the end user and the tier (API.md, section 1).
+
+The algorithm is fixed by the settings, never by the token: a secret means HS256, a JWKS address RS256, so that neither
+`none` nor a public key taken for a secret can pass (RFC 8725, sections 3.1 and 3.2).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jwt
+import msgspec
+from django.conf import settings
+
+from core.vault import Secret
+
+MAX_TOKEN_CHARS = 8_192
+_LEEWAY_S = 10
+_REQUIRED = ["exp", "aud", "iss"]
+_JWKS_TIMEOUT_S = 5
+_JWKS_KEPT_S = 300
+_VERIFIED = 4_096  # tokens remembered, each until it expires
+
+
+class TokenError(Exception):
+    """The token is no key; the message says why, in words that give nothing away."""
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a valid token says. `expires_at` is in Unix seconds; `tier` is "" where it names none."""
+
+    client: str
+    end_user: str
+    tier: str
+    scope: str
+    expires_at: float
+
+    def __str__(self) -> str:
+        return f"{self.client} · {self.end_user or 'token'}"
+
+
+def is_token(secret: str) -> bool:
+    """Whether it looks like one: our own keys hold no dot."""
+    return secret.count(".") == 2 and secret.startswith("ey")
+
+
+class Verifier:
+    """Checks tokens. May be used from several threads. `key_of` blocks on the network when a JWKS must be read."""
+
+    def __init__(self, *, secret: Secret | None, jwks_url: str, audience: str, issuer: str) -> None:
+        self._secret = secret
+        self._keys = (
+            jwt.PyJWKClient(jwks_url, timeout=_JWKS_TIMEOUT_S, lifespan=_JWKS_KEPT_S, cache_keys=True)
+            if jwks_url
+            else None
+        )
+        self._audience = audience
+        self._issuer = issuer
+        self._verified: dict[str, Claims] = {}
+
+    def known(self, token: str, *, now: float) -> Claims | None:
+        """What a token says that was checked before and has not expired since."""
+        claims = self._verified.get(token)
+        return claims if claims is not None and claims.expires_at > now else None
+
+    def verify(self, token: str) -> Claims:
+        """Raises `TokenError`. May read the JWKS over the network, for `_JWKS_TIMEOUT_S` at most."""
+        if len(token) > MAX_TOKEN_CHARS:
+            raise TokenError(f"The token is longer than {MAX_TOKEN_CHARS} characters.")
+        key, algorithm = self._key(token)
+        try:
+            said = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=_LEEWAY_S,
+                options={"require": _REQUIRED},
+            )
+        except jwt.InvalidTokenError as error:
+            raise TokenError(f"The token is not valid: {_reason(error)}.") from error
+        claims = _claims(said)
+        if len(self._verified) >= _VERIFIED:
+            self._verified.clear()
+        self._verified[token] = claims
+        return claims
+
+    def _key(self, token: str) -> tuple[Any, str]:
+        if self._secret is not None:
+            return self._secret.reveal(), "HS256"
+        assert self._keys is not None, "one of the two is set"
+        try:
+            return self._keys.get_signing_key_from_jwt(token).key, "RS256"
+        except jwt.InvalidTokenError as error:
+            raise TokenError("The token is not valid: it is malformed.") from error
+        except jwt.PyJWKClientError as error:
+            raise TokenError("The token is not valid: its signer's key is not known.") from error
+
+
+@functools.cache
+def verifier() -> Verifier | None:
+    """By the settings; None where tokens are not in use."""
+    accepted = settings.TOKENS
+    if accepted is None:
+        return None
+    return Verifier(
+        secret=accepted.secret, jwks_url=accepted.jwks_url, audience=accepted.audience, issuer=accepted.issuer
+    )
+
+
+_REASONS: list[tuple[type[jwt.InvalidTokenError], str]] = [
+    (jwt.ExpiredSignatureError, "it has expired"),
+    (jwt.ImmatureSignatureError, "it is not valid yet"),
+    (jwt.InvalidAudienceError, "it is for another audience"),
+    (jwt.InvalidIssuerError, "it is by another issuer"),
+    (jwt.MissingRequiredClaimError, "it lacks exp, aud or iss"),
+    (jwt.InvalidAlgorithmError, "its algorithm is not the one in use here"),
+]
+
+
+def _reason(error: jwt.InvalidTokenError) -> str:
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "its signature or form is wrong")
+
+
+def _claims(said: dict[str, Any]) -> Claims:
+    client = said.get("client")
+    if not isinstance(client, str) or not client:
+        raise TokenError("The token names no client: it needs a 'client' claim.")
+    scopes = str(said.get("scope") or "").split()
+    return Claims(
+        client=client,
+        end_user=str(said.get("sub") or ""),
+        tier=str(said.get("tier") or ""),
+        scope="manage" if "manage" in scopes else "call",
+        expires_at=float(said["exp"]) + _LEEWAY_S,
+    )

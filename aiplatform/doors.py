@@ -1,0 +1,37 @@
+"""The data plane's route table: which door answers at which path. Django's own is `aiplatform.urls`."""
+
+from __future__ import annotations
+
+from gateway.asgi import Door
+from gateway.authentication import carries_key
+from gateway.doors import anthropic, gemini, health, nowhere, ollama, openai, spec_a, spec_b, spec_c, spec_d, spec_e
+from gateway.http import Scope
+from vectors import doors as vectors
+
+_DOORS = (openai, anthropic, gemini, ollama, spec_a, spec_b, spec_c, spec_d, spec_e, vectors)
+ROUTES = {route: door for doors in _DOORS for route, door in doors.ROUTES.items()}
+# Tried in this order; a prefix without a method is for all of them.
+PREFIXES = [
+    *openai.PREFIXES.items(),
+    *gemini.PREFIXES.items(),
+    *spec_b.PREFIXES.items(),
+    *vectors.PREFIXES.items(),
+    *((("", prefix), Door("nowhere", dialect, nowhere.refuse)) for prefix, dialect in nowhere.DIALECTS.items()),
+]
+
+
+def door_of(scope: Scope) -> Door | None:
+    """The data-plane door of a request, by one look-up in most cases; None: it is for others."""
+    method, path = scope["method"], scope["path"]
+    if path in health.PATHS:
+        # Open to all, in a word; who brings a key is told more.
+        return spec_b.HEALTH if path in spec_b.HEALTH_PATHS and carries_key(scope) else None
+    door = ROUTES.get((method, path))
+    if door is None:
+        found = (each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start))
+        door = next(found, None)
+        return None if door is None else gemini.instead_of(door, scope)
+    # Browser sessions take the DRF action of the same path, which checks their CSRF token.
+    if (method, path) in spec_d.PATHS and not carries_key(scope):
+        return None
+    return gemini.instead_of(door, scope)

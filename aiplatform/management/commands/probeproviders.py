@@ -1,0 +1,21 @@
+"""`manage.py probeproviders`: test every active provider's connection now, and say what was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from providers import health
+
+
+class Command(BaseCommand):
+    help = "Test every active provider's connection now. It costs nothing; what is found is kept as each minute's is."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = health.probe_active(now=timezone.now())
+        for provider, finding in found:
+            self.stdout.write(f"{'healthy' if finding.ok else 'unhealthy'}  {provider.slug}: {finding.text}")
+        if not found:
+            self.stdout.write("No provider is active.")

@@ -1,0 +1,234 @@
+"""What rules look at: figures by subject, read from rollups, budgets, health, proofs and keys. Reads only.
+
+A call counts in the window in which it started, and is known once it has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+from django.db.models import Count, Prefetch
+
+from accounts.models import ApiKey
+from alerts.measures import MOST_BY_CALL
+from alerts.models import Certificate, Incident, Rule
+from providers import circuits
+from providers.models import Deployment, Health, Provider
+from usage import queries, spending, sums
+from usage.models import Budget, BudgetWindow, Proof, UsageRecord
+from usage.periods import EPOCH
+from usage.rollups import quarter_of
+
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "all": (),
+    "provider": ("provider",),
+    "client": ("client",),
+    "route": ("requested_model",),
+    "key": ("key_prefix",),
+    "model": ("provider", "deployment"),
+}
+_TOGETHER = ("client", "provider", "deployment")  # read once for all scopes that are made of them
+_DAY = timedelta(days=1)  # before the same time of the day before, when traffic is missed
+_LEAST_ELAPSED = 0.05  # of a budget's period, before its end can be foretold
+_STILL = timedelta(days=7)  # for so long an expired key or missed traffic that nobody has seen to is no all-clear
+_FULL = 100.0
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject's figure, in its measure's unit. `value` None: too little is known to conclude anything.
+
+    `calls` are those that it was read from, where it was read from calls; `label` names the subject to people.
+    """
+
+    subject: str
+    value: float | None
+    calls: int | None = None
+    label: str = ""
+
+
+class Figures:
+    """The figures of one moment. Rules that look at the same calls share one query."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._read: dict[tuple[tuple[str, ...], datetime, datetime], list[sums.Line]] = {}
+
+    def readings(self, rule: Rule) -> list[Reading]:
+        """Of the subject that the rule names, or of each there is."""
+        reader = _READERS.get(rule.measure)
+        found = reader(self, rule) if reader else ()  # a rule of another version, whose measure is not known here
+        return [reading for reading in found if not rule.subject or reading.subject == rule.subject]
+
+    def traffic(self, scope: str, start: datetime, end: datetime) -> dict[str, sums.Figures]:
+        """The sums of calls that started in the range, by subject."""
+        wanted = _COLUMNS[scope]
+        columns = _TOGETHER if set(wanted) <= set(_TOGETHER) else wanted
+        places = [columns.index(name) for name in wanted]
+        found: dict[str, sums.Figures] = {}
+        for line in self._lines(columns, start, end):
+            subject = "/".join(str(line.key[place]) for place in places)
+            found[subject] = sums.added(found.get(subject), line.figures)
+        # A call that was refused has no provider, and none that anybody could be told of.
+        return {subject: figures for subject, figures in found.items() if subject.strip("/") or scope == "all"}
+
+    def _lines(self, columns: tuple[str, ...], start: datetime, end: datetime) -> list[sums.Line]:
+        key = (columns, start, end)
+        if key not in self._read:
+            self._read[key] = list(sums.lines(start, end, columns=columns, filters={}))
+        return self._read[key]
+
+    def in_window(self, rule: Rule) -> dict[str, sums.Figures]:
+        starts_at = self.now - rule.window
+        if rule.window > MOST_BY_CALL:
+            starts_at = quarter_of(starts_at)
+        return self.traffic(rule.scope, starts_at, self.now)
+
+
+# --- calls --------------------------------------------------------------------------------------------------------
+
+
+def _error_share(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    for subject, found in figures.in_window(rule).items():
+        calls = found["calls"]
+        known = calls >= max(rule.minimum_calls, 1)
+        yield Reading(subject=subject, value=_FULL * found["errors"] / calls if known else None, calls=calls)
+
+
+def _latency(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    for subject, found in figures.in_window(rule).items():
+        answered = found["answered"]
+        known = answered >= max(rule.minimum_calls, 1)
+        yield Reading(subject=subject, value=found["latency_us"] / 1e6 / answered if known else None, calls=answered)
+
+
+def _cost(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    for subject, found in figures.in_window(rule).items():
+        yield Reading(subject=subject, value=found["cost_pico"] / 1e12, calls=found["calls"])
+
+
+def _rate_limited(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    traffic = figures.in_window(rule)
+    any_refused = any(found["refused"] for found in traffic.values())
+    refused = _refused_by_limits(rule.scope, figures.now - rule.window, figures.now) if any_refused else {}
+    for subject, found in traffic.items():
+        calls = found["calls"]
+        known = calls >= max(rule.minimum_calls, 1)
+        share = _FULL * refused.get(subject, 0) / calls if known else None
+        yield Reading(subject=subject, value=share, calls=calls)
+
+
+def _refused_by_limits(scope: str, start: datetime, end: datetime) -> dict[str, int]:
+    """How many, by subject. The rollups do not keep error codes apart, the records do."""
+    rows = queries.records(start, end, status=UsageRecord.Status.REFUSED).filter(
+        error_code="RATE_LIMITED", is_final=True
+    )
+    columns = _COLUMNS[scope]
+    found = rows.order_by().values(*columns).annotate(number=Count("pk")) if columns else [{"number": rows.count()}]
+    return {"/".join(str(row[name]) for name in columns): row["number"] for row in found}
+
+
+def _unpriced(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    for subject, found in figures.in_window(rule).items():
+        yield Reading(subject=subject, value=found["unknown_cost_rows"], calls=found["calls"])
+
+
+def _no_traffic(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    """Only of those to whom the same time of the day before brought `minimum_calls`, or who are missed already."""
+    present = figures.in_window(rule)
+    ended = figures.now - max(_DAY, rule.window)
+    before = figures.traffic(rule.scope, ended - rule.window, ended)
+    usual = {subject for subject, found in before.items() if found["calls"] >= max(rule.minimum_calls, 1)}
+    missed = Incident.objects.unresolved().filter(rule=rule, since__gt=figures.now - _STILL)
+    for subject in usual.union(missed.values_list("subject", flat=True)):
+        calls = present[subject]["calls"] if subject in present else 0
+        yield Reading(subject=subject, value=calls, calls=calls)
+
+
+# --- budgets ------------------------------------------------------------------------------------------------------
+
+
+def _budget_used(figures: Figures, _rule: Rule) -> Iterator[Reading]:
+    for budget, window in _windows(figures.now):
+        yield Reading(subject=budget.name, value=_used(window))
+
+
+def _budget_forecast(figures: Figures, _rule: Rule) -> Iterator[Reading]:
+    """The pace of the period so far, carried on to its end."""
+    for budget, window in _windows(figures.now):
+        yield Reading(subject=budget.name, value=_forecast(window, figures.now))
+
+
+def _windows(now: datetime) -> Iterator[tuple[Budget, BudgetWindow]]:
+    for budget in Budget.objects.filter(is_active=True):
+        yield budget, spending.running_window(budget, now)
+
+
+def _used(window: BudgetWindow) -> float:
+    room = window.cap_pico + window.raised_pico
+    return _FULL * window.settled_pico / room if room else _FULL
+
+
+def _forecast(window: BudgetWindow, now: datetime) -> float | None:
+    if window.ends_at is None or window.starts_at == EPOCH:
+        return None
+    elapsed = (now - window.starts_at) / (window.ends_at - window.starts_at)
+    return _used(window) / elapsed if elapsed >= _LEAST_ELAPSED else None
+
+
+# --- the rest -----------------------------------------------------------------------------------------------------
+
+
+def _provider_down(_figures: Figures, _rule: Rule) -> Iterator[Reading]:
+    active = Deployment.objects.filter(is_active=True)
+    providers = Provider.objects.filter(is_active=True).select_related("health")
+    found = list(providers.prefetch_related(Prefetch("deployments", queryset=active, to_attr="models")))
+    standing = circuits.standing(model.pk for provider in found for model in provider.models)
+    for provider in found:
+        seen = [standing[model.pk] for model in provider.models if model.pk in standing]
+        is_down = _fails_checks(provider) or any(each.circuit_state != "closed" for each in seen)
+        yield Reading(subject=provider.slug, value=float(is_down), label=provider.name)
+
+
+def _fails_checks(provider: Provider) -> bool:
+    found: Health | None = getattr(provider, "health", None)
+    return found is not None and found.status == Health.Status.UNHEALTHY
+
+
+def _ledger_drift(_figures: Figures, _rule: Rule) -> Iterator[Reading]:
+    proof = Proof.objects.first()
+    if proof is not None:
+        yield Reading(subject="", value=float(0 if proof.is_balanced else max(len(proof.differences), 1)))
+
+
+def _key_expiry(figures: Figures, _rule: Rule) -> Iterator[Reading]:
+    """Also of those that expired of late: that is no all-clear."""
+    watched = ApiKey.objects.filter(is_active=True, client__is_active=True)
+    keys = watched.filter(expires_at__gt=figures.now - _STILL)
+    for key in keys.select_related("client"):
+        assert key.expires_at is not None
+        left = (key.expires_at - figures.now) / timedelta(days=1)
+        yield Reading(subject=key.prefix, value=left, label=str(key))
+
+
+def _certificate_expiry(figures: Figures, _rule: Rule) -> Iterator[Reading]:
+    for found in Certificate.objects.filter(expires_at__isnull=False):
+        assert found.expires_at is not None
+        yield Reading(subject=found.provider, value=(found.expires_at - figures.now) / timedelta(days=1))
+
+
+_READERS: dict[str, Callable[[Figures, Rule], Iterator[Reading]]] = {
+    "error_share": _error_share,
+    "latency": _latency,
+    "cost": _cost,
+    "budget_used": _budget_used,
+    "budget_forecast": _budget_forecast,
+    "provider_down": _provider_down,
+    "rate_limited": _rate_limited,
+    "unpriced": _unpriced,
+    "no_traffic": _no_traffic,
+    "ledger_drift": _ledger_drift,
+    "key_expiry": _key_expiry,
+    "certificate_expiry": _certificate_expiry,
+}

@@ -1,0 +1,1 @@
+"""Reports of cost and usage: when they are due, what they say, and how they look."""

@@ -1,0 +1,135 @@
+"""When an incident opens, is told of, told of again, and closes. Pure: figures and `now` come in, a step goes out.
+
+    (nothing) --over the limit--> pending --for long enough--> open --good again for as long--> resolved
+                                     |                          | ^
+                                     +--good again--> (nothing) | +--silence has ended
+                                                                +--> acknowledged, silenced (by people)
+
+Opening and closing both take the rule's for-duration, so an incident cannot flap inside it. What nobody looked at
+proves nothing: after a gap in the evaluations, a duration starts anew.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta, tzinfo
+from typing import Literal
+
+import msgspec
+
+State = Literal["pending", "open", "acknowledged", "silenced", "resolved"]
+Notice = Literal["opened", "reminder", "resolved"]
+PENDING, OPEN, ACKNOWLEDGED, SILENCED, RESOLVED = "pending", "open", "acknowledged", "silenced", "resolved"
+SEVERITIES = ("info", "warning", "critical")  # the mildest first
+MOST_GAP = timedelta(minutes=10)  # between two evaluations that may count as one unbroken look
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """`hold` is the for-duration; `renotify` None: an incident is told of once."""
+
+    hold: timedelta
+    renotify: timedelta | None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the incident of one rule and subject stands.
+
+    `since`: over the limit without a break; `clear_since`: good again without a break; `told_at`: last notification.
+    """
+
+    state: State
+    since: datetime
+    seen_at: datetime
+    opened_at: datetime | None = None
+    clear_since: datetime | None = None
+    told_at: datetime | None = None
+    silenced_until: datetime | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What becomes of it (None: there is no incident), and what people are told."""
+
+    standing: Standing | None
+    notice: Notice | None = None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What one evaluation found. `withheld`: nobody is to be told of an open incident now, but once that has passed."""
+
+    breached: bool
+    terms: Terms
+    now: datetime
+    withheld: bool = False
+
+
+def step(standing: Standing | None, look: Look) -> Step:
+    """One evaluation. One that is not newer than the last changes nothing."""
+    now = look.now
+    if standing is not None and now <= standing.seen_at:
+        return Step(standing)
+    if standing is None:
+        if not look.breached:
+            return Step(None)
+        standing = Standing(state="pending", since=now, seen_at=now)
+    unbroken = now - standing.seen_at <= MOST_GAP
+    standing = msgspec.structs.replace(standing, seen_at=now)
+    return (
+        _wait(standing, look, unbroken=unbroken)
+        if standing.state == PENDING
+        else _live(standing, look, unbroken=unbroken)
+    )
+
+
+def quiet_until(starts: time | None, ends: time | None, *, now: datetime, zone: tzinfo) -> datetime | None:
+    """When the quiet hours around `now` end; None outside them. They may run over midnight."""
+    if starts is None or ends is None or starts == ends:
+        return None
+    local = now.astimezone(zone)
+    clock = local.time().replace(tzinfo=None)
+    inside = starts <= clock < ends if starts < ends else clock >= starts or clock < ends
+    if not inside:
+        return None
+    day = local.date() + timedelta(days=1 if clock >= ends else 0)
+    return datetime.combine(day, ends, zone)
+
+
+def outranks(severity: str, other: str) -> bool:
+    return SEVERITIES.index(severity) > SEVERITIES.index(other)
+
+
+def _wait(standing: Standing, look: Look, *, unbroken: bool) -> Step:
+    if not look.breached:
+        return Step(None)
+    if not unbroken:
+        standing = msgspec.structs.replace(standing, since=look.now)
+    if look.now - standing.since < look.terms.hold:
+        return Step(standing)
+    return _tell(msgspec.structs.replace(standing, state="open", opened_at=look.now), look)
+
+
+def _live(standing: Standing, look: Look, *, unbroken: bool) -> Step:
+    if standing.state == SILENCED and not _is_silent(standing, look.now):
+        standing = msgspec.structs.replace(standing, state="open", silenced_until=None)
+    if look.breached:
+        return _tell(msgspec.structs.replace(standing, clear_since=None), look)
+    clear_since = standing.clear_since if unbroken and standing.clear_since is not None else look.now
+    standing = msgspec.structs.replace(standing, clear_since=clear_since)
+    if look.now - clear_since < look.terms.hold:
+        return Step(standing)
+    # Who was not told of it, or did not want to hear of it, is not told of its end.
+    notice: Notice | None = "resolved" if standing.told_at is not None and standing.state != SILENCED else None
+    return Step(msgspec.structs.replace(standing, state="resolved"), notice)
+
+
+def _tell(standing: Standing, look: Look) -> Step:
+    if look.withheld or standing.state != OPEN:
+        return Step(standing)
+    told = msgspec.structs.replace(standing, told_at=look.now)
+    if standing.told_at is None:
+        return Step(told, "opened")
+    renotify = look.terms.renotify
+    is_due = renotify is not None and look.now - standing.told_at >= renotify
+    return Step(told, "reminder") if is_due else Step(standing)
+
+
+def _is_silent(standing: Standing, now: datetime) -> bool:
+    return standing.silenced_until is not None and now < standing.silenced_until

@@ -1,0 +1,109 @@
+"""The request path's side of the ledger: what is reserved, settled and noted, whatever becomes of the request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from gateway.failures import over_budget
+from gateway.metrics import Tally
+from usage.budgets import BudgetExceededError
+from usage.idempotency import Answer
+from usage.ledger import Extend, Note, Reserve, Settle, Void
+from usage.rows import RecordRow
+from usage.writer import LedgerUnavailableError, Writer
+from wire.errors import ApiError, Code
+
+_STOP_S = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+class Bookkeeper:
+    """One per process, on its event loop.
+
+    `ended` hears of each dispatch's end, before it is written; `hearers` of each row, once it is durable.
+    """
+
+    def __init__(self, writer: Writer, ended: Callable[[RecordRow], None]) -> None:
+        self._writer = writer
+        self.tally = Tally()
+        self.hearers: list[Callable[[RecordRow], None]] = [self.tally.add]
+        self._ended = ended
+        self._detached: set[asyncio.Task[Any]] = set()
+
+    @property
+    def lease_id(self) -> UUID:
+        return self._writer.lease_id
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the database's clock is ahead of ours."""
+        return self._writer.ahead
+
+    async def reserve(self, reserve: Reserve) -> None:
+        """Returns when the hold is durable. Raises `ApiError` where a hard budget has no room, or cannot be asked."""
+        await self._reserve(reserve)
+
+    async def extend(self, extend: Extend) -> None:
+        """Raises as `reserve`."""
+        await self._reserve(extend)
+
+    async def _reserve(self, entry: Reserve | Extend) -> None:
+        written = self._writer.write(entry)
+        try:
+            await written
+        except asyncio.CancelledError:
+            # One that is still under way the writer takes back by itself.
+            if isinstance(entry, Reserve) and not written.cancelled() and written.exception() is None:
+                self._writer.write(Void(entry.hold.id))
+            raise
+        except BudgetExceededError as error:
+            raise over_budget(error) from error
+        except LedgerUnavailableError as error:
+            raise ApiError(
+                Code.LEDGER_UNAVAILABLE, "The usage ledger cannot be written now; nothing was sent.", retry_after_s=1
+            ) from error
+
+    async def settle(self, record: RecordRow, answer: Answer | None = None) -> None:
+        """Returns when the record is durable. It is written even if nobody waits for that any more."""
+        self._ended(record)
+        try:
+            await self._writer.write(Settle(record, answer=answer))
+            self._tell(record)
+        except LedgerUnavailableError:
+            log.exception(
+                "a call could not be settled; its hold will be", request_id=record.request_id, hold=str(record.id)
+            )
+
+    def _tell(self, record: RecordRow) -> None:
+        for hear in self.hearers:
+            hear(record)
+
+    async def note(self, record: RecordRow) -> None:
+        """A row of a call that was not sent."""
+        try:
+            await self._writer.write(Note(record))
+            self._tell(record)
+        except LedgerUnavailableError:
+            log.exception("a call that was not sent could not be recorded", request_id=record.request_id)
+
+    def detach(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Let `work` finish whatever becomes of the request."""
+        task = asyncio.create_task(work)
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
+        return task
+
+    async def stop(self) -> None:
+        """Wait for what callers have left behind; what takes too long is settled as it stands."""
+        if self._detached:
+            _, late = await asyncio.wait(self._detached, timeout=_STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

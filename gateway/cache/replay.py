@@ -1,0 +1,105 @@
+"""A kept answer told again: in the caller's dialect, with a usage row of its own, and at no cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol, cast
+
+import msgspec
+
+from gateway import settlement
+from gateway.cache import stored
+from gateway.cache.stored import Stored
+from gateway.calls import Call
+from gateway.relays import relay_between
+from gateway.replies import Outset, Reply
+from usage.rows import RecordRow
+from wire.dialect import BadBodyError, CallerDialect, Dialect
+from wire.neutral import Settled, Usage
+
+
+class Notes(Protocol):
+    async def note(self, record: RecordRow) -> None:
+        """Returns when the row is durable."""
+
+
+class Replay:
+    """A kept stream on its way to a caller (`gateway.replies.Stream`)."""
+
+    drains = False
+
+    def __init__(self, call: Call, answer: Stored, notes: Notes) -> None:
+        self.caller_left = False
+        self._call = call
+        self._answer = answer
+        self._notes = notes
+        self._noted = False
+        dialect, caller = stored.dialect_of(answer), cast("CallerDialect", call.dialect)
+        self._relay = relay_between(cast("Dialect", dialect), caller, show_usage=call.envelope.show_usage)
+        self._frames = self._relay.feed(answer.body)
+
+    @property
+    def outset(self) -> Outset:
+        kind = cast("CallerDialect", self._call.dialect).stream_type
+        return Outset(kind, self._answer.provider, _model(self._answer), attempts=0, cache="hit")
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """The last events follow when the row is durable."""
+        if self._frames:
+            yield self._frames
+        await self._note()
+        yield self._relay.close(self._settled())
+
+    async def aclose(self) -> None:
+        await self._note()
+
+    async def _note(self) -> None:
+        if not self._noted:
+            self._noted = True
+            await self._notes.note(settlement.cached(self._call, self._answer))
+
+    def _settled(self) -> Settled:
+        answer = self._answer
+        return Settled(
+            request_id=self._call.request_id,
+            model=_model(answer),
+            provider=answer.provider,
+            cost_usd="0",
+            latency_ms=(time.perf_counter() - self._call.started) * 1000,
+            finish=answer.finish_reason,
+            usage=self._relay.meter.usage
+            or Usage(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens),
+            cached=True,
+        )
+
+
+async def replay(call: Call, answer: Stored, notes: Notes) -> Reply | Replay | None:
+    """The answer, its row durable; or its stream. None where this version cannot read it."""
+    try:
+        if call.envelope.stream:
+            return Replay(call, answer, notes)
+        dialect = stored.dialect_of(answer)
+        response = None if dialect is call.dialect else dialect.decode_response(answer.body)
+    except (KeyError, BadBodyError):
+        return None
+    record = settlement.cached(call, answer)
+    await notes.note(record)
+    return Reply(
+        record=_as_told(record, answer), body=None if response else answer.body, response=response, cache="hit"
+    )
+
+
+def _as_told(record: RecordRow, answer: Stored) -> RecordRow:
+    """The books count no tokens of a kept answer; its caller is told those that it once took."""
+    return msgspec.structs.replace(
+        record,
+        input_tokens=answer.input_tokens,
+        cached_input_tokens=answer.cached_input_tokens,
+        output_tokens=answer.output_tokens,
+        reasoning_tokens=answer.reasoning_tokens,
+    )
+
+
+def _model(answer: Stored) -> str:
+    return answer.served_model or answer.deployment

@@ -1,0 +1,210 @@
+"""Circuits shared by all processes: what one learns of a provider, the others know within a quarter of a second.
+
+Calls never wait for this: every process decides by what it knows. A task of its own tells Redis what has opened or
+closed here, hears what has elsewhere, and sees to it that one process at a time makes the trials of an open circuit.
+Without Redis, or while it is away, each process goes by its own experience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.db import DatabaseError, InterfaceError, connection
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from core.ids import uuid7
+from gateway.catalogue import Catalogue, Snapshot
+from providers import circuits
+from providers.models import Health
+from providers.resilience.board import Board
+from providers.resilience.breaker import State
+from providers.resilience.reports import REPORT_LASTS_S, Report, Seen, seen
+
+SYNC_S = 0.25
+_REPORT_EVERY_S = 2.0
+_PROBES_EVERY_S = 15.0
+_TRIAL_LEASE_MS = 5_000
+_LIMIT_S = 1.0
+_NEWS, _SEQUENCE, _TRIAL = "aip:circuits", "aip:circuits:seq", "aip:circuits:trial:"
+
+log = structlog.get_logger(__name__)
+
+
+class _News(msgspec.Struct, frozen=True):
+    """`number` orders all news; `told_at` is in Unix seconds."""
+
+    number: int
+    teller: str
+    state: State
+    open_s: float
+    told_at: float
+
+
+class Circuits:
+    """One per process: keeps `board` in step with the configuration, with probes, and with other processes."""
+
+    def __init__(self, board: Board, catalogue: Catalogue, *, redis_url: str) -> None:
+        self._board = board
+        self._catalogue = catalogue
+        self._me = uuid7().hex
+        self._redis: Redis | None = None
+        if redis_url:
+            self._redis = Redis.from_url(
+                redis_url, socket_timeout=_LIMIT_S, socket_connect_timeout=_LIMIT_S, retry=Retry(NoBackoff(), 0)
+            )
+        self._known: Snapshot | None = None
+        self._heard = 0
+        self._others: dict[str, Report] = {}
+        self._reported_at = 0.0
+        self._probes_at = 0.0
+        self._is_away = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                self._heed_configuration()
+                await self._read_probes()
+                await self._share()
+            except Exception:  # whatever one round met, the next must come: resets would have no effect any more
+                log.exception("a round of sharing circuits has failed")
+            await asyncio.sleep(SYNC_S)
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    def reports(self) -> list[dict[UUID, Seen]]:
+        """What this process has seen, and the others, as they last said."""
+        stale_at = time.time() - REPORT_LASTS_S
+        return [self._own(), *(report.seen for report in self._others.values() if report.told_at > stale_at)]
+
+    def _own(self) -> dict[UUID, Seen]:
+        deployments = self._catalogue.current.topology.deployments
+        return seen(self._board, deployments, time.perf_counter(), time.time())
+
+    def _heed_configuration(self) -> None:
+        """Somebody may have reset a circuit."""
+        snapshot = self._catalogue.current
+        if snapshot is not self._known:
+            self._known = snapshot
+            self._board.heed(snapshot.topology.deployments, time.perf_counter())
+
+    async def _read_probes(self) -> None:
+        now = time.monotonic()
+        if now - self._probes_at < _PROBES_EVERY_S:
+            return
+        self._probes_at = now
+        try:
+            self._board.unhealthy = await asyncio.to_thread(_unhealthy)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("what probes have found cannot be read", error=str(error))
+
+    async def _share(self) -> None:
+        if self._redis is None:
+            await self._keep()
+            return
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                await self._tell(self._redis)
+                await self._hear(self._redis)
+                await self._claim(self._redis)
+                await self._report(self._redis)
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            self._lose(error)
+            return
+        if self._is_away:
+            self._is_away = False
+            log.info("circuits are shared again")
+
+    def _lose(self, error: Exception) -> None:
+        """Alone: this process makes its own trials."""
+        self._board.claims = None
+        self._others.clear()
+        self._heard = 0
+        if not self._is_away:
+            self._is_away = True
+            log.warning("circuits are not shared: Redis does not answer", error=str(error) or repr(error))
+
+    async def _tell(self, redis: Redis) -> None:
+        news = self._board.news()
+        policies = {each.id: each.provider.circuit for each in self._catalogue.current.topology.deployments}
+        try:
+            for deployment_id, state in news.items():
+                policy = policies.get(deployment_id)
+                number = await redis.incr(_SEQUENCE)
+                told = _News(number, self._me, state, policy.open_s if policy else 0.0, time.time())
+                await redis.hset(_NEWS, deployment_id.hex, msgspec.json.encode(told))
+        except (RedisError, OSError):
+            for deployment_id in news:
+                self._board.untold(deployment_id)
+            raise
+
+    async def _hear(self, redis: Redis) -> None:
+        newest = int(await redis.get(_SEQUENCE) or 0)
+        if newest == self._heard:
+            return
+        found: dict[Any, Any] = await redis.hgetall(_NEWS)
+        before, self._heard = self._heard, newest
+        for field, content in found.items():
+            news = msgspec.json.decode(content, type=_News)
+            if news.teller != self._me and (news.number > before or newest < before):
+                age_s = max(time.time() - news.told_at, 0.0)
+                left_s = max(news.open_s - age_s, 0.0)
+                self._board.hear(UUID(field.decode()), news.state, time.perf_counter(), open_s=left_s)
+
+    async def _claim(self, redis: Redis) -> None:
+        """Which troubled circuits this process may try: one process at a time, while its trial is under way."""
+        claims: set[UUID] = set()
+        for deployment_id in self._board.troubled():
+            name = _TRIAL + deployment_id.hex
+            if await redis.set(name, self._me, nx=True, px=_TRIAL_LEASE_MS):
+                claims.add(deployment_id)
+            elif await redis.get(name) == self._me.encode():
+                claims.add(deployment_id)
+                if self._board.circuits[deployment_id].breaker.is_trying:
+                    await redis.pexpire(name, _TRIAL_LEASE_MS)
+        self._board.claims = claims
+
+    async def _keep(self) -> None:
+        if self._is_time_to_report():
+            await asyncio.to_thread(circuits.keep, Report(time.time(), self._own()))
+
+    def _is_time_to_report(self) -> bool:
+        now = time.monotonic()
+        if now - self._reported_at < _REPORT_EVERY_S:
+            return False
+        self._reported_at = now
+        return True
+
+    async def _report(self, redis: Redis) -> None:
+        if not self._is_time_to_report():
+            return
+        own = Report(time.time(), self._own())
+        await redis.hset(circuits.REPORTS_KEY, self._me, msgspec.json.encode(own))
+        found: dict[Any, Any] = await redis.hgetall(circuits.REPORTS_KEY)
+        self._others = {
+            name.decode(): msgspec.json.decode(content, type=Report)
+            for name, content in found.items()
+            if name.decode() != self._me
+        }
+        if gone := [name for name, report in self._others.items() if report.told_at < time.time() - 60]:
+            with contextlib.suppress(RedisError):
+                await redis.hdel(circuits.REPORTS_KEY, *gone)
+
+
+def _unhealthy() -> frozenset[UUID]:
+    try:
+        rows: Any = Health.objects.filter(status=Health.Status.UNHEALTHY).values_list("provider_id", flat=True)
+        return frozenset(rows)
+    finally:
+        connection.close()

@@ -1,0 +1,194 @@
+"""Specification C's gRPC service, over the same pipeline as its HTTP twin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Never
+
+import grpc
+import structlog
+
+from core import calling
+from gateway.authentication import authenticate, presented_in
+from gateway.calls import Call, open_call
+from gateway.catalogue import Caller
+from gateway.doors import grpc_dialect, health
+from gateway.doors.grpc_dialect import GRPC
+from gateway.doors.specification import told
+from gateway.generated import ai_proxy_pb2 as pb
+from gateway.http import Headers, safe_request_id
+from gateway.pump import pumped
+from gateway.replies import Reply
+from gateway.status import provider_statuses
+from wire.errors import ApiError, Code
+
+if TYPE_CHECKING:
+    from gateway.asgi import Gateway
+
+SERVICE = pb.DESCRIPTOR.services_by_name["AIProxy"].full_name
+OPEN_METHODS = frozenset({
+    f"/{SERVICE}/HealthCheck",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/List",
+    "/grpc.health.v1.Health/Watch",
+})  # fmt: skip
+_SURFACE = "spec_c.grpc"
+
+log = structlog.get_logger(__name__)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Metadata:
+    """A call's metadata, read as the headers of an HTTP call are."""
+
+    path = ""
+    watch = None  # a call that its caller cancels is cancelled here
+
+    def __init__(self, metadata: Iterable[Any] | None) -> None:
+        self._values = {name: value for name, value in metadata or () if isinstance(value, str)}
+        self.request_id = safe_request_id(self._values.get("x-request-id", ""))
+        self.told: Headers = []  # what HTTP answers say in headers
+
+    def header(self, name: bytes) -> str:
+        return self._values.get(name.decode(), "")
+
+
+class AIProxy:
+    """The service's methods, each a story of its own: who calls, what for, the pipeline, the answer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
+        def unary(method: Callable[..., Awaitable[Any]], request: Any) -> grpc.RpcMethodHandler[Any, Any]:
+            return grpc.unary_unary_rpc_method_handler(method, request.FromString, _serialized)
+
+        stream = grpc.unary_stream_rpc_method_handler(self.stream_complete, pb.CompleteRequest.FromString, bytes)
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Complete": unary(self.complete, pb.CompleteRequest),
+                "StreamComplete": stream,
+                "HealthCheck": unary(self.health_check, pb.HealthCheckRequest),
+                "GetProviderStatus": unary(self.get_provider_status, pb.GetProviderStatusRequest),
+            },
+        )
+
+    async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
+        metadata = Metadata(context.invocation_metadata())
+        try:
+            call = await self._call(request, metadata, context, stream=False)
+            reply = await self._gateway.pipeline.complete(call)
+        except ApiError as error:
+            await _abort(context, error, metadata)
+        except Exception:  # the last resort: whatever broke, the caller gets a status and the log its cause
+            log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
+            await _abort(context, ApiError(Code.INTERNAL, "Something went wrong on our side."), metadata)
+        assert isinstance(reply, Reply), "it was not asked to stream"
+        await context.send_initial_metadata((("x-request-id", metadata.request_id),))
+        return grpc_dialect.message_of(told(call, reply))
+
+    async def stream_complete(self, request: pb.CompleteRequest, context: Context) -> AsyncIterator[bytes]:
+        """Serialized `StreamCompleteResponse`s."""
+        metadata = Metadata(context.invocation_metadata())
+        try:
+            stream = await self._gateway.pipeline.complete(await self._call(request, metadata, context, stream=True))
+        except ApiError as error:
+            await _abort(context, error, metadata)
+        assert not isinstance(stream, Reply), "it was asked to stream"
+        frames = pumped(stream, detach=self._gateway.pipeline.detach)
+        await context.send_initial_metadata((("x-request-id", metadata.request_id),))
+        async for chunk in frames:
+            for kind, message in grpc_dialect.frames_of(chunk):
+                if kind == grpc_dialect.ERROR:
+                    failed = grpc_dialect.error_in(message)
+                    await _abort(context, ApiError(Code[failed.code], failed.message), metadata)
+                yield message
+
+    async def health_check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
+        return pb.HealthCheckResponse(status="ok" if await health.is_ready() else "unavailable")
+
+    async def get_provider_status(
+        self, request: pb.GetProviderStatusRequest, context: Context
+    ) -> pb.GetProviderStatusResponse:
+        statuses = provider_statuses(self._gateway)
+        return pb.GetProviderStatusResponse(
+            providers=[
+                pb.ProviderStatus(
+                    name=each.name,
+                    kind=each.kind,
+                    circuit_state=each.circuit_state,
+                    healthy=each.healthy,
+                    success_rate=each.success_rate,
+                    avg_latency_ms=each.avg_latency_ms,
+                )
+                for each in statuses
+            ]
+        )
+
+    async def _call(self, request: pb.CompleteRequest, metadata: Metadata, context: Context, *, stream: bool) -> Call:
+        """Raises `ApiError`."""
+        started = time.perf_counter()
+        calling.begin(metadata.request_id, metadata.header(b"traceparent"))
+        caller = await self.caller(metadata)
+        envelope = GRPC.open_chat(grpc_dialect.body_of(request, stream=stream))
+        call = open_call(metadata, surface=_SURFACE, caller=caller, dialect=GRPC, envelope=envelope, started=started)
+        return call.within(context.time_remaining())
+
+    async def caller(self, metadata: Metadata) -> Caller:
+        """Raises `ApiError` UNAUTHENTICATED."""
+        return await authenticate(self._gateway.pipeline.catalogue.current, presented_in(metadata.header))
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in the stubs
+    """The one chokepoint: a method that is not open needs a key, whichever service it is of."""
+
+    def __init__(self, service: AIProxy) -> None:
+        self._service = service
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        if handler_call_details.method not in OPEN_METHODS:
+            metadata = Metadata(handler_call_details.invocation_metadata)
+            try:
+                await self._service.caller(metadata)
+            except ApiError as error:
+                return _refusing(await continuation(handler_call_details), error, metadata)
+        return await continuation(handler_call_details)
+
+
+def _refusing(
+    handler: grpc.RpcMethodHandler[Any, Any] | None, refusal: ApiError, metadata: Metadata
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler of the same shape that only refuses; an unknown method is refused as any other."""
+
+    async def answer(_: Any, context: Context) -> Any:
+        await _abort(context, refusal, metadata)
+
+    async def stream(_: Any, context: Context) -> AsyncIterator[bytes]:
+        for nothing in tuple[bytes]():  # it takes a generator to refuse a stream
+            yield nothing
+        await _abort(context, refusal, metadata)
+
+    many_in = handler is not None and handler.request_streaming
+    if handler is not None and handler.response_streaming:
+        return (grpc.stream_stream_rpc_method_handler if many_in else grpc.unary_stream_rpc_method_handler)(stream)
+    return (grpc.stream_unary_rpc_method_handler if many_in else grpc.unary_unary_rpc_method_handler)(answer)
+
+
+async def _abort(context: Context, error: ApiError, metadata: Metadata) -> Never:
+    """Ends the call with the error's status; its code and request id come as trailing metadata."""
+    trailing = [("error-code", error.code.name), ("x-request-id", metadata.request_id)]
+    if error.retry_after_s is not None:
+        trailing.append(("retry-after", f"{max(1, round(error.retry_after_s))}"))
+    await context.abort(grpc.StatusCode[error.code.grpc], error.message, tuple(trailing))
+    raise AssertionError("unreachable: abort raises")
+
+
+def _serialized(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data

@@ -1,0 +1,101 @@
+"""Ollama's door: what its clients call when only their host is changed. A key comes as theirs for its cloud does."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.asgi import Door
+from gateway.catalogue import Caller
+from gateway.doors.chat import answer_chat
+from gateway.doors.embeddings import answer_embeddings
+from gateway.http import Exchange
+from providers.specs import Topology
+from wire import ollama, ollama_embeddings, ollama_generate
+from wire.body import NAME, open_body
+from wire.errors import ApiError, Code, invalid
+
+if TYPE_CHECKING:
+    from gateway.asgi import Gateway
+
+API_VERSION = "0.33.0"  # the Ollama whose API this is: clients ask for what they may use
+_LONG_AGO = "2024-01-01T00:00:00Z"  # the field is required; our models have no release date
+
+
+async def tell_version(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    del gateway, door, caller
+    await exchange.answer(200, msgspec.json.encode({"version": API_VERSION}))
+
+
+async def list_tags(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """Routes and deployments, by name."""
+    del door, caller
+    names = _names(gateway.pipeline.catalogue.current.topology)
+    await exchange.answer(200, msgspec.json.encode({"models": list(map(_model, names))}))
+
+
+async def show(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
+    del door, caller
+    fields = open_body(await exchange.body(gateway.max_body_bytes))
+    name = NAME.read(fields, "model") or NAME.read(fields, "name")
+    if name is None:
+        raise invalid("'model' must be a non-empty string.", param="model")
+    topology = gateway.pipeline.catalogue.current.topology
+    targets = topology.names.get(name)
+    if targets is None:
+        known = ", ".join(_names(topology))
+        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {known}.", param="model")
+    shown = {
+        "modelfile": "",
+        "parameters": "",
+        "template": "",
+        "details": _DETAILS,
+        "model_info": {},
+        "capabilities": _capabilities({target.deployment.type for target in targets}),
+        "modified_at": _LONG_AGO,
+    }
+    await exchange.answer(200, msgspec.json.encode(shown))
+
+
+def _names(topology: Topology) -> list[str]:
+    return sorted({*topology.routes, *(deployment.name for deployment in topology.deployments)})
+
+
+def _capabilities(types: set[str]) -> list[str]:
+    chats = ["completion", "tools"] if "chat" in types else []
+    return chats + (["embedding"] if "embedding" in types else [])
+
+
+def _model(name: str) -> dict[str, Any]:
+    """Clients know models by their digests."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": _LONG_AGO,
+        "size": 0,
+        "digest": digest,
+        "details": _DETAILS,
+    }
+
+
+_DETAILS: dict[str, Any] = {
+    "parent_model": "",
+    "format": "",
+    "family": "",
+    "families": [],
+    "parameter_size": "",
+    "quantization_level": "",
+}
+
+ROUTES = {
+    ("POST", "/api/chat"): Door("ollama.chat", ollama, answer_chat),
+    ("POST", "/api/generate"): Door("ollama.generate", ollama_generate, answer_chat),
+    ("POST", "/api/embed"): Door("ollama.embed", ollama_embeddings, answer_embeddings),
+    ("POST", "/api/show"): Door("ollama.show", ollama, show),
+    ("GET", "/api/tags"): Door("ollama.tags", ollama, list_tags),
+    ("GET", "/api/version"): Door("ollama.version", ollama, tell_version),
+}

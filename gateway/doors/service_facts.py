@@ -1,0 +1,37 @@
+"""Specification B's `GET /status` and `GET /health`: the service as a whole, for those who bring a key."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gateway.catalogue import Caller
+from gateway.doors.health import is_ready
+from gateway.doors.provider_facts import listed
+from gateway.doors.telling import tell
+from gateway.doors.usage_facts import metrics
+from gateway.http import Exchange
+
+if TYPE_CHECKING:
+    from gateway.asgi import Door, Gateway
+
+_SERVICE = "ai-platform"
+
+
+async def status(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`{"status", "service", "timestamp", "providers", "metrics"}`."""
+    del door
+    await tell(exchange, await _status(gateway, caller))
+
+
+async def _status(gateway: Gateway, caller: Caller) -> dict[str, Any]:
+    providers = {each["name"]: each for each in listed(gateway)}
+    well = all(each["healthy"] for each in providers.values())
+    ready = await is_ready()
+    return {
+        "status": ("healthy" if well else "degraded") if ready else "unavailable",
+        "service": _SERVICE,
+        "timestamp": time.time(),
+        "providers": providers,
+        "metrics": await metrics(gateway, caller) if ready else {},
+    }

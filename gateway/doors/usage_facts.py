@@ -1,0 +1,174 @@
+"""What was used and what it cost, in the words of specifications B and E. A key sees its own client's calls."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.utils import timezone
+
+from gateway.catalogue import Caller
+from gateway.doors.ranges import Range, asked_range
+from gateway.doors.telling import dollars, own, read, tell
+from gateway.http import Exchange
+from usage import queries
+from usage.queries import By, Filters, Group
+
+if TYPE_CHECKING:
+    from gateway.asgi import Door, Gateway
+
+_EMBEDDINGS = (
+    *("openai.embeddings", "spec_e.embeddings", "spec_e.vector"),
+    *("gemini.embeddings", "ollama.embed"),
+)
+_METRICS_WINDOW = timedelta(hours=24)
+_MUCH = 0.5
+
+
+async def usage_for_e(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`GET /v1/llm/usage?user_id&start_date&end_date`: of every call."""
+    del gateway, door
+    asked = asked_range(exchange)
+    await tell(exchange, await read(_usage, asked, [_filters(caller, asked)]))
+
+
+async def embedding_usage_for_e(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`GET /v1/llm/embedding-usage`: the same of calls for embeddings."""
+    del gateway, door
+    asked = asked_range(exchange)
+    filters = _filters(caller, asked)
+    await tell(exchange, await read(_usage, asked, [{**filters, "surface": surface} for surface in _EMBEDDINGS]))
+
+
+async def costs_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`GET /api/v1/analytics/costs?start_date&end_date`."""
+    del gateway, door
+    asked = asked_range(exchange)
+    await tell(exchange, await read(_costs, asked, _filters(caller, asked)))
+
+
+async def metrics_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`GET /api/v1/metrics`: of the last 24 hours."""
+    del door
+    await tell(exchange, await metrics(gateway, caller))
+
+
+async def metrics(gateway: Gateway, caller: Caller) -> dict[str, Any]:
+    """`requests, cache, providers, failovers, latency` of the last 24 hours."""
+    now = timezone.now()
+    found = await read(_metrics, now - _METRICS_WINDOW, now, own(caller))
+    cache = await gateway.pipeline.cache.health(caller)
+    return {**found, "cache": {**found["cache"], "entries": cache.entries}, "timestamp": time.time()}
+
+
+def _filters(caller: Caller, asked: Range) -> Filters:
+    return {**own(caller), "end_user": asked.user_id}
+
+
+def _usage(asked: Range, parts: Iterable[Filters]) -> dict[str, Any]:
+    """Specification E's statistics, of all the parts together."""
+    by_model, by_day = _Sums(), _Sums()
+    for part in parts:
+        by_model.add(_grouped(asked, "model", part))
+        by_day.add(_grouped(asked, "day", part))
+    return {
+        "total_requests": sum(by_model.requests.values()),
+        "total_tokens": sum(by_model.tokens.values()),
+        "total_cost": dollars(sum(by_model.cost_pico.values())),
+        "unknown_cost_requests": by_model.unknown,
+        "requests_by_model": by_model.requests,
+        "cost_by_model": {model: dollars(pico) for model, pico in by_model.cost_pico.items()},
+        "daily_usage": [
+            {"date": day, "requests": requests, "cost": dollars(by_day.cost_pico[day])}
+            for day, requests in sorted(by_day.requests.items())
+        ],
+    }
+
+
+class _Sums:
+    """Groups of several parts, added up by their key."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, int] = defaultdict(int)
+        self.tokens: dict[str, int] = defaultdict(int)
+        self.cost_pico: dict[str, int] = defaultdict(int)
+        self.unknown = 0
+
+    def add(self, groups: Iterable[Group]) -> None:
+        for group in groups:
+            self.requests[group.key] += group.requests
+            self.tokens[group.key] += group.total_tokens
+            self.cost_pico[group.key] += group.cost_pico or 0
+            self.unknown += group.unknown_cost_requests
+
+
+def _costs(asked: Range, filters: Filters) -> dict[str, Any]:
+    totals = queries.totals(asked.start, asked.end, **filters)
+    models = _grouped(asked, "model", filters)
+    return {
+        "total_usd": dollars(totals.cost_pico or 0),
+        "by_provider": _by_key(_grouped(asked, "provider", filters)),
+        "by_model": _by_key(models),
+        "by_day": _by_key(_grouped(asked, "day", filters)),
+        "cache_savings_usd": dollars(totals.saved_pico),
+        "suggestions": suggestions(totals, models),
+    }
+
+
+def suggestions(totals: queries.Totals, models: Iterable[Group]) -> list[str]:
+    """What would bring costs down, or make them known, in plain words. Pure."""
+    found = []
+    for group in models:
+        share = (group.cost_pico or 0) / totals.cost_pico if totals.cost_pico else 0.0
+        if share > _MUCH:
+            found.append(f"{group.key} is {share:.0%} of the cost: a cheaper model for a part of its calls saves most.")
+        if group.key and group.unknown_cost_requests:
+            found.append(f"{group.key} has {group.unknown_cost_requests:,} calls of unknown cost: give it a price.")
+    if totals.requests and not totals.cached:
+        found.append("No call was answered from the cache: equal calls with temperature 0, or X-Cache: on, cost once.")
+    return found
+
+
+def _metrics(start: datetime, end: datetime, filters: Filters) -> dict[str, Any]:
+    totals = queries.totals(start, end, **filters)
+    providers = queries.grouped(start, end, by="provider", **filters)
+    asked = totals.cached + sum(group.requests for group in providers)
+    return {
+        "requests": {
+            "total": totals.requests,
+            "successful": totals.requests - totals.errors - totals.refused - totals.cancelled,
+            "failed": totals.errors,
+            "refused": totals.refused,
+            "cancelled": totals.cancelled,
+        },
+        "cache": {"hits": totals.cached, "hit_rate": totals.cached / asked if asked else 0.0},
+        "providers": {
+            group.key: {
+                "requests": group.requests,
+                "errors": group.errors,
+                "cost_usd": dollars(group.cost_pico),
+                "avg_latency_ms": group.latency_ms,
+            }
+            for group in providers
+            if group.key
+        },
+        "failovers": _failovers(start, end, filters),
+        "latency": {"avg_ms": totals.latency_ms},
+    }
+
+
+def _failovers(start: datetime, end: datetime, filters: Filters) -> int:
+    """Calls that another dispatch than their first has answered."""
+    return queries.records(start, end, **filters).filter(is_final=True, status="ok", attempt__gt=1).count()
+
+
+def _grouped(asked: Range, by: By, filters: Filters) -> list[Group]:
+    return queries.grouped(asked.start, asked.end, by=by, time_zone=asked.time_zone, **filters)
+
+
+def _by_key(groups: Iterable[Group]) -> dict[str, msgspec.Raw | None]:
+    return {group.key: dollars(group.cost_pico) for group in groups if group.requests and group.key}

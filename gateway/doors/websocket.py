@@ -1,0 +1,272 @@
+"""`/ws/complete`: several streamed calls over one socket (API.md, section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import structlog
+
+from core import calling
+from gateway.authentication import authenticate, presented
+from gateway.calls import open_call
+from gateway.catalogue import Caller
+from gateway.doors.specification import (
+    Asked,
+    Said,
+    Share,
+    Specification,
+    Temperature,
+    Tokens,
+    Told,
+    conversation,
+)
+from gateway.http import CallerLeftError, Exchange, Headers, Receive, Scope, Send, safe_request_id
+from gateway.replies import Reply, Stream, abandoned
+from wire.errors import ApiError, Code, invalid
+from wire.neutral import ChatRequest
+
+if TYPE_CHECKING:
+    from gateway.asgi import Gateway
+
+PATH = "/ws/complete"
+MAX_CALLS = 32  # under way on one socket
+_FIRST_MESSAGE_S = 30.0
+_POLICY_VIOLATION, _TOO_BIG = 1008, 1009  # RFC 6455, section 7.4.1
+_SURFACE = "websocket"
+
+log = structlog.get_logger(__name__)
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """A message. `key` is for the first one, where the handshake brought none; either `prompt` or `messages`."""
+
+    id: str
+    type: Literal["complete", "cancel"]
+    key: str = ""
+    model: str = ""
+    prompt: str | None = None
+    messages: list[Said] | None = None
+    system: str | None = None
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = None
+    top_p: Share | None = None
+    stop: list[str] = []
+    provider: str | None = None
+    user: str | None = None
+    use_cache: bool | None = None
+
+
+_decode = msgspec.json.Decoder(Body).decode
+
+
+class SocketDialect(Specification[Body]):
+    """The dialect of one call: its events carry the call's id. Each is a line of JSON."""
+
+    name = "websocket"
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(Body)
+        self._id = call_id
+
+    def asked(self, body: Body) -> Asked:
+        request = ChatRequest(
+            model=body.model,
+            messages=conversation(prompt=body.prompt, messages=body.messages or None, system=body.system),
+            max_output_tokens=body.max_tokens,
+            temperature=body.temperature,
+            top_p=body.top_p,
+            stop=tuple(body.stop),
+            stream=True,
+            end_user=body.user,
+        )
+        return Asked(request, provider=body.provider, cache=body.use_cache)
+
+    def delta(self, text: str) -> dict[str, Any]:
+        return {"id": self._id, "type": "chunk", "content": text}
+
+    def ending(self, told: Told) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "type": "done",
+            "usage": told.usage,
+            "cost_usd": told.cost_usd,
+            "finish_reason": told.finish,
+            "model": told.model,
+            "provider": told.provider,
+            "request_id": told.id,
+        }
+
+    def frame(self, event: dict[str, Any]) -> bytes:
+        return msgspec.json.encode(event) + b"\n"
+
+    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
+        return self.frame({"id": self._id, "type": "error", **_told(error), "request_id": request_id})
+
+
+class _Running:
+    """A call on a socket: the handshake's headers, a request id of its own, and whether it is still wanted."""
+
+    def __init__(self, handshake: Exchange) -> None:
+        self.header = handshake.header
+        self.request_id = safe_request_id("")
+        self.path = handshake.path
+        self.told: Headers = []  # what HTTP answers say in headers
+        self._unwanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self._unwanted.done()
+
+    def watch(self) -> asyncio.Future[Any]:
+        return self._unwanted
+
+    def leave(self) -> None:
+        if self.is_wanted:
+            self._unwanted.set_result(None)
+
+
+class Socket:
+    """One connection: it reads messages, and answers each in a task of its own."""
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        self._gateway = gateway
+        self._handshake = Exchange(scope, receive, send)
+        self._receive = receive
+        self._send_event = send
+        self._sending = asyncio.Lock()
+        self._secret = presented(self._handshake)
+        self._calls: dict[str, _Running] = {}
+
+    async def serve(self) -> None:
+        await self._receive()  # "websocket.connect"
+        await self._send_event({"type": "websocket.accept"})
+        try:
+            async for text in self._messages():
+                await self._take(text)
+        except _ClosedError as closed:
+            await self._send_event({"type": "websocket.close", "code": closed.code, "reason": closed.reason})
+        finally:
+            for running in self._calls.values():
+                running.leave()
+
+    async def _messages(self) -> AsyncIterator[str | bytes]:
+        """Until the caller leaves. Raises `_ClosedError` for a caller who says nothing, or too much."""
+        first = True
+        while True:
+            try:
+                async with asyncio.timeout(_FIRST_MESSAGE_S if first else None):
+                    event = await self._receive()
+            except TimeoutError:
+                raise _ClosedError(_POLICY_VIOLATION, f"No message within {_FIRST_MESSAGE_S:g} s.") from None
+            if event["type"] == "websocket.disconnect":
+                return
+            text = event.get("text") or event.get("bytes") or ""
+            if len(text) > self._gateway.max_body_bytes:
+                raise _ClosedError(_TOO_BIG, f"A message is larger than {self._gateway.max_body_bytes:,} bytes.")
+            first = False
+            yield text
+
+    async def _take(self, text: str | bytes) -> None:
+        body = text.encode() if isinstance(text, str) else text
+        try:
+            asked = _decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return await self._send({"id": None, "type": "error", **_told(invalid(str(error)))})
+        dialect = SocketDialect(asked.id)
+        if asked.type == "cancel":
+            if running := self._calls.get(asked.id):
+                running.leave()
+            return None
+        try:
+            caller = await self._caller(asked.key)
+            self._require_room(asked.id)
+        except ApiError as error:
+            return await self._send({"id": asked.id, "type": "error", **_told(error)})
+        running = self._calls[asked.id] = _Running(self._handshake)
+        task = self._gateway.pipeline.detach(self._answer(running, dialect, body, caller))
+        task.add_done_callback(lambda _: self._calls.pop(asked.id))
+        return None
+
+    async def _caller(self, key: str) -> Caller:
+        """By the key of the handshake, else of the first message. Raises `ApiError` UNAUTHENTICATED."""
+        self._secret = self._secret or key
+        return await authenticate(self._gateway.pipeline.catalogue.current, self._secret)
+
+    def _require_room(self, call_id: str) -> None:
+        if call_id in self._calls:
+            raise invalid(f"The call '{call_id}' is under way: give each its own id.", param="id")
+        if len(self._calls) >= MAX_CALLS:
+            raise ApiError(Code.QUEUE_FULL, f"{MAX_CALLS} calls are under way on this socket.", retry_after_s=1)
+
+    async def _answer(self, running: _Running, dialect: SocketDialect, body: bytes, caller: Caller) -> None:
+        calling.begin(running.request_id, running.header(b"traceparent"))
+        try:
+            envelope = dialect.open_chat(body)
+            call = open_call(
+                running,
+                surface=_SURFACE,
+                caller=caller,
+                dialect=dialect,
+                envelope=envelope,
+                started=time.perf_counter(),
+            )
+            reply = await self._gateway.pipeline.complete(call)
+            assert not isinstance(reply, Reply), "it was asked to stream"
+            await self._relay(reply, running)
+        except (CallerLeftError, OSError):  # nobody listens any more; the call has its row
+            return
+        except ApiError as error:
+            await self._send_frames(dialect.encode_error(error, request_id=running.request_id))
+        except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
+            log.exception("a call failed for a reason of ours", request_id=running.request_id, surface=_SURFACE)
+            fault = ApiError(Code.INTERNAL, "Something went wrong on our side.")
+            await self._send_frames(dialect.encode_error(fault, request_id=running.request_id))
+
+    async def _relay(self, stream: Stream, running: _Running) -> None:
+        frames = stream.frames()
+        try:
+            async for chunk in frames:
+                if running.is_wanted:
+                    with contextlib.suppress(OSError):
+                        await self._send_frames(chunk)
+                        continue
+                await abandoned(stream, frames)
+                return
+        finally:
+            await stream.aclose()  # whatever broke here, it is settled
+
+    async def _send_frames(self, lines: bytes) -> None:
+        for line in lines.splitlines():
+            await self._send_text(line.decode())
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        await self._send_text(msgspec.json.encode(event).decode())
+
+    async def _send_text(self, text: str) -> None:
+        async with self._sending:
+            await self._send_event({"type": "websocket.send", "text": text})
+
+
+class _ClosedError(Exception):
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def _told(error: ApiError) -> dict[str, Any]:
+    return {"error": error.message, "error_code": error.code.name, "field": error.param}
+
+
+async def serve(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+    """The socket at `PATH`; any other path is refused before it is accepted."""
+    if scope["path"].rstrip("/") != PATH:
+        await receive()
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        return
+    await Socket(gateway, scope, receive, send).serve()

@@ -1,0 +1,56 @@
+"""The gRPC server: specification C's service, health and reflection behind one guard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from gateway.doors.grpc import SERVICE, AIProxy, Guard
+
+if TYPE_CHECKING:
+    from gateway.asgi import Gateway
+
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+log = structlog.get_logger(__name__)
+
+
+async def start(
+    gateway: Gateway, *, host: str, port: int, certificate: Path | None, key: Path | None, is_shared: bool
+) -> grpc.aio.Server:
+    """TLS where there is a certificate (a chain, PEM) with its key; `is_shared`: several processes have this port.
+
+    Raises RuntimeError where the port is taken, OSError where the certificate cannot be read.
+    """
+    service = AIProxy(gateway)
+    server = grpc.aio.server(
+        interceptors=[Guard(service)],
+        options=[
+            ("grpc.max_receive_message_length", gateway.max_body_bytes),
+            ("grpc.so_reuseport", int(is_shared)),
+        ],
+    )
+    server.add_generic_rpc_handlers((service.handlers(),))
+    health = HealthServicer()
+    for name in ("", SERVICE):
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), server)
+    address = f"{host}:{port}"
+    if certificate and key:
+        server.add_secure_port(address, _credentials(certificate, key))
+    else:
+        server.add_insecure_port(address)
+    await server.start()
+    log.info("gRPC is served", address=address, tls=certificate is not None)
+    return server
+
+
+def _credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])

@@ -1,0 +1,191 @@
+"""Limits counted in this process: where there is no Redis, and while it is away. Pure.
+
+Each of n processes enforces its n-th part of every limit, so that together they let no more through than Redis would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from gateway.limits.definitions import NO_LIMITS, Limit, LimitSet, window_ms_of
+from gateway.limits.verdict import CALLER_REFUSED, NO_CANDIDATE, Verdict
+from gateway.limits.windows import Window
+
+MOST_TOLD = 1_000  # counters, at a time
+MOST_COUNTERS = 100_000  # in this process: end users, of whom there may be any number, have counters of their own
+
+
+class Share(msgspec.Struct, frozen=True):
+    """This process is number `rank`, from 0, of `processes`."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, most: int) -> int:
+        """Its part of a limit: all parts together are exactly the limit, so some may be 0."""
+        part, rest = divmod(most, self.processes)
+        return part + (self.rank < rest)
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """`amount` more (or less) was used of `limit` than was counted at `at_ms`."""
+
+    limit: Limit
+    amount: int
+    at_ms: int
+
+
+_Windows = dict[str, tuple[Limit, Window]]
+
+
+class LocalCounters:
+    """What this process has let through, whoever counted it, and the decisions that it makes without Redis."""
+
+    def __init__(self) -> None:
+        self.share = Share()
+        self._seen: dict[str, tuple[int, int]] = {}  # used by all processes, and when, as Redis said last
+        self._moved: set[str] = set()  # what others should hear of
+        self._own: _Windows = {}
+        self._unsent: _Windows = {}  # of these, what Redis does not know
+        self._windows: _Windows = {}  # by which is decided while there is no Redis
+
+    def take(self, caller: LimitSet, candidates: Sequence[LimitSet], tokens: int, now_ms: int) -> Verdict:
+        """The same as `admit.lua`, by this process's share."""
+        wait_ms, culprit = self._examine(caller, tokens, now_ms)
+        if culprit is not None:
+            return Verdict(CALLER_REFUSED, now_ms, self._states(caller, now_ms), culprit, wait_ms)
+        refusals: list[tuple[int, Limit]] = []
+        for number, candidate in enumerate(candidates or (NO_LIMITS,)):
+            wait_ms, culprit = self._examine(candidate, tokens, now_ms)
+            if culprit is None:
+                for limit in (*caller.limits, *candidate.limits):
+                    self._add(limit, self._cost(limit, tokens), now_ms)
+                return Verdict(number, now_ms, self._states(caller, now_ms) + self._states(candidate, now_ms))
+            refusals.append((wait_ms, culprit))
+        wait_ms, culprit = min(refusals, key=lambda each: each[0])
+        return Verdict(NO_CANDIDATE, now_ms, self._states(caller, now_ms), culprit, wait_ms)
+
+    def correct(self, corrections: Iterable[Correction]) -> None:
+        for each in corrections:
+            for windows in (self._own, self._unsent, self._windows):
+                if (known := windows.get(each.limit.key)) is not None:
+                    known[1].correct(each.amount, each.at_ms)
+
+    def note(self, wanted: LimitSet, states: Sequence[int], tokens: int, now_ms: int, *, taken: bool) -> None:
+        """What Redis has decided and told."""
+        for number, limit in enumerate(wanted.limits):
+            self._see(limit.key, states[2 * number], now_ms)
+            if taken:
+                self._moved.add(limit.key)
+                _add(self._own, limit, min(tokens, limit.most) if limit.tokens else 1, now_ms)
+
+    def moved(self) -> list[str]:
+        """The counters that this process has moved since it was last asked; some of them, where there are many."""
+        chosen = list(islice(self._moved, MOST_TOLD))
+        self._moved.difference_update(chosen)
+        return chosen
+
+    def hear(self, told: Sequence[Any], now_ms: int) -> None:
+        """`told` are counters, each with what all processes have used of it."""
+        for key, used in zip(told[::2], told[1::2], strict=True):
+            self._see(key.decode(), used, now_ms)
+
+    def unsent(self, now_ms: int) -> list[Correction]:
+        """What this process has let through by itself since it was last asked."""
+        taken, self._unsent = self._unsent, {}
+        return _counted(taken, now_ms)
+
+    def own(self, now_ms: int) -> list[Correction]:
+        """All that it has let through lately: what it has to tell a Redis that has lost its memory."""
+        self._unsent = {}
+        return _counted(self._own, now_ms)
+
+    def clear(self) -> None:
+        """Redis counts again."""
+        self._windows.clear()
+
+    def tidy(self, now_ms: int) -> None:
+        """Let go of counters that count nothing any more."""
+        for key in [key for key, (_, at_ms) in self._seen.items() if now_ms - at_ms > window_ms_of(key)]:
+            del self._seen[key]
+        for windows in (self._own, self._unsent, self._windows):
+            for _, window in windows.values():
+                window.forget(now_ms)
+            for key in [key for key, (_, window) in windows.items() if not window.used]:
+                del windows[key]
+
+    def _examine(self, wanted: LimitSet, tokens: int, now_ms: int) -> tuple[int, Limit | None]:
+        """The longest wait, and the limit that asks for it; None where all have room."""
+        longest: tuple[int, Limit | None] = (0, None)
+        for limit in wanted.limits:
+            window = self._window(limit, now_ms)
+            wait_ms = window.wait_ms(self._cost(limit, tokens), self.share.of(limit.most), now_ms)
+            if wait_ms > longest[0]:
+                longest = (wait_ms, limit)
+        return longest
+
+    def _states(self, wanted: LimitSet, now_ms: int) -> list[int]:
+        states: list[int] = []
+        for limit in wanted.limits:
+            window = self._window(limit, now_ms)
+            left = self.share.of(limit.most) - window.used
+            states += (limit.most - left, window.reset_ms(now_ms))
+        return states
+
+    def _cost(self, limit: Limit, tokens: int) -> int:
+        """A call that is larger than the whole limit may be made when nothing else is."""
+        return min(tokens, max(self.share.of(limit.most), 1)) if limit.tokens else 1
+
+    def _add(self, limit: Limit, amount: int, now_ms: int) -> None:
+        for windows in (self._own, self._unsent, self._windows):
+            _add(windows, limit, amount, now_ms)
+
+    def _window(self, limit: Limit, now_ms: int) -> Window:
+        known = self._windows.get(limit.key)
+        if known is None:
+            known = _put(self._windows, limit, self._begun(limit, now_ms))
+        known[1].forget(now_ms)
+        return known[1]
+
+    def _see(self, key: str, used: int, now_ms: int) -> None:
+        if len(self._seen) < MOST_COUNTERS or key in self._seen:
+            self._seen[key] = (used, now_ms)
+
+    def _begun(self, limit: Limit, now_ms: int) -> Window:
+        """What counts against this process when Redis has gone: what it used itself, or its part of what all used."""
+        _, own = self._own.get(limit.key, (limit, Window(limit.window_s)))
+        own.forget(now_ms)
+        window = own.copy()
+        used, at_ms = self._seen.get(limit.key, (0, 0))
+        part = -(-used // self.share.processes)
+        if part > own.used and now_ms - at_ms < limit.window_s * 1000:
+            window.add(part - own.used, at_ms)
+        return window
+
+
+def _add(windows: _Windows, limit: Limit, amount: int, now_ms: int) -> None:
+    known = windows.get(limit.key)
+    if known is None:
+        known = _put(windows, limit, Window(limit.window_s))
+    known[1].forget(now_ms)
+    known[1].add(amount, now_ms)
+
+
+def _put(windows: _Windows, limit: Limit, window: Window) -> tuple[Limit, Window]:
+    """A counter more. Where there are too many, the oldest goes: that caller's count begins anew."""
+    if len(windows) >= MOST_COUNTERS:
+        del windows[next(iter(windows))]
+    windows[limit.key] = (limit, window)
+    return windows[limit.key]
+
+
+def _counted(windows: _Windows, now_ms: int) -> list[Correction]:
+    counted = []
+    for limit, window in windows.values():
+        window.forget(now_ms)
+        counted += [Correction(limit, count, at_ms) for at_ms, count in window.counts()]
+    return counted

@@ -1,0 +1,212 @@
+"""Limits counted in Redis, for all processes together.
+
+One connection carries the calls of many callers: while one batch is answered, the next one gathers, and nobody sets a
+timer. The first batch that waits in vain pays for it, at most `LIMIT_S`; from then on nobody waits until Redis, asked
+in the background, takes writes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gateway.limits import commands
+from gateway.limits.definitions import LimitSet
+from gateway.limits.local import Correction
+from gateway.limits.verdict import Verdict
+
+LIMIT_S = 0.09
+_HALF_S = LIMIT_S / 2
+_LOOK_AFTER_S, _LOOK_EVERY_S = 0.1, 1.0
+_MOST_CORRECTIONS = 200  # in one command
+_PROBE = "{aip:limits}:probe"
+
+log = structlog.get_logger(__name__)
+
+
+_Asked = tuple[bytes, "asyncio.Future[list[Any] | None]"]
+
+
+class SharedCounters:
+    """Make it on the event loop on which it is used. `rejoin` is awaited before calls go to Redis (again).
+
+    It is told whether Redis may have lost what was counted, and gives what Redis shall be told. `back` is called when
+    Redis counts again.
+    """
+
+    def __init__(self, url: str, rejoin: Callable[[bool], list[Correction]], back: Callable[[], None]) -> None:
+        self.is_up = False
+        self._rejoin = rejoin
+        self._back = back
+        self._pool = ConnectionPool.from_url(
+            url, socket_timeout=LIMIT_S, socket_connect_timeout=LIMIT_S, retry=Retry(NoBackoff(), 0)
+        )
+        self._loop = asyncio.get_running_loop()
+        self._connection: Any = None  # redis.asyncio's, whose class has no useful types
+        self._run_id = b""
+        self._waiting: list[_Asked] = []
+        self._corrections: list[Correction] = []
+        self._untold: list[Correction] = []
+        self._stopping = False
+        self._sending: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect, or go on trying in the background."""
+        try:
+            await self._join()
+        except (RedisError, OSError) as error:
+            self._lose(error)
+
+    async def stop(self) -> None:
+        """Send what waits, and let go. Whoever asks from now on is told that Redis does not answer."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=LIMIT_S)
+        self._stopping, self.is_up = True, False
+        tasks = [task for task in (self._looking, self._sending) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._disconnect()
+
+    async def take(self, caller: LimitSet, candidates: Sequence[LimitSet], tokens: int) -> Verdict | None:
+        """None: Redis does not answer."""
+        reply = await self._ask(commands.admit((caller, *candidates), tokens))
+        if reply is None:
+            return None
+        chosen, now_ms, culprit, wait_ms, *states = reply
+        if chosen >= 0:
+            return Verdict(chosen, now_ms, states)
+        limits = [limit for each in (caller, *candidates) for limit in each.limits]
+        return Verdict(chosen, now_ms, states, limits[culprit], wait_ms)
+
+    async def hear(self, since_ms: int, moved: Sequence[str]) -> list[Any] | None:
+        """What other processes have moved, as `hear.lua` tells it; `moved` are the counters that this one has."""
+        return await self._ask(commands.hear(since_ms, moved))
+
+    def correct(self, corrections: Iterable[Correction]) -> None:
+        """With the next batch; nobody waits for it."""
+        self._corrections += corrections
+        self._wake()
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    async def _ask(self, command: bytes) -> list[Any] | None:
+        answered: asyncio.Future[list[Any] | None] = self._loop.create_future()
+        self._waiting.append((command, answered))
+        self._wake()
+        return await answered
+
+    def _wake(self) -> None:
+        if self._sending is None:
+            self._sending = self._loop.create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        batch: list[_Asked] = []
+        try:
+            while self._waiting or self._corrections:
+                batch, self._waiting = self._waiting, []
+                corrections = self._corrections[:_MOST_CORRECTIONS]
+                del self._corrections[:_MOST_CORRECTIONS]
+                await self._patiently(self._exchange(corrections, batch))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            self._lose(error)
+        finally:
+            self._sending = None
+            if not self.is_up:
+                for _, answered in (*batch, *self._waiting):
+                    if not answered.done():
+                        answered.set_result(None)
+                self._waiting.clear()
+                self._corrections.clear()
+
+    async def _exchange(self, corrections: list[Correction], batch: list[_Asked]) -> None:
+        """What is given back comes first."""
+        packed = [command for command, _ in batch]
+        if corrections:
+            packed.insert(0, commands.correct(corrections))
+        read = self._connection.read_response
+        await self._connection.send_packed_command(packed, check_health=False)
+        if corrections:
+            await read(timeout=math.inf)
+        for _, answered in batch:
+            reply = await read(timeout=math.inf)
+            if not answered.done():  # its caller may have left
+                answered.set_result(reply)
+
+    async def _patiently(self, work: Awaitable[None]) -> None:
+        """Raises `TimeoutError` after `LIMIT_S`. In two halves: a loop that was busy itself must not blame Redis."""
+        async with asyncio.timeout(None) as limit:
+            half = self._loop.call_later(_HALF_S, lambda: limit.reschedule(self._loop.time() + _HALF_S))
+            try:
+                await work
+            finally:
+                half.cancel()
+
+    # --- losing and finding it --------------------------------------------------------------------------------------
+
+    def _lose(self, error: Exception) -> None:
+        self.is_up = False
+        if self._looking is None and not self._stopping:
+            log.warning(
+                "Redis does not answer: each process enforces its share of the limits",
+                error=str(error) or type(error).__name__,
+            )
+            self._looking = self._loop.create_task(self._until_it_is_back())
+
+    async def _until_it_is_back(self) -> None:
+        pause_s = _LOOK_AFTER_S  # a short stall is soon over, and the others go on sharing meanwhile
+        while not self.is_up:
+            await self._disconnect()
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LOOK_EVERY_S)
+            try:
+                await self._join()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                log.debug("Redis still does not answer", error=str(error))
+        self._looking = None
+        log.info("Redis answers again: limits are shared")
+
+    async def _join(self) -> None:
+        """Connect, and tell Redis what was counted without it. A write is tried: a full Redis answers reads alone."""
+        async with asyncio.timeout(LIMIT_S * 5):
+            connection = self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            await connection.connect()
+            await _ask(connection, "SET", _PROBE, "1", "PX", "1000")
+            for script in (commands.ADMIT, commands.CORRECT, commands.HEAR):
+                await _ask(connection, "SCRIPT", "LOAD", script.source)
+            run_id = _run_id_of(await _ask(connection, "INFO", "server"))
+            self._untold += self._rejoin(bool(self._run_id) and run_id != self._run_id)
+            self._run_id = run_id
+            for start in range(0, len(self._untold), _MOST_CORRECTIONS):
+                part = self._untold[start : start + _MOST_CORRECTIONS]
+                await connection.send_packed_command([commands.correct(part)], check_health=False)
+                await connection.read_response()
+        self._untold.clear()
+        self.is_up = True
+        self.correct(self._rejoin(False))  # what was counted here in the meantime
+        self._back()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+
+async def _ask(connection: Any, *words: str | bytes) -> Any:
+    await connection.send_command(*words, check_health=False)
+    return await connection.read_response()
+
+
+def _run_id_of(info: Any) -> bytes:
+    """It changes when Redis starts again."""
+    text: bytes = info if isinstance(info, bytes) else str(info).encode()
+    return next((line for line in text.splitlines() if line.startswith(b"run_id:")), b"")

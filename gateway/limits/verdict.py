@@ -1,0 +1,71 @@
+"""What was decided of a call, and what its caller is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.http import Headers
+from gateway.limits.definitions import Limit, LimitSet
+from wire.errors import ApiError, Code
+
+CALLER_REFUSED, NO_CANDIDATE = -1, -2
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`chosen` is the candidate that has room, or one of the two refusals above; then `refused_by` says by which limit.
+
+    `states` are, for each limit of the caller and then of the candidate, what is used of it, this call included, and
+    the milliseconds until some of that comes back. `now_ms` is when it was counted.
+    """
+
+    chosen: int
+    now_ms: int
+    states: Sequence[int] = ()
+    refused_by: Limit | None = None
+    wait_ms: int = 0
+
+    def refusal(self) -> ApiError | None:
+        """None where the call may go on."""
+        if self.refused_by is None:
+            return None
+        limit, wait_s = self.refused_by, math.ceil(self.wait_ms / 1000)
+        reason = (
+            f"The limit of {limit} for {limit.whose} is reached."
+            if self.chosen == CALLER_REFUSED
+            else f"No provider of this model may be called now: {limit.whose} is at its limit of {limit}."
+        )
+        return ApiError(Code.RATE_LIMITED, f"{reason} Try again in {wait_s} s.", retry_after_s=wait_s)
+
+
+def headers(caller: LimitSet, verdict: Verdict) -> Headers:
+    """`X-RateLimit-*` of the tightest of the caller's limits, and of the tightest of requests and of tokens.
+
+    The last two are spelt as OpenAI spells them, whose clients read them. Resets say when some comes back.
+    """
+    if not caller:
+        return []
+    states, tightest = verdict.states, dict[bytes, tuple[float, int, int, Limit]]()
+    for number, limit in enumerate(caller.limits):
+        left = max(limit.most - states[2 * number], 0)
+        told = (left / limit.most, left, states[2 * number + 1], limit)
+        for kind in (b"", b"-tokens" if limit.tokens else b"-requests"):
+            known = tightest.get(kind)
+            if known is None or told[0] < known[0]:
+                tightest[kind] = told
+    found: Headers = []
+    for kind, (_, left, reset_ms, limit) in tightest.items():
+        found += [
+            (b"x-ratelimit-limit" + kind, b"%d" % limit.most),
+            (b"x-ratelimit-remaining" + kind, b"%d" % left),
+            (b"x-ratelimit-reset" + kind, _duration(reset_ms) if kind else b"%d" % math.ceil(reset_ms / 1000)),
+        ]
+    return found
+
+
+def _duration(ms: int) -> bytes:
+    """`6m0s`, as OpenAI writes it."""
+    minutes, seconds = divmod(math.ceil(ms / 1000), 60)
+    return b"%dm%ds" % (minutes, seconds) if minutes else b"%ds" % seconds

@@ -1,0 +1,202 @@
+"""What Prometheus is told: every usage row counted once, in the names of specification C.
+
+A call costs a few additions in memory. Each process writes its tally to a file now and then, and whichever process is
+asked adds all of them up; a process that has ended leaves its counts behind, so that no counter goes back.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from core.money import PICO_PER_USD
+from gateway.status import ProviderStatus
+from usage.rows import RecordRow
+
+DURATION_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+OVERHEAD_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_STATES = {"closed": 0, "half_open": 1, "open": 2}
+_TOKENS = {
+    "prompt": "input_tokens",
+    "completion": "output_tokens",
+    "cached": "cached_input_tokens",
+    "reasoning": "reasoning_tokens",
+}
+
+
+class Spread(msgspec.Struct, array_like=True):
+    """A histogram: how many fell under each bound, the last above all of them, and their sum in seconds."""
+
+    counts: list[int]
+    total_s: float = 0.0
+
+    @classmethod
+    def of(cls, bounds: tuple[float, ...]) -> Spread:
+        return cls([0] * (len(bounds) + 1))
+
+    def add(self, bounds: tuple[float, ...], seconds: float) -> None:
+        self.counts[bisect_left(bounds, seconds)] += 1
+        self.total_s += seconds
+
+    def merge(self, other: Spread) -> None:
+        self.counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
+        self.total_s += other.total_s
+
+
+class Line(msgspec.Struct, array_like=True):
+    """The rows of one model at one provider. `cost_pico` is the sum of the known costs."""
+
+    statuses: dict[str, int]
+    tokens: dict[str, int]
+    duration: Spread
+    overhead: Spread
+    cost_pico: int = 0
+
+    @classmethod
+    def empty(cls) -> Line:
+        return cls({}, dict.fromkeys(_TOKENS, 0), Spread.of(DURATION_S), Spread.of(OVERHEAD_S))
+
+    def merge(self, other: Line) -> None:
+        for status, count in other.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+        for kind, count in other.tokens.items():
+            self.tokens[kind] += count
+        self.duration.merge(other.duration)
+        self.overhead.merge(other.overhead)
+        self.cost_pico += other.cost_pico
+
+
+class Tally:
+    """Counts of one process, or of several. `lines` are by provider and model; both are "" for what went nowhere.
+
+    `misses`: how often the cache was asked in vain.
+    """
+
+    def __init__(self) -> None:
+        self.lines: dict[tuple[str, str], Line] = {}
+        self.misses = 0
+
+    def add(self, record: RecordRow) -> None:
+        """Count a row: a dispatch, a refusal, or an answer from the cache."""
+        line = self.lines.get((record.provider, record.deployment))
+        if line is None:
+            line = self.lines[record.provider, record.deployment] = Line.empty()
+        line.statuses[record.status] = line.statuses.get(record.status, 0) + 1
+        for kind, column in _TOKENS.items():
+            if count := getattr(record, column):
+                line.tokens[kind] += count
+        if record.latency_ms is not None:
+            line.duration.add(DURATION_S, record.latency_ms / 1000)
+        if record.overhead_ms is not None:
+            line.overhead.add(OVERHEAD_S, record.overhead_ms / 1000)
+        line.cost_pico += record.cost_pico or 0
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode((self.misses, [(*key, line) for key, line in self.lines.items()]))
+
+    def merge(self, encoded: bytes) -> None:
+        misses, lines = msgspec.msgpack.decode(encoded, type=tuple[int, list[tuple[str, str, Line]]])
+        self.misses += misses
+        for provider, model, line in lines:
+            self.lines.setdefault((provider, model), Line.empty()).merge(line)
+
+
+class Tallies:
+    """The tallies of all processes of one server, in files beside each other: `<parent>-<process>.tally`."""
+
+    def __init__(self, folder: Path, own: Tally, *, misses: Callable[[], int]) -> None:
+        self._folder = folder
+        self._own = own
+        self._misses = misses
+        self._path = folder / f"{os.getppid()}-{os.getpid()}.tally"
+
+    def open(self) -> None:
+        """Forget the tallies of servers that have ended: their counters begin anew, as Prometheus expects."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.glob("*.tally"):
+            if not _is_running(int(path.name.partition("-")[0])):
+                path.unlink(missing_ok=True)
+
+    def write(self) -> None:
+        """Leave this process's counts for the others. Atomic."""
+        self._own.misses = self._misses()
+        written = self._path.with_suffix(".new")
+        written.write_bytes(self._own.encode())
+        written.replace(self._path)
+
+    def all(self) -> Tally:
+        """All processes' counts together."""
+        self.write()
+        found = Tally()
+        for path in self._folder.glob(f"{os.getppid()}-*.tally"):
+            found.merge(path.read_bytes())
+        return found
+
+
+def exposition(tally: Tally, statuses: Iterable[ProviderStatus]) -> bytes:
+    """Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(tally, statuses))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, tally: Tally, statuses: Iterable[ProviderStatus]) -> None:
+        self._tally = tally
+        self._statuses = statuses
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ["model", "provider"]
+        requests = CounterMetricFamily("ai_proxy_requests", "Usage rows by how they ended", labels=[*labels, "status"])
+        cost = CounterMetricFamily("ai_proxy_cost", "Known cost in US dollars", labels=labels)
+        tokens = CounterMetricFamily("ai_proxy_tokens_used", "Tokens", labels=["type"])
+        duration = HistogramMetricFamily("ai_proxy_request_duration_seconds", "From call to answer", labels=labels)
+        overhead = HistogramMetricFamily(
+            "ai_proxy_overhead_seconds", "From call to answer, without the provider's part", labels=labels
+        )
+        hits = 0
+        used = dict.fromkeys(_TOKENS, 0)
+        for (provider, model), line in sorted(self._tally.lines.items()):
+            for status, count in sorted(line.statuses.items()):
+                requests.add_metric([model, provider, status], count)
+            hits += line.statuses.get("cached", 0)
+            used = {kind: count + line.tokens[kind] for kind, count in used.items()}
+            cost.add_metric([model, provider], line.cost_pico / PICO_PER_USD)
+            _add(duration, [model, provider], DURATION_S, line.duration)
+            _add(overhead, [model, provider], OVERHEAD_S, line.overhead)
+        for kind, total in used.items():
+            tokens.add_metric([kind], total)
+        cache = CounterMetricFamily("ai_proxy_cache_hits", "Answers from the cache, and misses", labels=["result"])
+        cache.add_metric(["hit"], hits)
+        cache.add_metric(["miss"], self._tally.misses)
+        breaker = GaugeMetricFamily(
+            "ai_proxy_circuit_breaker_state", "0 closed, 1 half open, 2 open", labels=["provider"]
+        )
+        for each in self._statuses:
+            breaker.add_metric([each.name], _STATES[each.circuit_state])
+        yield from (requests, duration, overhead, tokens, cost, cache, breaker)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], bounds: tuple[float, ...], spread: Spread) -> None:
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip((*bounds, float("inf")), spread.counts, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == float("inf") else repr(bound), total))
+    family.add_metric(labels, buckets=buckets, sum_value=spread.total_s)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

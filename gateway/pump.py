@@ -1,0 +1,60 @@
+"""A stream's frames for doors whose generator may end at any moment, or be left hanging without a word.
+
+Django tells a streaming view neither of a caller who leaves nor of a shutdown, and gRPC cancels one that is waiting for
+its next frame: in neither may anything be settled. So a task of our own reads the stream, and the door reads from that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from gateway.replies import Stream
+
+_QUEUED_FRAMES = 1_000
+_STALLED_S = 60.0
+
+
+def pumped(
+    stream: Stream, *, detach: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+) -> AsyncIterator[bytes]:
+    """The frames of `stream`. `detach` runs the reading task, whatever becomes of the request.
+
+    It reads from now on: the stream comes to its end also where nobody ever asks for a frame.
+    """
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUED_FRAMES)
+    left = asyncio.Event()
+    detach(_pump(stream, queue, left))
+    return _taken(queue, left)
+
+
+async def _taken(queue: asyncio.Queue[bytes | None], left: asyncio.Event) -> AsyncIterator[bytes]:
+    try:
+        while (frame := await queue.get()) is not None:
+            yield frame
+    finally:
+        left.set()
+        while not queue.empty():  # the task may be waiting for room
+            queue.get_nowait()
+
+
+async def _pump(stream: Stream, queue: asyncio.Queue[bytes | None], left: asyncio.Event) -> None:
+    """Reads on where the caller has left and the stream drains; ends where nobody takes a frame for `_STALLED_S`."""
+    try:
+        async for frame in stream.frames():
+            if left.is_set():
+                stream.caller_left = True
+                if not stream.drains:
+                    break
+            else:
+                async with asyncio.timeout(_STALLED_S):
+                    await queue.put(frame)
+    except TimeoutError:
+        stream.caller_left = True
+    finally:
+        await stream.aclose()
+        with contextlib.suppress(TimeoutError):  # nobody reads any more
+            async with asyncio.timeout(_STALLED_S):
+                await queue.put(None)

@@ -1,0 +1,73 @@
+"""Provider bytes in, caller bytes out: what lies between the two ends of a stream."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from wire.dialect import CallerDialect, Dialect, StreamMeter
+from wire.neutral import Settled
+
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+
+
+class Relay(Protocol):
+    """Provider bytes in, caller bytes out. `meter` reads the books' figures on the way."""
+
+    meter: StreamMeter
+
+    def feed(self, chunk: bytes) -> bytes: ...
+
+    def unended(self) -> bytes:
+        """What ends an event that the provider left without its end; b"" where there is none."""
+
+    def close(self, settled: Settled) -> bytes: ...
+
+
+class PassThrough:
+    """Caller and provider speak the same dialect: events go through as they came."""
+
+    def __init__(self, dialect: Dialect, *, show_usage: bool) -> None:
+        self.meter = dialect.meter(show_usage=show_usage)
+        self._splitter = dialect.splitter(max_event_bytes=MAX_EVENT_BYTES)
+
+    def feed(self, chunk: bytes) -> bytes:
+        see = self.meter.see
+        events = self._splitter.feed(chunk)
+        return see(events[0]) if len(events) == 1 else b"".join([see(event) for event in events])
+
+    def unended(self) -> bytes:
+        return self._splitter.ending
+
+    def close(self, settled: Settled) -> bytes:
+        del settled
+        return self.meter.closing
+
+
+class Translation:
+    """The provider's events are decoded into neutral ones and encoded in the caller's dialect."""
+
+    def __init__(self, provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> None:
+        self.meter = provider.meter(show_usage=True)
+        self._decoder = provider.decoder()
+        self._encoder = caller.encoder(show_usage=show_usage)
+        self._splitter = provider.splitter(max_event_bytes=MAX_EVENT_BYTES)
+
+    def feed(self, chunk: bytes) -> bytes:
+        out = b""
+        for event in self._splitter.feed(chunk):
+            self.meter.see(event)
+            for neutral in self._decoder.decode(event):
+                out += self._encoder.encode(neutral)
+        return out
+
+    def unended(self) -> bytes:
+        return self._splitter.ending
+
+    def close(self, settled: Settled) -> bytes:
+        return self._encoder.encode(settled) + self._encoder.close()
+
+
+def relay_between(provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> Relay:
+    if provider is caller:
+        return PassThrough(provider, show_usage=show_usage)
+    return Translation(provider, caller, show_usage=show_usage)

@@ -1,0 +1,70 @@
+"""What a call comes to, as doors see it: an answer, or a stream that has begun."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+
+from gateway.cache.stored import Stored
+from usage.rows import RecordRow
+from wire.neutral import ChatResponse, EmbeddingResponse
+
+CacheWord = Literal["hit", "miss", "off"]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer. `body` is in the caller's own dialect where the provider speaks it; else there is `response`.
+
+    `stored` is the answer as it may be told again, of calls that asked for that.
+    """
+
+    record: RecordRow
+    body: bytes | None
+    response: ChatResponse | EmbeddingResponse | None
+    stored: Stored | None = None
+    cache: CacheWord = "off"
+
+
+class Outset(msgspec.Struct, frozen=True):
+    """What a stream can say of itself at its start."""
+
+    content_type: bytes
+    provider: str
+    model: str
+    attempts: int
+    cache: CacheWord
+
+
+class Stream(Protocol):
+    """Iterate `frames()` to its end, or `aclose()`; either way its books are settled.
+
+    `caller_left` is for the door to set, and `drains` then says that the rest is to be read all the same.
+    """
+
+    caller_left: bool
+
+    @property
+    def outset(self) -> Outset: ...
+
+    @property
+    def drains(self) -> bool: ...
+
+    def frames(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def abandoned(stream: Stream, frames: AsyncIterator[bytes]) -> None:
+    """What becomes of a stream whose caller has left: drained, for its true usage, or closed, as its provider is set.
+
+    Where this is stopped meanwhile, what is known is settled.
+    """
+    stream.caller_left = True
+    try:
+        if stream.drains:
+            async for _ in frames:
+                pass
+    finally:
+        await stream.aclose()

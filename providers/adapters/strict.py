@@ -1,0 +1,48 @@
+"""Hosts that speak OpenAI's dialect and refuse a whole call for one field that they do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from providers.adapters.openai import ChatCompletions
+from wire.dialect import Envelope
+from wire.neutral import ChatRequest, Thinking
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class StrictCompletions(ChatCompletions):
+    """`without` is left out of every body, `renamed` is said in the host's own words.
+
+    Both are of the body's own level, and lose nothing that changes the answer. What a model thought before is not sent
+    back either: none of these hosts takes `reasoning_content`. A caller of the same dialect who sends it is refused by
+    the host as it would be there.
+    """
+
+    def __init__(self, *, without: Collection[str] = (), renamed: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._without = without
+        self._renamed = renamed or {}
+
+    def rewrite(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
+        return self._fitted(super().rewrite(envelope, model=model, max_output_tokens=max_output_tokens))
+
+    def encode(self, request: ChatRequest) -> bytes:
+        return self._fitted(super().encode(_without_thinking(request)))
+
+    def _fitted(self, body: bytes) -> bytes:
+        if not self._without and not self._renamed:
+            return body
+        fields = _decode(body)
+        fitted = {self._renamed.get(name, name): value for name, value in fields.items() if name not in self._without}
+        return msgspec.json.encode(fitted)
+
+
+def _without_thinking(request: ChatRequest) -> ChatRequest:
+    messages = tuple(
+        msgspec.structs.replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Thinking)))
+        for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)

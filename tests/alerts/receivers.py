@@ -1,0 +1,126 @@
+"""Real servers that messages go to: an SMTP server (aiosmtpd) and a webhook, each with what it received."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import logging
+import threading
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, Self
+
+from aiosmtpd.controller import Controller
+
+from aiplatform.env import MailServer
+from core.vault import Secret
+from tests.servers import free_port
+
+logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it tells of every line
+
+
+class MailReceiver:
+    """Accepts everything, unless `answer` says otherwise; `held`: it does not answer until that is set."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
+        self.answer = "250 OK"
+        self.answer_to_sender = "250 OK"
+        self.answers_to_recipients: dict[str, str] = {}
+        self.held: threading.Event | None = None
+        self.asked = threading.Event()
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+
+    @property
+    def server(self) -> MailServer:
+        return MailServer(host="127.0.0.1", port=self._controller.port, user="", password=Secret(""), security="")
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self._controller.port}"
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return self.answer_to_sender
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        answer = self.answers_to_recipients.get(address, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        import asyncio
+
+        self.asked.set()
+        if self.held is not None:
+            await asyncio.to_thread(self.held.wait, 30)
+        if self.answer.startswith("250"):
+            mail = message_from_bytes(envelope.content, policy=policy.default)
+            assert isinstance(mail, EmailMessage)
+            self.recipients.append(list(envelope.rcpt_tos))
+            self.mails.append(mail)
+        return self.answer
+
+    def __enter__(self) -> Self:
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.held is not None:
+            self.held.set()
+        self._controller.stop()
+
+
+@dataclass
+class Post:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class WebhookReceiver:
+    """Answers with `status` and `answer` to whatever is posted."""
+
+    status: int = 200
+    answer: str = ""
+    posts: list[Post] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/hook"
+
+    def __enter__(self) -> Self:
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.posts.append(Post(self.path, headers, body))
+                self.send_response(receiver.status)
+                self.end_headers()
+                self.wfile.write(receiver.answer.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

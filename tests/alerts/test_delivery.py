@@ -1,0 +1,400 @@
+"""Messages to real receivers: at least once, in order, whatever dies in between."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from alerts import operations, outbox
+from alerts.models import Attempt, Channel, Delivery
+from core.vault import Secret
+from tests.alerts.conftest import NOON, Calls, NewRule, send_all
+from tests.alerts.receivers import MailReceiver, WebhookReceiver
+from tests.environment import ROOT
+
+MINUTE = timedelta(minutes=1)
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+
+
+def burst(new_rule: NewRule, calls: Calls) -> None:
+    new_rule()
+    calls(NOON, error=9, ok=1)
+    operations.evaluate(now=NOON + MINUTE)
+
+
+def only() -> Delivery:
+    return Delivery.objects.get()
+
+
+def test_an_error_burst_makes_one_email_and_its_end_another(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
+) -> None:
+    burst(new_rule, calls)
+    for minute in range(2, 30):
+        send_all(NOON + minute * MINUTE)
+        operations.evaluate(now=NOON + minute * MINUTE)
+    send_all(NOON + 30 * MINUTE)
+
+    assert [each["Subject"] for each in mail.mails] == ["Alert: Failing (openai)", "All clear: Failing (openai)"]
+    first = mail.mails[0]
+    assert first["To"] == "oncall@example.com"
+    assert [part.get_content_type() for part in first.iter_parts()] == ["text/plain", "text/html"]
+    text = first.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # asserted just above
+    assert "openai: 90% of 10 calls failed in the last 15 minutes. The limit is 20%." in text
+    assert f"/admin/alerts/incident/{Delivery.objects.earliest('id').incident_id}/change/" in text
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
+    assert list(Attempt.objects.values_list("ok", "detail")) == [(True, "Accepted for oncall@example.com.")] * 2
+
+
+def test_a_dead_mail_server_delays_and_loses_nothing(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel, settings: Any
+) -> None:
+    alive = settings.MAIL_SERVER
+    settings.MAIL_SERVER = _nobody_there()
+    burst(new_rule, calls)
+    for minute in range(1, 60):
+        send_all(NOON + minute * MINUTE)
+
+    waiting = only()
+    assert waiting.state == "waiting"
+    assert "could not be reached" in waiting.last_error
+    assert 5 < waiting.attempts < 12  # each try waits longer, up to a quarter of an hour
+    assert waiting.attempts == waiting.log.count()
+
+    settings.MAIL_SERVER = alive
+    send_all(NOON + 75 * MINUTE)
+    assert only().state == "delivered"
+    assert len(mail.mails) == 1
+
+
+def test_a_message_that_cannot_arrive_for_days_is_given_up_and_can_be_sent_again(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
+) -> None:
+    mail.answer = "451 try later"
+    burst(new_rule, calls)
+    send_all(NOON + MINUTE)
+    assert only().state == "waiting"
+    send_all(NOON + timedelta(days=3, hours=1))
+    assert only().state == "failed"
+
+    mail.answer = "250 OK"
+    assert outbox.send_again(Delivery.objects.all(), now=NOON + timedelta(days=4)) == 1
+    send_all(NOON + timedelta(days=4))
+    assert only().state == "delivered"
+
+
+def test_a_refused_message_makes_way_for_the_next(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
+) -> None:
+    mail.answer = "554 no"
+    burst(new_rule, calls)
+    send_all(NOON + MINUTE)
+
+    assert only().state == "failed"
+    assert "554 no" in only().last_error
+
+
+def test_an_all_clear_never_overtakes_its_alert(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
+) -> None:
+    mail.answer = "451 try later"
+    burst(new_rule, calls)
+    send_all(NOON + MINUTE)
+    for minute in range(2, 40):
+        operations.evaluate(now=NOON + minute * MINUTE)
+    assert Delivery.objects.filter(kind="resolved").exists()
+    mail.answer = "250 OK"
+    send_all(NOON + 40 * MINUTE)
+
+    assert [each["Subject"].partition(":")[0] for each in mail.mails] == ["Alert", "All clear"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_send_a_message_once(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
+) -> None:
+    mail.held = threading.Event()
+    burst(new_rule, calls)
+
+    def work() -> None:
+        send_all(NOON + MINUTE)
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    assert mail.asked.wait(10)
+    mail.held.set()
+    for worker in workers:
+        worker.join()
+
+    assert len(mail.mails) == 1
+    assert only().attempts == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_while_it_sends_loses_and_doubles_nothing(
+    new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
+) -> None:
+    """The mail server has not said yes when the worker dies, and has nothing then."""
+    burst(new_rule, calls)
+    mail.held = threading.Event()
+    mail.answer = "451 nobody waits for this answer"
+    worker = _worker(mail.url, email_channel)
+    assert mail.asked.wait(30), worker.stderr
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    assert only().state == "sending"
+    mail.held.set()
+    mail.held, mail.answer = None, "250 OK"
+
+    send_all(NOON + 2 * MINUTE)
+    assert mail.mails == []  # it may be alive still
+    send_all(NOON + 7 * MINUTE)
+    assert len(mail.mails) == 1
+    assert only().state == "delivered"
+    send_all(NOON + 20 * MINUTE)
+    assert len(mail.mails) == 1
+
+
+def _worker(url: str, channel: Channel) -> subprocess.Popen[str]:
+    """Another process that sends the channel's messages, as of a minute past noon."""
+    code = (
+        "import sys, django; django.setup()\n"
+        "from uuid import UUID; from datetime import datetime; from alerts import outbox\n"
+        "outbox.send_next(UUID(sys.argv[1]), now=datetime.fromisoformat(sys.argv[2]))"
+    )
+    if connection.vendor == "postgresql":
+        given = connection.settings_dict
+        database = f"postgres://{given['USER']}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
+    else:
+        database = f"sqlite:///{connection.settings_dict['NAME']}"
+    env = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "aiplatform.settings",
+        "DATABASE_URL": database,
+        "EMAIL_URL": url,
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(channel.pk), (NOON + MINUTE).isoformat()],
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_a_webhook_is_signed_and_keeps_its_id_when_it_is_sent_again(
+    new_rule: NewRule, calls: Calls, hook: WebhookReceiver, hook_channel: Channel
+) -> None:
+    hook_channel.take(Secret(WEBHOOK_SECRET))
+    hook_channel.save()
+    hook.status = 503
+    burst(new_rule, calls)
+    send_all(NOON + MINUTE)
+    hook.status = 204
+    send_all(NOON + 3 * MINUTE)
+
+    assert [post.headers["webhook-id"] for post in hook.posts] == [str(only().pk)] * 2
+    post = hook.posts[-1]
+    signed = f"{post.headers['webhook-id']}.{post.headers['webhook-timestamp']}.".encode() + post.body
+    expected = base64.b64encode(hmac.new(b"k" * 32, signed, hashlib.sha256).digest()).decode()
+    assert post.headers["webhook-signature"] == f"v1,{expected}"
+    told = post.json()
+    assert told["type"] == "incident.opened"
+    assert told["data"]["subject"] == "openai"
+    assert told["data"]["value"] == 90
+    assert [attempt.ok for attempt in only().log.all()] == [False, True]
+
+
+@pytest.mark.parametrize(("status", "state"), [(500, "waiting"), (429, "waiting"), (404, "failed"), (302, "failed")])
+@pytest.mark.django_db
+def test_a_webhooks_refusals(hook: WebhookReceiver, hook_channel: Channel, status: int, state: str) -> None:
+    hook.status = status
+    outbox.queue_test(hook_channel, by="ada", now=NOON)
+    send_all(NOON)
+
+    assert only().state == state
+    assert str(status) in only().last_error
+    assert len(hook.posts) == 1  # redirects lead past the address guard, and are not followed
+
+
+def test_slacks_webhook_gets_slacks_body(new_rule: NewRule, calls: Calls, hook: WebhookReceiver) -> None:
+    channel = Channel(name="Chat", kind="slack")
+    channel.take(Secret(hook.url))
+    channel.full_clean()
+    channel.save()
+    burst(new_rule, calls)
+    send_all(NOON + MINUTE)
+
+    body = hook.posts[0].json()
+    assert body["text"] == "*Alert: Failing (openai)*"
+    text = body["attachments"][0]["text"]
+    assert "90% of 10 calls" in text
+    assert f"/admin/alerts/incident/{only().incident_id}/change/|Look at it>" in text
+    assert only().state == "delivered"
+
+
+@pytest.mark.django_db
+def test_slack_escapes_what_it_would_take_for_a_mention(hook: WebhookReceiver) -> None:
+    channel = Channel(name="<!channel>", kind="slack")
+    channel.take(Secret(hook.url))
+    channel.save()
+    outbox.send_now(outbox.queue_test(channel, by="<!here>", now=NOON), now=NOON)
+
+    assert "<!" not in json.dumps(hook.posts[0].json())
+
+
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+@pytest.mark.django_db
+def test_a_query_in_an_address_is_kept_and_never_told(hook: WebhookReceiver, caplog: Any, kind: str) -> None:
+    address = f"{hook.url}?code=hush&sig=hush"
+    channel = Channel(name="Flow", kind=kind, address=address if kind == "webhook" else "")
+    channel.take(Secret(address if kind == "slack" else WEBHOOK_SECRET))
+    channel.full_clean()
+    channel.save()
+    hook.status, hook.answer = 404, f"Cannot POST {address}"
+    sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert hook.posts[0].path == "/hook?code=hush&sig=hush"
+    assert sent.last_error.startswith("It answered with status 404: Cannot POST")
+    assert "hush" not in sent.last_error + caplog.text
+
+
+@pytest.mark.django_db
+def test_an_address_of_the_clouds_own_is_refused_where_it_is_typed() -> None:
+    channel = Channel(name="Inside", kind="webhook", address="http://169.254.169.254/latest")
+    channel.take(Secret(WEBHOOK_SECRET))
+
+    with pytest.raises(ValidationError) as refused:
+        channel.full_clean()
+
+    assert "address" in refused.value.message_dict
+
+
+@pytest.mark.django_db
+def test_a_guarded_address_is_not_called(hook: WebhookReceiver, hook_channel: Channel, settings: Any) -> None:
+    from core.egress import Policy
+
+    settings.EGRESS = Policy.parse(networks="none", ports="1-65535")
+    sent = outbox.send_now(outbox.queue_test(hook_channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == "failed"
+    assert hook.posts == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "field"),
+    [
+        ("email", "", "address"),
+        ("email", "ada@example.com, nobody", "address"),
+        ("webhook", "ftp://example.com", "address"),
+        ("webhook", "https://example.com/hook", "secret"),
+        ("slack", "", "secret"),
+        ("pigeon", "", "kind"),
+    ],
+)
+@pytest.mark.django_db
+def test_channels_that_lead_nowhere_are_refused(kind: str, address: str, field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Channel(name="Somewhere", kind=kind, address=address).full_clean()
+
+    assert field in refused.value.message_dict
+
+
+@pytest.mark.django_db
+def test_secrets_are_encrypted_and_never_told(hook_channel: Channel, hook: WebhookReceiver, caplog: Any) -> None:
+    secret = hook_channel.reveal().reveal()
+    stored = Channel.objects.values_list("secret", flat=True).get()
+    assert secret not in stored
+    hook.status = 500
+    sent = outbox.send_now(outbox.queue_test(hook_channel, by="ada", now=NOON), now=NOON)
+
+    assert secret not in repr(hook_channel.__dict__) + sent.last_error + caplog.text + json.dumps(sent.facts)
+
+
+@pytest.mark.django_db
+def test_without_a_mail_server_a_message_waits_and_says_why(email_channel: Channel, settings: Any) -> None:
+    settings.MAIL_SERVER = None
+    sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == "waiting"
+    assert "EMAIL_URL" in sent.last_error
+
+
+@pytest.mark.django_db
+def test_what_lost_its_channel_is_given_up_and_old_messages_are_forgotten(email_channel: Channel) -> None:
+    outbox.queue_test(email_channel, by="ada", now=NOON)
+    email_channel.delete()
+    outbox.tidy(now=NOON + MINUTE)
+    assert (only().state, only().last_error, only().channel_name) == ("failed", "The channel was deleted.", "On-call")
+
+    outbox.tidy(now=NOON + outbox.KEPT + MINUTE)
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_inactive_channel_is_sent_nothing(email_channel: Channel, mail: MailReceiver) -> None:
+    outbox.queue_test(email_channel, by="ada", now=NOON)
+    Channel.objects.update(is_active=False)
+    send_all(NOON)
+
+    assert only().state == "failed"
+    assert mail.mails == []
+
+
+def _nobody_there() -> Any:
+    from aiplatform.env import MailServer
+    from tests.servers import free_port
+
+    return MailServer(host="127.0.0.1", port=free_port(), user="", password=Secret(""), security="")
+
+
+@pytest.mark.django_db
+def test_a_sender_that_is_refused_can_be_mended_in_the_settings(email_channel: Channel, mail: MailReceiver) -> None:
+    mail.answer_to_sender = "550 Who are you?"
+    sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+    assert sent.state == "waiting"
+    mail.answer_to_sender = "250 OK"
+    send_all(NOON + MINUTE)
+
+    assert len(mail.mails) == 1
+
+
+@pytest.mark.django_db
+def test_a_recipient_who_is_refused_for_now_gets_it_later_and_the_others_once(mail: MailReceiver) -> None:
+    channel = Channel.objects.create(name="Team", kind="email", address="ada@example.com, bob@example.com")
+    mail.answers_to_recipients["bob@example.com"] = "450 greylisted"
+    sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+    assert (sent.state, sent.rest) == ("waiting", "bob@example.com")
+    del mail.answers_to_recipients["bob@example.com"]
+    send_all(NOON + MINUTE)
+
+    assert only().state == "delivered"
+    assert mail.recipients == [["ada@example.com"], ["bob@example.com"]]
+
+
+@pytest.mark.django_db
+def test_a_recipient_who_is_refused_for_long_does_not_hold_up_the_others(mail: MailReceiver) -> None:
+    channel = Channel.objects.create(name="Team", kind="email", address="ada@example.com, bob@example.com")
+    mail.answers_to_recipients["bob@example.com"] = "452 mailbox full"
+    outbox.queue_test(channel, by="ada", now=NOON)
+    outbox.queue_test(channel, by="bob", now=NOON + MINUTE)
+    for minute in range(12):
+        send_all(NOON + minute * MINUTE)
+
+    assert mail.recipients == [["ada@example.com"], ["ada@example.com"]]
+    assert Delivery.objects.earliest("id").state == "failed"

@@ -1,0 +1,309 @@
+"""Rules against real books: what opens, what is told, and that no number of workers or errors makes more of it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import time, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from alerts import operations
+from alerts.models import Channel, Delivery, Incident, Rule
+from tests.alerts.conftest import NOON, Calls, NewRule, only_incident
+
+MINUTE = timedelta(minutes=1)
+
+
+def evaluate(minutes: float) -> None:
+    operations.evaluate(now=NOON + minutes * MINUTE)
+
+
+def told() -> list[str]:
+    return list(Delivery.objects.order_by("id").values_list("kind", flat=True))
+
+
+def test_a_burst_of_errors_makes_one_incident_and_its_end_another_message(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule(for_minutes=2)
+    for minute in range(10):
+        calls(NOON + minute * MINUTE, error=8, ok=2)
+    for minute in range(1, 40):
+        evaluate(minute)
+
+    incident = only_incident()
+    assert incident.state == "resolved"
+    assert incident.subject == "openai"
+    assert incident.worst == 80
+    assert told() == ["opened", "resolved"]
+
+
+def test_ten_thousand_errors_a_minute_make_one_incident_for_each_rule_and_subject(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    """Row 33 of FAULTS.md."""
+    new_rule(renotify_minutes=30)
+    new_rule(name="Of each client", scope="client")
+    for minute in range(2):
+        calls(NOON + minute * MINUTE, error=10_000)
+    for minute in range(1, 4):
+        evaluate(minute)
+
+    opened = Incident.objects.values_list("title", "subject").order_by("title")
+    assert list(opened) == [("Failing", "openai"), ("Of each client", "alice")]
+    assert told() == ["opened", "opened"]
+
+
+def test_a_severe_incident_speaks_for_the_milder_one(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    """A burst fades through the milder rule's range as its window slides: one message, and one at its end."""
+    new_rule(name="Most fail", limit=Decimal(50))
+    new_rule(name="Many fail", limit=Decimal(20), severity="warning")
+    calls(NOON, error=10)
+    for minute in range(1, 40):
+        calls(NOON + minute * MINUTE, ok=1)
+        evaluate(minute + 0.5)
+
+    assert list(Delivery.objects.order_by("id").values_list("kind", "incident__title")) == [
+        ("opened", "Most fail"),
+        ("resolved", "Most fail"),
+    ]
+    assert set(Incident.objects.values_list("state", flat=True)) == {"resolved"}
+
+
+def test_a_milder_state_that_lasts_is_told_in_the_end(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    new_rule(name="Most fail", limit=Decimal(50))
+    new_rule(name="Many fail", limit=Decimal(20), severity="warning")
+    calls(NOON, error=20)
+    for minute in range(1, 60):
+        calls(NOON + minute * MINUTE, ok=7, error=3)
+        evaluate(minute + 0.5)
+
+    kinds = list(Delivery.objects.order_by("id").values_list("kind", "incident__title"))
+    assert kinds == [("opened", "Most fail"), ("resolved", "Most fail"), ("opened", "Many fail")]
+
+
+def test_too_few_calls_prove_nothing(new_rule: NewRule, calls: Calls) -> None:
+    new_rule(minimum_calls=5)
+    calls(NOON, error=4)
+    evaluate(1)
+
+    assert not Incident.objects.exists()
+
+
+def test_a_rule_may_name_its_subject(new_rule: NewRule, calls: Calls) -> None:
+    new_rule(subject="anthropic")
+    calls(NOON, error=9)
+    calls(NOON, error=9, provider="anthropic")
+    evaluate(1)
+
+    assert only_incident().subject == "anthropic"
+
+
+@pytest.mark.parametrize(
+    ("scope", "subject"),
+    [("all", ""), ("provider", "openai"), ("client", "alice"), ("route", "default"), ("key", "aip_12345678")],
+)
+def test_every_scope_finds_its_subject(new_rule: NewRule, calls: Calls, scope: str, subject: str) -> None:
+    new_rule(scope=scope)
+    calls(NOON, error=9, ok=1)
+    evaluate(1)
+
+    incident = only_incident()
+    assert incident.subject == subject
+    assert incident.value == 90
+
+
+def test_quiet_hours_wait_and_then_tell(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    new_rule(quiet_from=time(11), quiet_until=time(12, 5))
+    calls(NOON, error=9)
+    for minute in range(1, 8):
+        evaluate(minute)
+
+    assert only_incident().told_at == NOON + 5 * MINUTE
+    assert told() == ["opened"]
+
+
+def test_an_all_clear_of_the_quiet_hours_waits_for_their_end(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule(quiet_from=time(12, 5), quiet_until=time(13))
+    calls(NOON, error=9)
+    for minute in range(1, 20):
+        evaluate(minute)
+
+    last = Delivery.objects.get(kind="resolved")
+    assert last.due_at == NOON + 60 * MINUTE
+    assert only_incident().state == "resolved"
+
+
+def test_an_hour_without_the_beat_makes_no_storm(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    new_rule(renotify_minutes=5)
+    calls(NOON, error=9)
+    evaluate(1)
+    calls(NOON + 60 * MINUTE, error=9)
+    evaluate(61)
+    evaluate(62)
+    assert told() == ["opened"]  # a reminder of what has not arrived yet would only be noise
+
+    Delivery.objects.update(state="delivered")
+    evaluate(67)
+    evaluate(68)
+    assert told() == ["opened", "reminder"]
+
+
+def test_the_channels_of_a_rule_get_its_alerts_alone(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    own = Channel.objects.create(name="Own", kind="email", address="own@example.com", gets_alerts=False)
+    Channel.objects.create(name="Reports", kind="email", address="cfo@example.com", gets_alerts=False)
+    new_rule().channels.add(own)
+    new_rule(name="To everybody", scope="client")
+    calls(NOON, error=9)
+    evaluate(1)
+
+    sent = Delivery.objects.order_by("channel_name").values_list("incident__title", "channel_name")
+    assert list(sent) == [("To everybody", "On-call"), ("Failing", "Own")]
+
+
+def test_a_rule_switched_off_ends_its_incidents_without_a_word(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    rule = new_rule()
+    calls(NOON, error=9)
+    evaluate(1)
+    Rule.objects.filter(pk=rule.pk).update(is_active=False)
+    evaluate(2)
+
+    assert only_incident().state == "resolved"
+    assert told() == ["opened"]
+
+    rule.delete()
+    assert only_incident().title == "Failing"
+
+
+def test_people_acknowledge_and_silence(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    new_rule(renotify_minutes=1)
+    calls(NOON, error=9)
+    evaluate(1)
+    assert operations.acknowledge(only_incident(), by="ada")
+    Delivery.objects.update(state="delivered")
+    evaluate(3)
+    assert only_incident().state == "acknowledged"
+    assert operations.silence(only_incident(), until=NOON + 60 * MINUTE, by="ada")
+    for minute in range(4, 30):
+        evaluate(minute)
+
+    assert told() == ["opened"]
+    incident = only_incident()
+    assert (incident.state, incident.handled_by) == ("resolved", "ada")
+    assert not operations.acknowledge(incident, by="bob")
+
+
+def test_what_is_over_its_limit_now_can_be_asked_at_once(new_rule: NewRule, calls: Calls) -> None:
+    new_rule(name="Most fail", limit=Decimal(50))
+    new_rule(name="Many fail", limit=Decimal(20), severity="warning")
+    calls(NOON, error=9, ok=1)
+
+    found = operations.current(now=NOON + MINUTE)
+
+    assert [(each.rule.name, each.incident) for each in found] == [("Most fail", None)]
+    assert found[0].message == "openai: 90% of 10 calls failed in the last 15 minutes. The limit is 50%."
+
+
+@pytest.mark.parametrize(
+    ("facts", "field"),
+    [
+        ({"measure": "luck"}, "measure"),
+        ({"measure": "budget_used", "scope": "provider"}, "scope"),
+        ({"scope": "all", "subject": "openai"}, "subject"),
+        ({"quiet_from": time(22)}, "quiet_until"),
+        ({"limit": Decimal(-1)}, "limit"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(new_rule: NewRule, facts: dict[str, object], field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        new_rule(**facts)
+
+    assert field in refused.value.message_dict
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_evaluations_at_once_open_one_incident_and_tell_of_it_once(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    """Row 6 of FAULTS.md: two beats."""
+    new_rule()
+    calls(NOON, error=9)
+    for minute in (1, 2, 40):
+        _side_by_side(4, minute)
+
+    assert only_incident().state == "resolved"
+    assert told() == ["opened", "resolved"]
+
+
+def _side_by_side(number: int, minute: float) -> None:
+    ready = threading.Barrier(number)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            ready.wait()
+            evaluate(minute)
+        except BaseException as error:  # noqa: BLE001 - told below
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_whoever_comes_later_is_told_of_what_is_still_open(new_rule: NewRule, calls: Calls) -> None:
+    new_rule()
+    calls(NOON, error=9)
+    evaluate(1)
+    assert only_incident().state == "open"
+    Channel.objects.create(name="Late", kind="email", address="late@example.com")
+    evaluate(2)
+    evaluate(3)
+
+    assert told() == ["opened"]
+
+
+def test_whoever_was_not_told_of_it_is_not_told_of_its_end(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule()
+    calls(NOON, error=9)
+    evaluate(1)
+    Channel.objects.create(name="Late", kind="email", address="late@example.com")
+    evaluate(20)
+
+    sent = Delivery.objects.order_by("id").values_list("kind", "channel_name")
+    assert list(sent) == [("opened", "On-call"), ("resolved", "On-call")]
+
+
+def test_a_rule_that_cannot_be_read_does_not_blind_the_others(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule()
+    broken = new_rule(name="Broken")
+    Rule.objects.filter(pk=broken.pk).update(time_zone="Nowhere/At-All")
+    calls(NOON, error=9)
+    evaluate(1)
+
+    assert [row.title for row in Incident.objects.all()] == ["Failing"]
+    assert told() == ["opened"]
+
+
+@pytest.mark.parametrize("facts", [{"scope": "key"}, {"scope": "route"}, {"measure": "rate_limited"}])
+def test_what_is_counted_call_by_call_looks_back_an_hour_at_most(new_rule: NewRule, facts: dict[str, object]) -> None:
+    new_rule(**facts, window_minutes=60).delete()
+    with pytest.raises(ValidationError, match="At most 60"):
+        new_rule(**facts, window_minutes=61)

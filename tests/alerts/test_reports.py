@@ -1,0 +1,360 @@
+"""Reports: which period is due, sent once, and adding up to the books in any time zone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+import zipfile
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from PIL import Image
+
+from alerts import outbox
+from alerts.models import Channel, Delivery, ReportSchedule
+from alerts.reports import charts, schedules, writing
+from alerts.reports.figures import Report, Span, as_csv, collect
+from core.money import pico_from_usd
+from providers.models import Deployment, Price, Provider
+from tests.alerts.conftest import NOON, Calls, send_all
+from tests.alerts.receivers import MailReceiver
+from usage import queries, spending
+from usage.models import Budget
+from usage.periods import Period
+
+BERLIN, KATHMANDU, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("America/New_York")
+
+
+@pytest.fixture
+def schedule(email_channel: Channel) -> ReportSchedule:
+    return _schedule(email_channel)
+
+
+def _schedule(channel: Channel, **facts: Any) -> ReportSchedule:
+    usual = {"name": "AI costs", "period": "day", "time_zone": "Europe/Berlin", "covered_until": NOON}
+    made = ReportSchedule.objects.create(**usual | facts)
+    made.channels.add(channel)
+    return made
+
+
+def due(period: Period, zone: ZoneInfo, now: str, send_at: time = time(7)) -> tuple[str, str, str]:
+    """(first moment, last moment, when it is sent), by that zone's clock."""
+    found = schedules.last_due(period=period, send_at=send_at, zone=zone, now=datetime.fromisoformat(now))
+    moments = (found.span.starts_at, found.span.ends_at, found.sent_at)
+    return tuple(f"{moment.astimezone(zone):%m-%d %H:%M}" for moment in moments)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("period", "zone", "now", "expected"),
+    [
+        ("day", BERLIN, "2026-03-11T06:59+01:00", ("03-09 00:00", "03-10 00:00", "03-10 07:00")),
+        ("day", BERLIN, "2026-03-11T07:00+01:00", ("03-10 00:00", "03-11 00:00", "03-11 07:00")),
+        ("day", BERLIN, "2026-03-30T07:00+02:00", ("03-29 00:00", "03-30 00:00", "03-30 07:00")),
+        ("day", BERLIN, "2026-10-26T12:00+01:00", ("10-25 00:00", "10-26 00:00", "10-26 07:00")),
+        ("week", BERLIN, "2026-03-09T06:00+01:00", ("02-23 00:00", "03-02 00:00", "03-02 07:00")),
+        ("week", BERLIN, "2026-03-09T08:00+01:00", ("03-02 00:00", "03-09 00:00", "03-09 07:00")),
+        ("month", BERLIN, "2026-03-01T08:00+01:00", ("02-01 00:00", "03-01 00:00", "03-01 07:00")),
+        ("month", BERLIN, "2026-03-01T06:00+01:00", ("01-01 00:00", "02-01 00:00", "02-01 07:00")),
+        ("month", KATHMANDU, "2026-01-31T18:14:59+00:00", ("12-01 00:00", "01-01 00:00", "01-01 07:00")),
+        ("month", KATHMANDU, "2026-02-01T01:15:00+00:00", ("01-01 00:00", "02-01 00:00", "02-01 07:00")),
+    ],
+)
+def test_which_period_is_due(period: Period, zone: ZoneInfo, now: str, expected: tuple[str, str, str]) -> None:
+    assert due(period, zone, now) == expected
+
+
+def test_a_time_that_the_clocks_skip_is_sent_after_the_gap() -> None:
+    """2:30 does not exist on 29 March in Berlin."""
+    assert due("day", BERLIN, "2026-03-29T03:29+02:00", time(2, 30))[1] == "03-28 00:00"
+    assert due("day", BERLIN, "2026-03-29T03:30+02:00", time(2, 30))[1] == "03-29 00:00"
+
+
+def test_a_report_is_sent_once_a_period(schedule: ReportSchedule) -> None:
+    moments = [NOON + timedelta(minutes=10 * number) for number in range(3 * 24 * 6)]
+    queued = [moment for moment in moments if schedules.queue_due(now=moment)]
+
+    assert [f"{moment.astimezone(BERLIN):%m-%d %H:%M}" for moment in queued] == [
+        "03-11 07:00",
+        "03-12 07:00",
+        "03-13 07:00",
+    ]
+    assert Delivery.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_beats_send_one_report(schedule: ReportSchedule) -> None:
+    """Row 6 of FAULTS.md."""
+    ready = threading.Barrier(4)
+
+    def work() -> None:
+        ready.wait()
+        schedules.queue_due(now=NOON + timedelta(days=1))
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert Delivery.objects.count() == 1
+
+
+def test_after_a_long_stop_only_the_newest_is_sent(schedule: ReportSchedule) -> None:
+    assert schedules.queue_due(now=NOON + timedelta(days=9)) == 1
+    assert schedules.queue_due(now=NOON + timedelta(days=9, hours=1)) == 0
+    assert Delivery.objects.get().facts["startsAt"].startswith("2026-03-17T23:00")
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        # What has been reported is not sent again at another time of the same day.
+        ({"send_at": time(9)}, ["03-12 09:00"]),
+        # Another zone's days have other ends, and are sent from the first that ends later on.
+        ({"time_zone": "Asia/Kathmandu"}, ["03-12 02:15"]),
+        # From days to weeks: the first week that ends after the last day that was reported.
+        ({"period": "week"}, []),
+        ({"period": "month"}, []),
+        ({"is_active": False}, []),
+    ],
+)
+def test_a_schedule_edited_in_mid_period(schedule: ReportSchedule, edit: dict[str, Any], expected: list[str]) -> None:
+    assert schedules.queue_due(now=datetime(2026, 3, 11, 6, 5, tzinfo=UTC)) == 1
+    ReportSchedule.objects.update(**edit)
+    moments = [datetime(2026, 3, 11, 6, 15, tzinfo=UTC) + timedelta(minutes=15 * number) for number in range(108)]
+    queued = [moment for moment in moments if schedules.queue_due(now=moment)]
+
+    assert [f"{moment.astimezone(BERLIN):%m-%d %H:%M}" for moment in queued] == expected
+
+
+def test_when_the_next_one_is_due(schedule: ReportSchedule) -> None:
+    schedules.queue_due(now=NOON + timedelta(days=1))
+
+    assert schedules.next_due(schedule, now=NOON) == datetime(2026, 3, 11, 7, tzinfo=BERLIN)
+    schedule.refresh_from_db()
+    assert schedules.next_due(schedule, now=NOON + timedelta(days=1)) == datetime(2026, 3, 12, 7, tzinfo=BERLIN)
+    schedule.period = "month"
+    assert schedules.next_due(schedule, now=NOON + timedelta(days=1)) == datetime(2026, 4, 1, 7, tzinfo=BERLIN)
+
+
+# --- what they say ------------------------------------------------------------------------------------------------
+
+
+def month_of(zone: ZoneInfo, month: int, client: str = "") -> Report:
+    starts_at = queries.midnight(date(2026, month, 1), zone)
+    ends_at = queries.midnight(date(2026, month + 1, 1), zone)
+    span = Span(starts_at.astimezone(UTC), ends_at.astimezone(UTC))
+    return collect(title="AI costs", client=client, period="month", zone=zone, span=span)
+
+
+def rows_of(report: Report) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(as_csv(report))))
+
+
+@pytest.mark.parametrize("zone", [BERLIN, KATHMANDU, NEW_YORK], ids=str)
+@pytest.mark.parametrize("month", [2, 3, 10])
+def test_the_days_add_up_to_the_month(calls: Calls, zone: ZoneInfo, month: int) -> None:
+    """Row 38 of FAULTS.md: days of 23 and 25 hours, the ends of months, +05:45."""
+    first, last = queries.midnight(date(2026, month, 1), zone), queries.midnight(date(2026, month + 1, 1), zone)
+    inside = 0
+    at = first - timedelta(hours=3)
+    while at < last + timedelta(hours=3):
+        calls(at.astimezone(UTC), ok=1, cost_pico=10**12 + inside)
+        inside += first <= at < last
+        at = (at.astimezone(UTC) + timedelta(hours=5, minutes=7)).astimezone(zone)
+    for edge in (first, last - timedelta(milliseconds=1), last):
+        calls(edge.astimezone(UTC), ok=1)
+
+    report = month_of(zone, month)
+
+    assert report.totals.requests == inside + 2
+    assert sum(map(sum, report.bars.parts.values())) == report.totals.cost_pico
+    assert len(report.bars.starts) == (last.date() - first.date()).days
+    rows = rows_of(report)
+    assert sum(int(row["calls"]) for row in rows) == report.totals.requests
+    assert pico_from_usd(sum(Decimal(row["cost_usd"]) for row in rows)) == report.totals.cost_pico
+    assert {row["day"][:7] for row in rows} == {f"2026-{month:02}"}
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 5, 5), 24)])
+def test_a_day_has_as_many_bars_as_hours(calls: Calls, day: date, hours: int) -> None:
+    start, end = queries.midnight(day, BERLIN), queries.midnight(day + timedelta(days=1), BERLIN)
+    for number in range(hours):
+        calls(start.astimezone(UTC) + timedelta(hours=number, minutes=20), ok=1, cost_pico=10**9)
+    report = collect(title="", client="", period="day", zone=BERLIN, span=Span(start, end))
+
+    assert report.bars.parts == {"openai": [10**9] * hours}
+
+
+def test_a_call_across_midnight_belongs_to_the_day_it_started(calls: Calls) -> None:
+    """Row 39 of FAULTS.md."""
+    midnight = queries.midnight(date(2026, 3, 1), KATHMANDU).astimezone(UTC)
+    calls(midnight - timedelta(seconds=1), ok=1, ended_at=midnight + timedelta(minutes=9))
+
+    assert month_of(KATHMANDU, 2).totals.requests == 1
+    assert month_of(KATHMANDU, 3).totals.requests == 0
+    assert [row["day"] for row in rows_of(month_of(KATHMANDU, 2))] == ["2026-02-28"]
+
+
+def test_a_clients_report_tells_of_that_client_alone(calls: Calls) -> None:
+    calls(NOON, ok=2)
+    calls(NOON, ok=3, client="bob")
+    calls(NOON - timedelta(days=28), ok=4)
+
+    report = month_of(BERLIN, 3, client="alice")
+
+    assert report.totals.requests == 2
+    assert report.before.requests == 4
+    assert {row["client"] for row in rows_of(report)} == {"alice"}
+
+
+def test_budgets_and_unknown_cost_are_told(calls: Calls) -> None:
+    budget = Budget(
+        name="All", scope="all", cap_pico=10**12, period="month", time_zone="Europe/Berlin", created_at=NOON
+    )
+    calls(NOON, ok=90)
+    calls(NOON, ok=1, cost_pico=None)
+    spending.save(budget, count_so_far=True, now=NOON)
+
+    report = month_of(BERLIN, 3)
+    message = writing.write(report, message_id="x", subject="AI costs")
+
+    assert report.budgets[0].percent == 90
+    assert "The cost of 1 call is unknown" in message.text
+    assert "The cost of 1 call is unknown" in message.html
+    assert "All (that month): $0.90 of $1.00, 90% used" in message.text
+
+
+def test_what_caches_saved(calls: Calls) -> None:
+    """Our own, exactly; the providers', by their price for cached input."""
+    provider = Provider.objects.create(name="OpenAI", slug="openai", kind="demo")
+    model = Deployment.objects.create(provider=provider, name="gpt")
+    rates = {"input_per_million": Decimal(2), "output_per_million": Decimal(8)}
+    Price.objects.create(deployment=model, valid_from=NOON, cached_input_per_million=Decimal("0.5"), **rates)
+    calls(NOON, ok=1, input_tokens=1_000_000, cached_input_tokens=400_000)
+    calls(NOON, cached=1, saved_pico=3 * 10**11)
+
+    assert month_of(BERLIN, 3).saved_pico == pico_from_usd("0.6") + pico_from_usd("0.3")
+
+
+def test_a_formula_in_a_name_stays_a_text(calls: Calls) -> None:
+    calls(NOON, ok=1, deployment="=HYPERLINK(0)")
+
+    assert "'=HYPERLINK(0)" in as_csv(month_of(BERLIN, 3))
+
+
+def test_a_large_file_is_zipped(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls(NOON, ok=1)
+    monkeypatch.setattr(writing, "_MOST_PLAIN_BYTES", 10)
+    report = month_of(BERLIN, 3)
+    [file] = writing.write(report, message_id="x", subject="AI costs").files
+
+    assert (file.name, file.mime_type) == ("usage-2026-03-01.csv.zip", "application/zip")
+    assert zipfile.ZipFile(io.BytesIO(file.content)).read("usage-2026-03-01.csv").decode() == as_csv(report)
+
+
+def test_names_are_escaped_in_the_html(calls: Calls) -> None:
+    calls(NOON, ok=1, deployment="<script>alert(1)</script>")
+    message = writing.write(month_of(BERLIN, 3), message_id="x", subject="AI costs")
+
+    assert "<script>" not in message.html
+    assert "<script>alert(1)</script>" in message.text
+
+
+@pytest.mark.django_db
+def test_an_empty_month_says_so() -> None:
+    message = writing.write(month_of(BERLIN, 3), message_id="x", subject="AI costs")
+
+    assert "No calls were made in this time." in message.text
+    assert message.images == ()
+
+
+def test_the_email_has_text_html_chart_and_file(schedule: ReportSchedule, calls: Calls, mail: MailReceiver) -> None:
+    calls(NOON - timedelta(days=1), ok=5)
+    schedules.queue_due(now=NOON)
+    ReportSchedule.objects.update(covered_until=NOON - timedelta(days=5))
+    schedules.queue_due(now=NOON)
+    send_all(NOON)
+
+    [message] = mail.mails
+    assert message["Subject"] == "AI costs: 9 March 2026"
+    kinds = [part.get_content_type() for part in message.walk()]
+    assert kinds == [
+        *("multipart/mixed", "multipart/alternative", "text/plain"),
+        *("multipart/related", "text/html", "image/png", "text/csv"),
+    ]
+    picture = next(part for part in message.walk() if part.get_content_type() == "image/png")
+    assert picture["Content-ID"] == "<costs>"
+    html = message.get_body(("html",))
+    assert html is not None
+    assert 'src="cid:costs"' in html.get_content()
+    opened = Image.open(io.BytesIO(picture.get_content()))
+    assert opened.size == (2 * charts.WIDTH, 2 * charts.HEIGHT)
+    [file] = message.iter_attachments()
+    assert file.get_filename() == "usage-2026-03-09.csv"
+    assert file.get_content().startswith("day,client,provider,model,calls")
+
+
+@pytest.mark.parametrize(
+    ("most", "ceiling"),
+    [(0, 1), (0.0004, 0.0004), (0.03, 0.032), (1, 1), (1.02, 1.2), (5, 6), (9.5, 10), (75, 80), (812, 1000)],
+)
+def test_axes_end_at_a_round_number(most: float, ceiling: float) -> None:
+    assert charts.nice_ceiling(most) == pytest.approx(ceiling)
+
+
+@pytest.mark.parametrize(("step", "digits"), [(1, 0), (2.5, 2), (0.25, 2), (0.025, 3), (0.008, 3), (0.0001, 4)])
+def test_no_line_of_a_chart_is_shown_rounded(step: float, digits: int) -> None:
+    assert charts._digits(step) == digits
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [
+        ("2026-11-08", "2026-11-09", "8 November 2026"),
+        ("2026-11-02", "2026-11-09", "2 to 8 November 2026"),
+        ("2026-10-26", "2026-11-02", "26 October to 1 November 2026"),
+        ("2026-11-01", "2026-12-01", "November 2026"),
+    ],
+)
+def test_periods_read_as_people_write_them(first: str, last: str, text: str) -> None:
+    span = Span(*(queries.midnight(date.fromisoformat(day), KATHMANDU) for day in (first, last)))
+
+    assert writing.dates(span, KATHMANDU) == text
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+def test_sendreport_sends_now(schedule: ReportSchedule, mail: MailReceiver, capsys: Any) -> None:
+    call_command("sendreport", "AI costs")
+
+    assert len(mail.mails) == 1
+    assert "On-call: Delivered" in capsys.readouterr().out
+    call_command("sendreport", "AI costs", print=True)
+    assert "AI costs" in capsys.readouterr().out
+    assert len(mail.mails) == 1
+
+
+def test_sendreport_fails_where_it_was_not_delivered(schedule: ReportSchedule, mail: MailReceiver) -> None:
+    mail.answer = "451 later"
+
+    with pytest.raises(SystemExit):
+        call_command("sendreport", "AI costs")
+    with pytest.raises(CommandError, match="There are: AI costs"):
+        call_command("sendreport", "Nothing")
+
+
+def test_sendreport_without_a_name_sends_what_is_due(schedule: ReportSchedule, mail: MailReceiver) -> None:
+    call_command("sendreport")
+    call_command("sendreport")
+
+    assert len(mail.mails) == 1
+    assert outbox.due_channels(now=NOON + timedelta(days=3650)) == []

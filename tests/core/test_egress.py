@@ -1,0 +1,280 @@
+"""What may be called: every form of every address that is not public, the settings that open them, and both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from django.core.exceptions import ValidationError
+
+from core import blocking_http, egress
+from core.blocking_http import GuardedNetwork
+from core.egress import EgressRefusedError, Policy, is_allowed, literal
+from core.http import UnacceptableAnswerError, open_client, open_session, validate_address
+from tests.admin.modelhost import ModelHost
+
+CLOSED = Policy.parse(networks="none", ports=egress.USUAL_PORTS)
+LOCAL = Policy.parse(networks=egress.LOOPBACK, ports=egress.USUAL_PORTS)
+
+
+def policy(networks: str) -> Policy:
+    return Policy.parse(networks=networks, ports=egress.USUAL_PORTS)
+
+
+@pytest.fixture
+def host() -> Iterator[ModelHost]:
+    with ModelHost() as running:
+        yield running
+
+
+# --- the decision -------------------------------------------------------------------------------------------------
+
+NOT_PUBLIC = [
+    *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1"),
+    *("169.254.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.168.1.1", "198.18.0.1"),
+    *("224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "168.63.129.16", "100.100.100.200"),
+    *(
+        "::",
+        "::1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fc00::1",
+        "fd00:ec2::254",
+        "ff02::1",
+        "2001:db8::1",
+        "2001::1",
+        "100::1",
+    ),
+    *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:127.0.0.1"),
+    *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2002:a00:1::1"),
+]
+
+
+@pytest.mark.parametrize("text", NOT_PUBLIC)
+def test_what_is_not_public_is_refused(text: str) -> None:
+    assert not is_allowed(ip_address(text), CLOSED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+)
+def test_what_is_public_is_allowed(text: str) -> None:
+    assert is_allowed(ip_address(text), CLOSED)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"])
+def test_a_network_that_is_allowed_is_so_in_every_form(text: str) -> None:
+    assert is_allowed(ip_address(text), LOCAL)
+    assert not is_allowed(ip_address("0.0.0.0"), LOCAL)  # which connects to this machine, too
+    assert not is_allowed(ip_address("10.0.0.1"), LOCAL)
+
+
+def test_a_metadata_service_is_allowed_by_its_very_address_alone() -> None:
+    metadata = ip_address("169.254.169.254")
+    for wide in ("0.0.0.0/0", "169.254.0.0/16", "169.254.169.254/31"):
+        assert not is_allowed(metadata, policy(wide))
+    assert is_allowed(metadata, policy("169.254.169.254"))
+    assert not is_allowed(ip_address("fd00:ec2::254"), policy("fd00::/8"))
+    for form in ("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::"):
+        assert not is_allowed(ip_address(form), policy("169.254.0.0/16,::/0"))
+        assert is_allowed(ip_address(form), policy("169.254.169.254"))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("2130706433", "127.0.0.1"),
+        ("017700000001", "127.0.0.1"),
+        ("0x7f000001", "127.0.0.1"),
+        ("0x7f.1", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("0177.0.0.01", "127.0.0.1"),
+        ("127.0.0.1.", "127.0.0.1"),
+        ("１２７.０.０.１", "127.0.0.1"),
+        ("0", "0.0.0.0"),
+        ("2852039166", "169.254.169.254"),
+        ("10.256", "10.0.1.0"),
+        ("::1", "::1"),
+    ],
+)
+def test_numbers_that_are_addresses(text: str, address: str) -> None:
+    assert literal(text) == ip_address(address)
+
+
+@pytest.mark.parametrize(
+    "text", ["example.com", "127.0.0.1.nip.io", "1.2.3.4.5", "256.1.1.1", "4294967296", "08.1", ""]
+)
+def test_names_are_not_numbers(text: str) -> None:
+    assert literal(text) is None
+
+
+@pytest.mark.parametrize("text", ["0x7f.1", "2130706433", "0177.0.0.1", "127.1", "10.256", "0"])
+def test_numbers_are_read_as_the_system_reads_them(text: str) -> None:
+    assert literal(text) == ip_address(socket.inet_ntoa(socket.inet_aton(text)))
+
+
+@pytest.mark.parametrize("port", [22, 25, 53, 445])
+def test_ports_that_no_model_server_has_are_refused(port: int) -> None:
+    with pytest.raises(EgressRefusedError, match="EGRESS_ALLOWED_PORTS"):
+        egress.check(ip_address("8.8.8.8"), port, CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("networks", "ports"), [("10.0.0.0/33", "443"), ("localhost", "443"), ("none", "https"), ("none", "0"), ("", "9-5")]
+)
+def test_a_setting_that_is_none_says_which_and_how(networks: str, ports: str) -> None:
+    with pytest.raises(ValueError, match=r"EGRESS_ALLOWED_(NETWORKS|PORTS) lists .* for example"):
+        Policy.parse(networks=networks, ports=ports)
+
+
+# --- where an address is typed ------------------------------------------------------------------------------------
+
+REFUSED_ADDRESSES = [
+    "http://169.254.169.254/latest",
+    "http://0.0.0.0:8000/v1",
+    "http://[::ffff:127.0.0.1]:8000/v1",
+    "http://2130706433:8000",
+    "http://0x7f.1",
+    "http://localhost:11434",
+    "http://api.localhost./v1",
+    "https://10.1.2.3/v1",
+]
+
+
+@pytest.mark.parametrize("address", REFUSED_ADDRESSES)
+def test_an_address_is_refused_where_it_is_typed(settings: Any, address: str) -> None:
+    settings.EGRESS = CLOSED
+    with pytest.raises(ValidationError, match=r"EGRESS_ALLOWED_NETWORKS|Write that address as"):
+        validate_address(address)
+
+
+def test_names_are_accepted_where_they_are_typed(settings: Any) -> None:
+    settings.EGRESS = CLOSED
+    for address in ("https://llm.example.com/v1", "http://ollama:11434"):
+        validate_address(address)
+    settings.EGRESS = LOCAL
+    validate_address("http://localhost:11434")
+
+
+def test_a_port_is_refused_where_it_is_typed(settings: Any) -> None:
+    settings.EGRESS = LOCAL
+    with pytest.raises(ValidationError, match="EGRESS_ALLOWED_PORTS"):
+        validate_address("http://llm.example.com:25/v1")
+
+
+# --- the client of the request path -------------------------------------------------------------------------------
+
+
+class Names(AbstractResolver):
+    """Says that every name is at these addresses, and counts how often it was asked."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked = 0
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked += 1
+        return [
+            ResolveResult(hostname=host, host=each, port=port, family=_family(each), proto=0, flags=0)
+            for each in self.addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+async def _get(url: str, policy: Policy, resolver: Names | None = None, times: int = 1) -> int:
+    async with open_session(policy=policy, resolver=resolver) as session:
+        for _ in range(times):
+            async with session.get(url, allow_redirects=False) as response:
+                await response.read()
+    return response.status
+
+
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f.1", "localhost", "[::1]"]
+)
+def test_no_form_of_this_machines_address_is_called(host: ModelHost, place: str) -> None:
+    url = host.url.replace("127.0.0.1", place)
+    with pytest.raises((aiohttp.ClientConnectorError, aiohttp.InvalidURL)) as caught:
+        asyncio.run(_get(f"{url}/models", CLOSED))
+    if isinstance(caught.value, aiohttp.ClientConnectorError):
+        assert isinstance(caught.value.os_error, EgressRefusedError)
+    assert host.seen == []
+
+
+def test_a_name_is_looked_up_once_and_called_by_the_address_that_was_checked(host: ModelHost) -> None:
+    names = Names("127.0.0.1")
+    url = host.url.replace("127.0.0.1", "models.example") + "/models"
+    with pytest.raises(aiohttp.ClientConnectorError):
+        asyncio.run(_get(url, CLOSED, names))
+    names.asked = 0
+    assert asyncio.run(_get(url, LOCAL, names, times=5)) == 200
+    assert names.asked == 1
+    assert host.seen[0][1]["host"].startswith("models.example:")
+
+
+def test_of_a_names_addresses_those_that_are_refused_are_never_tried(host: ModelHost) -> None:
+    url = host.url.replace("127.0.0.1", "rebinding.example") + "/models"
+    for answers in (("127.0.0.1", "10.0.0.1"), ("10.0.0.1", "127.0.0.1"), ("169.254.169.254", "::1")):
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            asyncio.run(_get(url, CLOSED, Names(*answers)))
+        assert "setting" in str(caught.value.os_error) or "metadata" in str(caught.value.os_error)
+    assert asyncio.run(_get(url, LOCAL, Names("10.0.0.1", "127.0.0.1"))) == 200
+
+
+# --- the client that blocks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f.1", "localhost"])
+def test_the_blocking_client_calls_none_either(host: ModelHost, place: str) -> None:
+    with open_client(policy=CLOSED) as http, pytest.raises(EgressRefusedError):
+        http.get(f"{host.url.replace('127.0.0.1', place)}/models")
+    assert host.seen == []
+    with open_client(policy=LOCAL) as http:
+        assert http.get(f"{host.url}/models").status_code == 200
+
+
+def test_the_blocking_client_connects_to_what_it_checked(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([["10.0.0.1", "127.0.0.1"], ["169.254.169.254"]])
+    monkeypatch.setattr(GuardedNetwork, "look_up", lambda *_: next(answers))
+    url = host.url.replace("127.0.0.1", "rebinding.example") + "/models"
+    with open_client(policy=LOCAL) as http:
+        assert http.get(url).status_code == 200
+    with open_client(policy=LOCAL) as http, pytest.raises(EgressRefusedError):
+        http.get(url)
+
+
+def test_it_follows_no_redirect(host: ModelHost) -> None:
+    host.status = 302
+    with open_client(policy=LOCAL) as http:
+        assert http.get(f"{host.url}/models").status_code == 302
+    assert len(host.seen) == 1
+
+
+def test_its_answers_are_bounded_and_plain(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocking_http, "MAX_ANSWER_BYTES", 1000)
+    host.body = "x" * 1001
+    with open_client(policy=LOCAL) as http, pytest.raises(UnacceptableAnswerError, match="larger"):
+        http.get(f"{host.url}/models")
+
+
+def test_no_proxy_of_the_environment_is_used(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with open_client(policy=LOCAL) as http:
+        assert http.get(f"{host.url}/models").status_code == 200
+    assert asyncio.run(_get(f"{host.url}/models", LOCAL)) == 200

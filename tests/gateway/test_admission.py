@@ -1,0 +1,94 @@
+"""What a call's admission has counted by an estimate, when all of its dispatches have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from core.ids import uuid7
+from gateway import settlement
+from gateway.admission import Admission, Admissions
+from gateway.calls import Call
+from gateway.limits import definitions
+from gateway.limits.definitions import NO_LIMITS, CallerLimits, LimitSet
+from gateway.limits.limiter import Limiter
+from gateway.limits.reading import Capacity
+from gateway.slots import Slots
+from tests.gateway.cache_calls import ALICE, call, plan
+
+TOKENS = 10_000
+LIMITS = LimitSet.of(definitions.limits("client:alice", "alice", {"tokens_per_minute": TOKENS}))
+PLAN = plan()
+
+
+class Gate:
+    """Alice's limit, and one slot at the one deployment."""
+
+    def __init__(self) -> None:
+        limiter = Limiter(redis_url="", workers=1, process_id=UUID(int=1), live=list)
+        slots = Slots(most_waiting=1, longest_wait_s=0.01, share=limiter.part_of)
+        self.admissions = Admissions(limiter, slots)
+        self.call: Call = call(caller=msgspec.structs.replace(ALICE, limits=CallerLimits(LIMITS)))
+
+    async def admit(self) -> Admission:
+        capacity = Capacity(slots={PLAN.deployment.id: 1})
+        admission = await self.admissions.admit(self.call, [PLAN], capacity)
+        assert admission is not None
+        return admission
+
+    async def dispatch(self, admission: Admission, *, tokens: int, is_final: bool) -> None:
+        """One that ends in a record of so many tokens."""
+        seat, hold_id = await admission.enter(PLAN, self.call), uuid7()
+        seat.bind(hold_id)
+        record = settlement.left(self.call)
+        self.admissions.settled(
+            msgspec.structs.replace(record, id=hold_id, input_tokens=tokens, is_final=is_final, attempt=1)
+        )
+
+    async def used(self) -> int:
+        """By alice: what the next call is told, but for its own estimate."""
+        verdict = await self.admissions.limiter.take(LIMITS, (NO_LIMITS,), 0)
+        return verdict.states[0]
+
+
+@pytest.mark.parametrize(
+    ("dispatches", "used"),
+    [
+        ([], 0),
+        ([(70, True)], 70),
+        ([(0, False), (70, True)], 70),
+        ([(30, False), (70, True)], 100),
+        # The last attempt was refused by us, so that no record settles the call.
+        ([(0, False)], 0),
+        ([(30, False)], 30),
+    ],
+)
+def test_what_was_used_takes_the_place_of_the_estimate(dispatches: list[tuple[int, bool]], used: int) -> None:
+    async def story() -> None:
+        gate = Gate()
+        admission = await gate.admit()
+        for tokens, is_final in dispatches:
+            await gate.dispatch(admission, tokens=tokens, is_final=is_final)
+        admission.close()
+
+        assert await gate.used() == used
+        assert not gate.admissions.seats
+        assert gate.admissions.slots.has_free(PLAN.deployment.id, 1)
+
+    asyncio.run(story())
+
+
+def test_a_caller_who_leaves_after_its_place_was_found_gives_it_back() -> None:
+    async def story() -> None:
+        gate = Gate()
+        admission = await gate.admit()
+        (await admission.enter(PLAN, gate.call)).abandon()
+        admission.close()
+
+        assert await gate.used() == 0
+        assert gate.admissions.slots.has_free(PLAN.deployment.id, 1)
+
+    asyncio.run(story())

@@ -1,0 +1,124 @@
+"""Which calls take part in the cache, and under which key their answers lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.cache import keys, policy
+from gateway.calls import Call
+from gateway.plans import Plan
+from tests.gateway.cache_calls import ALICE, BOB, call, plan
+from wire import anthropic_messages, openai_chat
+from wire.errors import ApiError
+
+
+def _digest(made: Call, *plans: Plan) -> str:
+    key = keys.key_of(made, list(plans or (plan(),)))
+    assert key is not None
+    return key.digest
+
+
+def _written(body: bytes) -> Call:
+    return call(envelope=openai_chat.open_chat(body))
+
+
+@pytest.mark.parametrize(
+    ("header", "use_cache", "temperature", "wish"),
+    [
+        (None, None, 0.0, "on"),
+        (None, None, 0.7, "off"),
+        (None, None, None, "off"),
+        (None, True, 0.7, "on"),
+        (None, False, 0.0, "off"),
+        ("on", False, 1.0, "on"),
+        ("off", True, 0.0, "off"),
+        ("refresh", None, 1.0, "refresh"),
+    ],
+)
+def test_who_takes_part(
+    *, header: policy.Wish | None, use_cache: bool | None, temperature: float | None, wish: policy.Wish
+) -> None:
+    assert policy.wish(header, use_cache=use_cache, temperature=temperature) == wish
+
+
+def test_a_header_that_means_nothing_is_refused_by_name() -> None:
+    assert policy.read_header("") is None
+    with pytest.raises(ApiError) as refused:
+        policy.read_header("maybe")
+    assert refused.value.param == "X-Cache"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        b'{"temperature":0,"messages":[{"content":"Hello","role":"user"}],"model":"gpt"}',
+        b' { "model" : "gpt" , "messages" : [ { "role" : "user" , "content" : "Hell\\u006f" } ] , "temperature" : 0 }',
+        b'{"model":"gpt","messages":[{"role":"user","content":"Hello"}],"temperature":0,"user":"carol"}',
+    ],
+)
+def test_however_it_is_written(same: bytes) -> None:
+    assert _digest(_written(same)) == _digest(call())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"caller": BOB},
+        {"surface": "openai.other"},
+        {"dialect": anthropic_messages},
+        {"provider": "own"},
+        {"forwarded": {"anthropic-beta": "x"}},
+    ],
+    ids=str,
+)
+def test_another_call_has_another_key(changed: dict[str, Any]) -> None:
+    assert keys.key_of(call(**changed), [plan()]) != keys.key_of(call(), [plan()])
+
+
+@pytest.mark.parametrize(
+    "asked", [{"model": "gpt-2"}, {"stream": True}, {"max_tokens": 5}, {"temperature": 1}], ids=str
+)
+def test_another_body_has_another_key(asked: dict[str, Any]) -> None:
+    assert _digest(call(asked=asked)) != _digest(call())
+
+
+def test_where_it_may_go_counts_and_chance_does_not() -> None:
+    first, second = plan(1), plan(2)
+
+    assert _digest(call(), first, second) == _digest(call(), second, first)
+    assert _digest(call(), first) != _digest(call(), second)
+    assert _digest(call(), first) != _digest(call(), plan(1, model="gpt-2"))
+    assert _digest(call(), first) != _digest(call(), plan(1, defaults={"temperature": 1}))
+    assert _digest(call(), first) != _digest(call(), msgspec.structs.replace(first, output_tokens=7))
+
+
+def test_clients_share_no_scope() -> None:
+    assert keys.scope_of(ALICE) != keys.scope_of(BOB)
+    renamed = msgspec.structs.replace(ALICE, client="alicia")
+    assert keys.scope_of(renamed) == keys.scope_of(ALICE)
+    session = msgspec.structs.replace(ALICE, client_id=None, client=str(ALICE.client_id))
+    assert keys.scope_of(session) != keys.scope_of(ALICE)
+
+
+def test_a_key_tells_nothing_of_the_call() -> None:
+    key = keys.key_of(call("a canary"), [plan()])
+
+    assert key is not None
+    assert set(key.digest + key.scope) <= set("0123456789abcdef")
+
+
+def test_a_body_that_cannot_be_read_is_not_kept() -> None:
+    envelope = msgspec.structs.replace(call().envelope, fields={"x": msgspec.Raw(b'"\\ud800"')})
+
+    assert keys.key_of(call(envelope=envelope), [plan()]) is None
+
+
+def test_fingerprints_tell_bodies_apart() -> None:
+    assert keys.fingerprint(call()) == keys.fingerprint(call())
+    assert keys.fingerprint(call("Hello!")) != keys.fingerprint(call())
+    assert keys.fingerprint(call(asked={"user": "carol"})) != keys.fingerprint(call())
+    assert keys.fingerprint(call(provider="own")) != keys.fingerprint(call())
+    assert len(keys.fingerprint(call())) <= 64

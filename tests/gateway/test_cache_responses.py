@@ -1,0 +1,241 @@
+"""One answer for many: from the store, or from an equal call under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.cache.responses import ResponseCache
+from gateway.cache.stored import MAX_BODY_BYTES, Tape, decode, encode, stored
+from gateway.cache.stores import MemoryStore
+from gateway.calls import Call
+from gateway.http import CallerLeftError
+from gateway.replies import Reply
+from tests.gateway.cache_calls import ALICE, BOB, Books, Provider, answer, call, plan, reply
+from wire.errors import ApiError, Code
+
+REFUSAL = ApiError(Code.BUDGET_EXCEEDED, "No money is left.")
+
+
+class Scene:
+    """A cache, a provider behind it, and who asks."""
+
+    def __init__(self, *outcomes: Any, ttl_s: int = 60) -> None:
+        self.cache = ResponseCache(MemoryStore(), ttl_s=ttl_s)
+        self.provider = Provider(*outcomes)
+        self.books = Books()
+
+    async def ask(self, made: Call) -> Reply:
+        reply = await self.cache.answer(made, [plan()], self.provider, self.books)
+        assert isinstance(reply, Reply)
+        return reply
+
+    def asking(self, *made: Call) -> list[asyncio.Task[Reply]]:
+        return [asyncio.create_task(self.ask(each)) for each in made]
+
+
+def played(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
+async def _settle() -> None:
+    """Let all that can go on go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_the_second_is_a_hit_with_a_row_of_its_own() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.provider.go.set()
+        first, second = await scene.ask(call()), await scene.ask(call(end_user="carol"))
+
+        assert (first.cache, second.cache) == ("miss", "hit")
+        assert second.body == first.body
+        assert len(scene.provider.calls) == 1
+        (row,) = scene.books.rows
+        assert (row.status, row.evidence, row.cost_pico, row.saved_pico) == ("cached", "none", 0, 7)
+        assert (row.provider, row.deployment, row.end_user, row.attempt) == ("own", "gpt", "carol", 0)
+        assert (row.input_tokens, row.output_tokens) == (0, 0)
+        assert (second.record.input_tokens, second.record.output_tokens) == (3, 4)
+        assert (scene.cache.hits, scene.cache.misses) == (1, 1)
+
+    played(story)
+
+
+def test_what_does_not_take_part_is_not_kept() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.provider.go.set()
+        for made in (call(cache="off"), call(asked={"temperature": 0.5}), call(asked={"temperature": None})):
+            assert (await scene.ask(made)).cache == "off"
+            assert (await scene.ask(msgspec.structs.replace(made, cache="on"))).cache == "miss"
+
+    played(story)
+
+
+def test_switched_off_by_its_setting() -> None:
+    async def story() -> None:
+        scene = Scene(ttl_s=0)
+        scene.provider.go.set()
+        assert [(await scene.ask(call(cache="on"))).cache for _ in range(2)] == ["off", "off"]
+
+    played(story)
+
+
+def test_refresh_asks_anew_and_keeps_the_newer_answer() -> None:
+    async def story() -> None:
+        scene = Scene(answer("one"), answer("two"))
+        scene.provider.go.set()
+        replies = [await scene.ask(call(cache=wish)) for wish in (None, "refresh", "on")]
+
+        assert [each.cache for each in replies] == ["miss", "miss", "hit"]
+        assert replies[2].body == replies[1].body != replies[0].body
+
+    played(story)
+
+
+def test_two_clients_share_nothing() -> None:
+    async def story() -> None:
+        scene = Scene()
+        waiting = scene.asking(call(caller=ALICE), call(caller=BOB))
+        await _settle()
+        assert len(scene.provider.calls) == 2
+        scene.provider.go.set()
+        assert [each.cache for each in await asyncio.gather(*waiting)] == ["miss", "miss"]
+        assert (await scene.cache.clear(BOB), await scene.cache.clear(BOB)) == (1, 0)
+        assert [(await scene.ask(call(caller=who))).cache for who in (ALICE, BOB)] == ["hit", "miss"]
+
+    played(story)
+
+
+def test_fifty_at_once_are_one_call() -> None:
+    async def story() -> None:
+        scene = Scene()
+        waiting = scene.asking(*(call() for _ in range(50)))
+        await _settle()
+        assert len(scene.provider.calls) == 1
+        scene.provider.go.set()
+        replies = await asyncio.gather(*waiting)
+
+        assert len({each.body for each in replies}) == 1
+        assert sorted(each.cache for each in replies) == ["hit"] * 49 + ["miss"]
+        assert len(scene.books.rows) == 49
+
+    played(story)
+
+
+def test_a_failure_is_the_leaders_own_and_one_follower_leads_the_others() -> None:
+    async def story() -> None:
+        scene = Scene(REFUSAL)
+        scene.provider.go.set()
+        replies = await asyncio.gather(*scene.asking(*(call() for _ in range(10))), return_exceptions=True)
+
+        assert [each for each in replies if isinstance(each, ApiError)] == [REFUSAL]
+        assert len(scene.provider.calls) == 2
+        assert sorted(each.cache for each in replies if isinstance(each, Reply)) == ["hit"] * 8 + ["miss"]
+
+    played(story)
+
+
+def test_who_has_waited_for_two_failures_in_vain_waits_no_more() -> None:
+    async def story() -> None:
+        scene = Scene(*[REFUSAL] * 10)
+        scene.provider.go.set()
+        replies = await asyncio.gather(*scene.asking(*(call() for _ in range(10))), return_exceptions=True)
+
+        assert replies == [REFUSAL] * 10
+        assert (await scene.ask(call())).cache == "miss"
+
+    played(story)
+
+
+def test_a_cancelled_leader_leaves_the_call_to_its_followers() -> None:
+    async def story() -> None:
+        scene = Scene()
+        leader, *followers = scene.asking(*(call() for _ in range(3)))
+        await _settle()
+        leader.cancel()
+        await _settle()
+        scene.provider.go.set()
+        assert [each.cache for each in await asyncio.gather(*followers)] == ["hit", "hit"]
+        assert len(scene.provider.calls) == 1
+
+    played(story)
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_leader_whose_caller_hangs_up_goes_on_as_long_as_others_wait(*, followed: bool) -> None:
+    async def story() -> None:
+        scene = Scene()
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def provider(made: Call) -> Reply:
+            assert made.watch is not None
+            left, done = made.watch(), asyncio.ensure_future(scene.provider.go.wait())
+            await asyncio.wait({left, done}, return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
+                raise CallerLeftError
+            return reply(made, answer())
+
+        def ask(made: Call) -> asyncio.Task[Any]:
+            return asyncio.ensure_future(scene.cache.answer(made, [plan()], provider, scene.books))
+
+        leader = ask(call(watch=lambda: gone))
+        await _settle()
+        follower = ask(call()) if followed else None
+        await _settle()
+        gone.set_result(None)
+        await _settle()
+        assert leader.done() is not followed
+        if follower is None:
+            assert isinstance(leader.exception(), CallerLeftError)
+            return
+        scene.provider.go.set()
+        assert [(await each).cache for each in (leader, follower)] == ["miss", "hit"]
+
+    played(story)
+
+
+def test_a_follower_waits_no_longer_than_its_own_deadline() -> None:
+    async def story() -> None:
+        scene = Scene()
+        leader, follower = scene.asking(call(), call(timeout_s=0.02))
+        while len(scene.provider.calls) < 2:  # noqa: ASYNC110 - it is told by nobody
+            await asyncio.sleep(0.005)
+        scene.provider.go.set()
+        assert [(await each).cache for each in (leader, follower)] == ["miss", "miss"]
+
+    played(story)
+
+
+def test_what_cannot_be_read_any_more_is_a_miss() -> None:
+    async def story() -> None:
+        scene = Scene(msgspec.structs.replace(answer(), dialect="spoken no more"))
+        scene.provider.go.set()
+        assert [(await scene.ask(call())).cache for _ in range(3)] == ["miss", "miss", "hit"]
+
+    played(story)
+
+
+def test_answers_in_store() -> None:
+    assert decode(encode(answer())) == answer()
+    assert decode(b"\x91\xa1x") is None
+    record = reply(call(), answer()).record
+    kept = stored(record, dialect="openai_chat", body=b"x" * MAX_BODY_BYTES)
+    assert kept is not None
+    assert (kept.provider, kept.served_model) == ("own", "gpt-1-2026")
+    assert stored(record, dialect="openai_chat", body=b"x" * (MAX_BODY_BYTES + 1)) is None
+
+
+def test_a_tape_that_grows_too_long_keeps_nothing() -> None:
+    tape = Tape()
+    tape.add(b"one")
+    tape.add(b"two")
+    assert tape.content == b"onetwo"
+    tape.add(b"x" * MAX_BODY_BYTES)
+    assert tape.content is None

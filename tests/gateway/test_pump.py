@@ -1,0 +1,95 @@
+"""A stream that a door reads through a task of ours comes to its end, whatever becomes of the door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from gateway.pump import pumped
+from gateway.replies import Outset
+
+FRAMES = [b"one", b"two", b"three"]
+
+
+class Counted:
+    """A stream of three frames; `wait` comes before each. It knows whether it was closed."""
+
+    def __init__(self, wait: Callable[[], Coroutine[Any, Any, None]], *, drains: bool = True) -> None:
+        self.caller_left = False
+        self.drains = drains
+        self.read = 0
+        self.closed = asyncio.Event()
+        self._wait = wait
+
+    @property
+    def outset(self) -> Outset:
+        return Outset(b"text/event-stream", "own", "gpt", 1, "off")
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        for frame in FRAMES:
+            await self._wait()
+            self.read += 1
+            yield frame
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+async def at_once() -> None:
+    await asyncio.sleep(0)
+
+
+def played(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
+def test_the_frames_come_as_they_are() -> None:
+    async def story() -> None:
+        stream = Counted(at_once)
+        assert [frame async for frame in pumped(stream, detach=asyncio.create_task)] == FRAMES
+        assert stream.closed.is_set()
+        assert not stream.caller_left
+
+    played(story)
+
+
+def test_it_ends_also_where_nobody_ever_asks_for_a_frame() -> None:
+    async def story() -> None:
+        stream = Counted(at_once)
+        frames = pumped(stream, detach=asyncio.create_task)
+        await stream.closed.wait()
+        assert stream.read == len(FRAMES)
+        del frames
+
+    played(story)
+
+
+@pytest.mark.parametrize("drains", [True, False])
+def test_a_door_that_is_cancelled_leaves_it_to_the_provider_s_policy(*, drains: bool) -> None:
+    async def story() -> None:
+        go = asyncio.Semaphore(1)
+
+        async def wait() -> None:
+            await go.acquire()
+
+        stream = Counted(wait, drains=drains)
+
+        async def door() -> None:
+            async for _ in pumped(stream, detach=asyncio.create_task):
+                pass
+
+        reading = asyncio.create_task(door())
+        while not stream.read:  # noqa: ASYNC110 - it is told by nobody
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait({reading})
+        go.release()
+        go.release()
+        await stream.closed.wait()
+        assert stream.caller_left
+        assert stream.read == (len(FRAMES) if drains else 2)
+
+    played(story)

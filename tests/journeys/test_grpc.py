@@ -1,0 +1,183 @@
+"""Specification C over gRPC: whole and streaming, guarded, with deadlines, health and reflection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from gateway.doors.grpc import OPEN_METHODS, SERVICE
+from gateway.generated import ai_proxy_pb2 as pb
+from tests.journeys import operating
+from tests.product import Product
+from tests.servers import free_port, wait_until
+from tests.upstream import Fault, Upstream
+
+WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
+NewProduct = Callable[..., AbstractContextManager[Product]]
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def served(new_product: NewProduct, port: int) -> Iterator[Product]:
+    with new_product(env={"GRPC_PORT": str(port)}) as running:
+        yield running
+
+
+@pytest.fixture
+def channel(served: Product, port: int) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
+        yield opened
+
+
+class Client:
+    """The service's methods, as generated stubs would call them."""
+
+    def __init__(self, channel: grpc.Channel, key: str) -> None:
+        self._channel = channel
+        self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
+
+    def complete(self, **fields: Any) -> pb.CompleteResponse:
+        method = self._channel.unary_unary(
+            f"/{SERVICE}/Complete", pb.CompleteRequest.SerializeToString, pb.CompleteResponse.FromString
+        )
+        answer: pb.CompleteResponse = method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=10)
+        return answer
+
+    def stream(self, *, timeout: float = 10, **fields: Any) -> Any:
+        method = self._channel.unary_stream(
+            f"/{SERVICE}/StreamComplete", pb.CompleteRequest.SerializeToString, pb.StreamCompleteResponse.FromString
+        )
+        return method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=timeout)
+
+    def call(self, name: str, request: Any, answer: Any) -> Any:
+        method = self._channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, answer.FromString)
+        return method(request(), metadata=self.metadata, timeout=10)
+
+
+@pytest.fixture
+def client(channel: grpc.Channel, served: Product) -> Client:
+    return Client(channel, served.key)
+
+
+def test_a_whole_answer(client: Client, served: Product, upstream: Upstream) -> None:
+    answer = client.complete(
+        model_id="up-chat", prompt="Hello", system="Be brief.", temperature=0.2, max_tokens=100, user_id="erin"
+    )
+
+    (line,) = upstream.bill
+    assert (answer.content, answer.provider, answer.finish_reason, answer.cached) == (WORDS, "upstream", "stop", False)
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (line.input_tokens, line.output_tokens)
+    assert Decimal(answer.cost_usd) == operating.usd(operating.cost_pico(line.input_tokens, line.output_tokens))
+    row = operating.row(served, answer.id)
+    assert (row["surface"], row["end_user"]) == ("spec_c.grpc", "erin")
+
+
+def test_a_stream_comes_in_pieces_and_ends_with_its_figures(client: Client, upstream: Upstream) -> None:
+    *deltas, last = list(client.stream(model_id="up-chat", prompt="Hello"))
+
+    (line,) = upstream.bill
+    assert len(deltas) > 1
+    assert "".join(each.delta for each in deltas).strip() == WORDS
+    assert last.WhichOneof("event") == "final"
+    assert last.final.usage.completion_tokens == line.output_tokens
+    assert Decimal(last.final.cost_usd) == operating.usd(operating.cost_pico(line.input_tokens, line.output_tokens))
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"model_id": "nobody-knows-it", "prompt": "Hi", "provider": "upstream"}, "NOT_FOUND", "MODEL_NOT_FOUND"),
+        ({"model_id": "up-chat"}, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+        ({"model_id": "up-chat", "prompt": "Hi", "temperature": 9.0}, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    ],
+)
+def test_errors_are_statuses(client: Client, fields: dict[str, Any], status: str, code: str) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        client.complete(**fields)
+
+    error: Any = failed.value
+    assert error.code().name == status
+    assert dict(error.trailing_metadata())["error-code"] == code
+
+
+def test_a_stream_that_breaks_ends_in_a_status(client: Client, upstream: Upstream) -> None:
+    upstream.on("up-chat", Fault(cut_after=3))
+    stream = client.stream(model_id="up-chat", prompt="Hello")
+
+    with pytest.raises(grpc.RpcError) as failed:
+        list(stream)
+    assert failed.value.code().name == "UNAVAILABLE"
+
+
+def test_a_deadline_is_the_calls_own(client: Client, served: Product, upstream: Upstream) -> None:
+    upstream.on("up-chat", Fault(delay_s=3))
+
+    with pytest.raises(grpc.RpcError) as failed:
+        list(client.stream(model_id="up-chat", prompt="Hello", timeout=0.5))
+
+    assert failed.value.code().name == "DEADLINE_EXCEEDED"
+    wait_until(lambda: operating.open_holds(served) == 0, timeout_s=20, what="the call to be settled")
+
+
+def test_a_cancelled_stream_is_settled(client: Client, served: Product, upstream: Upstream) -> None:
+    upstream.on("up-chat", Fault(chunk_s=0.2))
+    stream = client.stream(model_id="up-chat", prompt="Hello")
+    next(stream)
+
+    stream.cancel()
+
+    wait_until(lambda: operating.open_holds(served) == 0, timeout_s=20, what="the call to be settled")
+
+
+def test_every_method_needs_a_key_unless_it_is_declared_open(channel: grpc.Channel) -> None:
+    """Asked of reflection, so that a method that is added is walked too."""
+    served = sorted(f"/{SERVICE}/{method.name}" for method in pb.DESCRIPTOR.services_by_name["AIProxy"].methods)
+    refused = set()
+    for method in served:
+        try:
+            channel.unary_unary(method, bytes, bytes)(b"", timeout=10)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                refused.add(method)
+    assert refused == {method for method in served if method not in OPEN_METHODS}
+    with pytest.raises(grpc.RpcError) as unknown:
+        channel.unary_unary("/any.Service/Method", bytes, bytes)(b"", timeout=10)
+    assert unknown.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_health_is_open(channel: grpc.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    answer = Client(channel, "").call("HealthCheck", pb.HealthCheckRequest, pb.HealthCheckResponse)
+
+    assert stub.Check(health_pb2.HealthCheckRequest(service=SERVICE)).status == health_pb2.HealthCheckResponse.SERVING
+    assert answer.status == "ok"
+
+
+def test_reflection_names_the_service_to_who_has_a_key(channel: grpc.Channel, client: Client) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+
+    with pytest.raises(grpc.RpcError) as refused:
+        list(stub.ServerReflectionInfo(iter([asked])))
+    (listed,) = stub.ServerReflectionInfo(iter([asked]), metadata=client.metadata)
+
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert SERVICE in {service.name for service in listed.list_services_response.service}
+
+
+def test_the_circuits_of_all_providers_are_told(client: Client) -> None:
+    answer = client.call("GetProviderStatus", pb.GetProviderStatusRequest, pb.GetProviderStatusResponse)
+
+    upstream = next(each for each in answer.providers if each.name == "upstream")
+    assert (upstream.kind, upstream.circuit_state) == ("custom", "closed")

@@ -1,0 +1,97 @@
+"""What Prometheus reads is what the books hold."""
+
+from __future__ import annotations
+
+import http.client
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.journeys import operating
+from tests.product import Product
+from tests.servers import free_port, wait_until
+from tests.upstream import Fault, Upstream
+
+NewProduct = Callable[..., AbstractContextManager[Product]]
+
+
+def _scrape(port: int) -> dict[str, dict[tuple[str, ...], float]]:
+    """Samples by name, then by the values of their labels in the labels' order of name."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name][tuple(sample.labels[name] for name in sorted(sample.labels))] = sample.value
+    return found
+
+
+def _make_calls(product: Product, upstream: Upstream) -> None:
+    upstream.on("up-chat", Fault(status=500), Fault(status=429))
+    for _ in range(4):
+        product.chat(model="up-chat")
+    product.chat(model="up-claude")
+    for _ in range(3):
+        product.chat(model="up-chat", headers={"X-Cache": "on"})
+    product.chat(model="up-unpriced")
+    product.chat(model="up-chat", body={"n": "many"})
+
+
+def _rows(product: Product) -> list[dict[str, Any]]:
+    return product.sql("SELECT * FROM usage_usagerecord WHERE kind = 'call'")
+
+
+def _check(product: Product, port: int) -> None:
+    rows = _rows(product)
+    told = _scrape(port)
+    counted: dict[tuple[str, ...], int] = defaultdict(int)
+    costs: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows:
+        counted[row["deployment"], row["provider"], row["status"]] += 1
+        costs[row["deployment"], row["provider"]] += row["cost_pico"] or 0
+    assert told["ai_proxy_requests_total"] == counted
+    assert {key: round(Decimal(value), 12) for key, value in told["ai_proxy_cost_total"].items()} == {
+        key: operating.usd(pico) for key, pico in costs.items()
+    }
+    assert told["ai_proxy_tokens_used_total"]["prompt",] == sum(row["input_tokens"] for row in rows)
+    assert told["ai_proxy_tokens_used_total"]["completion",] == sum(row["output_tokens"] for row in rows)
+    assert told["ai_proxy_cache_hits_total"]["hit",] == sum(row["status"] == "cached" for row in rows)
+    assert sum(told["ai_proxy_request_duration_seconds_count"].values()) == len(rows)
+    assert told["ai_proxy_overhead_seconds_count"]
+    assert told["ai_proxy_circuit_breaker_state"]["upstream",] == 0
+
+
+def test_the_figures_equal_the_rows(new_product: NewProduct, upstream: Upstream) -> None:
+    port = free_port()
+    with new_product(env={"METRICS_PORT": str(port)}) as product:
+        _make_calls(product, upstream)
+        wait_until(lambda: operating.open_holds(product) == 0)
+
+        _check(product, port)
+
+
+def test_the_figures_of_several_processes_are_one(new_production: NewProduct, upstream: Upstream) -> None:
+    port = free_port()
+    with new_production(workers=2, env={"METRICS_PORT": str(port)}) as product:
+        _make_calls(product, upstream)
+        wait_until(lambda: operating.open_holds(product) == 0)
+
+        rows = len(_rows(product))
+        wait_until(lambda: sum(_scrape(port)["ai_proxy_requests_total"].values()) == rows, what="all tallies")
+        _check(product, port)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/secret"])
+def test_there_is_nothing_else_at_that_port(new_product: NewProduct, path: str) -> None:
+    port = free_port()
+    with new_product(env={"METRICS_PORT": str(port)}):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path)
+        assert connection.getresponse().status == 404

@@ -1,0 +1,156 @@
+"""Calls over a socket: several at once, each with its own events, each with its own row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.journeys import operating
+from tests.product import Product
+from tests.servers import wait_until
+from tests.upstream import Fault, Upstream
+
+WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
+
+
+@contextmanager
+def _socket(product: Product, *, key: str | None = None, path: str = "/ws/complete") -> Iterator[ClientConnection]:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with connect(f"ws://127.0.0.1:{product.port}{path}", additional_headers=headers) as socket:
+        yield socket
+
+
+def _ask(socket: ClientConnection, call_id: str, **fields: Any) -> None:
+    asked = {"id": call_id, "type": "complete", "model": "up-chat", "messages": [{"role": "user", "content": "Hi"}]}
+    socket.send(json.dumps(asked | fields))
+
+
+def _events(socket: ClientConnection) -> Iterator[dict[str, Any]]:
+    while True:
+        event: dict[str, Any] = json.loads(socket.recv(timeout=10))
+        yield event
+
+
+def _until_done(socket: ClientConnection, calls: int = 1) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    for event in _events(socket):
+        events.append(event)
+        calls -= event["type"] in ("done", "error")
+        if not calls:
+            break
+    return events
+
+
+def test_a_call_is_answered_piece_by_piece_and_billed(house: Product, upstream: Upstream) -> None:
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "one")
+        *chunks, done = _until_done(socket)
+
+    (line,) = upstream.bill
+    total = line.input_tokens + line.output_tokens
+    assert {(chunk["id"], chunk["type"]) for chunk in chunks} == {("one", "chunk")}
+    assert "".join(chunk["content"] for chunk in chunks).strip() == WORDS
+    assert (done["id"], done["type"], done["finish_reason"]) == ("one", "done", "stop")
+    assert done["usage"] == {
+        "prompt_tokens": line.input_tokens,
+        "completion_tokens": line.output_tokens,
+        "total_tokens": total,
+    }
+    assert Decimal(done["cost_usd"]) == operating.usd(operating.cost_pico(line.input_tokens, line.output_tokens))
+    assert operating.row(house, done["request_id"])["surface"] == "websocket"
+
+
+def test_calls_share_a_socket(house: Product, upstream: Upstream) -> None:
+    upstream.always("up-chat", Fault(chunk_s=0.05))
+    with _socket(house, key=house.key) as socket:
+        for number in range(5):
+            _ask(socket, f"call-{number}")
+        events = _until_done(socket, calls=5)
+
+    for number in range(5):
+        own = [event for event in events if event["id"] == f"call-{number}"]
+        assert "".join(event.get("content", "") for event in own).strip() == WORDS
+        assert own[-1]["type"] == "done"
+    assert events[0]["id"] != events[1]["id"] or events[1]["id"] != events[2]["id"]
+    assert len(upstream.bill) == 5
+
+
+def test_the_key_may_come_in_the_first_message(house: Product) -> None:
+    with _socket(house) as socket:
+        _ask(socket, "keyless")
+        (refused,) = _until_done(socket)
+        _ask(socket, "keyed", key=house.key)
+        _ask(socket, "again")
+        events = _until_done(socket, calls=2)
+
+    assert (refused["type"], refused["error_code"]) == ("error", "UNAUTHENTICATED")
+    assert {event["id"] for event in events if event["type"] == "done"} == {"keyed", "again"}
+
+
+def test_a_cancelled_call_stops_and_has_its_row(house: Product, upstream: Upstream) -> None:
+    upstream.always("up-chat", Fault(chunk_s=0.3))
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "stopped")
+        first = next(_events(socket))
+        socket.send(json.dumps({"id": "stopped", "type": "cancel"}))
+        upstream.always("up-chat", Fault())
+        _ask(socket, "after")
+        events = _until_done(socket)
+
+    assert first["type"] == "chunk"
+    assert events[-1]["id"] == "after"
+    wait_until(lambda: operating.open_holds(house) == 0, timeout_s=20, what="the cancelled call to be settled")
+
+
+def test_who_leaves_is_settled(house: Product, upstream: Upstream) -> None:
+    upstream.always("up-chat", Fault(chunk_s=0.1))
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "left")
+        next(_events(socket))
+
+    wait_until(lambda: operating.open_holds(house) == 0, timeout_s=20, what="the call to be settled")
+    (line,) = upstream.bill
+    assert line.finished
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no json",
+        '{"type": "complete"}',
+        '{"id": "x", "type": "dance"}',
+        '{"id": "x", "type": "complete", "messages": [], "unknown": 1}',
+    ],
+)
+def test_what_is_wrong_is_an_error_and_the_socket_stays(house: Product, message: str) -> None:
+    with _socket(house, key=house.key) as socket:
+        socket.send(message)
+        (refused,) = _until_done(socket)
+        _ask(socket, "fine")
+        events = _until_done(socket)
+
+    assert (refused["type"], refused["error_code"]) == ("error", "INVALID_REQUEST")
+    assert events[-1]["type"] == "done"
+
+
+def test_an_id_under_way_is_not_taken_twice(house: Product, upstream: Upstream) -> None:
+    upstream.always("up-chat", Fault(chunk_s=0.1))
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "same")
+        _ask(socket, "same")
+        events = _until_done(socket, calls=2)
+
+    assert [event["type"] for event in events if event["type"] != "chunk"] == ["error", "done"]
+    assert len(upstream.bill) == 1
+
+
+def test_there_is_one_path(house: Product) -> None:
+    with pytest.raises((InvalidStatus, ConnectionClosed)), _socket(house, key=house.key, path="/ws/other"):
+        pass

@@ -1,0 +1,165 @@
+"""What a process knows of deployments, and what processes tell each other."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from providers.errors import RejectedError, UpstreamError
+from providers.resilience.board import Board, Pass
+from providers.resilience.breaker import State
+from providers.resilience.figures import Figures
+from providers.resilience.reports import Seen, seen, together
+from providers.resilience.window import Window
+from providers.specs import DeploymentSpec
+from tests.providers.topologies import deployment, key
+
+ONE = deployment("one", keys=(key("a"),))
+BROKEN = UpstreamError("broken", status=500)
+
+
+def leave(board: Board, spec: DeploymentSpec = ONE, now: float = 0) -> Pass:
+    found = board.seek(spec, now)
+    assert isinstance(found, Pass)
+    return found
+
+
+def break_down(board: Board, spec: DeploymentSpec = ONE, now: float = 0) -> None:
+    for _ in range(spec.provider.circuit.failures):
+        board.failed(leave(board, spec, now), BROKEN, now)
+
+
+def test_a_window_forgets() -> None:
+    window = Window()
+    for now in range(0, 120, 10):
+        window.add(now, 120, failed=now >= 60)
+
+    assert window.counts(119, 120) == (12, 6)
+    assert window.counts(179, 120) == (6, 6)
+    assert window.counts(400, 120) == (0, 0)
+
+
+def test_who_was_slow_once_is_asked_again() -> None:
+    figures = Figures()
+    figures.succeeded(5_000, 0, 120)
+
+    assert figures.expected_ms(0) == 5_000
+    assert figures.expected_ms(60) == 2_500
+    assert figures.expected_ms(600) < 10
+
+
+def test_a_mean_follows_what_is_new() -> None:
+    figures = Figures()
+    for now in range(30):
+        figures.succeeded(1_000 if now < 10 else 200, now, 120)
+
+    assert figures.latency_ms == pytest.approx(200, rel=0.1)
+    assert figures.success_share(30, 120) == 1
+
+
+def test_what_callers_got_wrong_is_not_held_against_a_provider() -> None:
+    board = Board(Random(0))
+    for _ in range(50):
+        board.failed(leave(board), RejectedError("no", status=400), 0)
+
+    assert not board.is_open(ONE)
+    assert board.success_share(ONE, 0) is None
+
+
+def test_a_trial_that_was_cut_after_its_beginning_opens_the_circuit_again() -> None:
+    board = Board(Random(0))
+    break_down(board)
+    trial = leave(board, now=61)
+    board.answered(trial, 100, 61)
+
+    board.cut(trial, BROKEN, 62)
+
+    assert board.circuits[ONE.id].breaker.state is State.OPEN
+
+
+def test_live_calls_say_more_than_probes() -> None:
+    board = Board(Random(0))
+    board.unhealthy = frozenset({ONE.provider.id})
+    assert not board.is_healthy(ONE, 0)
+
+    board.answered(leave(board), 100, 0)
+
+    assert board.is_healthy(ONE, 1)
+    assert not board.is_healthy(ONE, 1_000)
+
+
+class TestTwoProcesses:
+    """What one tells the other."""
+
+    @staticmethod
+    def pass_on(teller: Board, hearer: Board, now: float) -> None:
+        for deployment_id, state in teller.news().items():
+            hearer.hear(deployment_id, state, now, open_s=60)
+
+    def test_what_opens_here_opens_there_and_closes_likewise(self) -> None:
+        here, there = Board(Random(0)), Board(Random(0))
+        break_down(here)
+        self.pass_on(here, there, 0)
+        assert there.is_open(ONE)
+        assert there.news() == {}
+
+        for now in (60.0, 61.0):
+            here.answered(leave(here, now=now), 100, now)
+        self.pass_on(here, there, 61)
+
+        assert not there.is_open(ONE)
+        assert there.news() == {}
+
+    def test_what_could_not_be_told_is_news_still(self) -> None:
+        board = Board(Random(0))
+        break_down(board)
+        assert board.news() == {ONE.id: State.OPEN}
+        assert board.news() == {}
+
+        board.untold(ONE.id)
+
+        assert board.news() == {ONE.id: State.OPEN}
+
+    def test_who_has_no_claim_makes_no_trial(self) -> None:
+        board = Board(Random(0))
+        break_down(board)
+        board.claims = set()
+        assert not isinstance(board.seek(ONE, 61), Pass)
+
+        board.claims = {ONE.id}
+
+        assert leave(board, now=61).permit.is_trial
+
+
+def test_a_reset_closes_the_circuit_and_forgives_the_keys() -> None:
+    from datetime import UTC, datetime
+
+    board = Board(Random(0))
+    board.heed([ONE], 0)
+    break_down(board)
+    board.keys.refused(ONE.provider.credentials[0], ONE, 401, 0)
+    board.heed([ONE], 1)
+    assert board.is_open(ONE)
+
+    reset: Any = deployment("one", keys=(key("a"),), forgiven_at=datetime.now(UTC))
+    board.heed([reset], 2)
+
+    assert not board.is_open(ONE)
+    assert board.keys.asides(ONE, 2) == []
+
+
+def test_several_reports_are_one() -> None:
+    board = Board(Random(0))
+    board.answered(leave(board), 400, 0)
+    board.failed(leave(board), BROKEN, 0)
+    mine = seen(board, [ONE], 1, 1_000)[ONE.id]
+    assert (mine.circuit_state, mine.calls, mine.failed, mine.since_at) == ("closed", 2, 1, None)
+
+    both = together([mine, Seen("open", since_at=990, failures=5, calls=6, failed=6, keys_aside={"a": 401})])
+
+    assert (both.circuit_state, both.since_at, both.failures) == ("open", 990, 5)
+    assert (both.calls, both.failed, both.success_share) == (8, 7, 0.125)
+    assert (both.latency_ms, both.keys_aside) == (400, {"a": 401})
+    assert together([]) == Seen()

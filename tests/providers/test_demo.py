@@ -1,0 +1,76 @@
+"""What the demo says: the same to the same question, and never a tool that it was not asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from providers.adapters import demo_reply
+from providers.adapters.demo_reply import Asked
+
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": {"properties": {"town": {"enum": ["Ulm"]}}}}}
+    for name in ("get_time", "get_weather")
+]
+
+
+def _asked(**fields: Any) -> Asked:
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]} | fields
+    return demo_reply.decode(msgspec.json.encode(body))
+
+
+def _called(text: str, choice: Any = "auto") -> str | None:
+    function = demo_reply.called(_asked(messages=[{"role": "user", "content": text}], tools=TOOLS, tool_choice=choice))
+    return function.name if function else None
+
+
+@pytest.mark.parametrize(
+    ("text", "choice", "name"),
+    [
+        ("Hello", "auto", None),
+        ("Hello", None, None),
+        ("Please get_weather.", "auto", "get_weather"),
+        ("Please get_weather.", "none", None),
+        ("Hello", "required", "get_time"),
+        ("Hello", {"type": "function", "function": {"name": "get_weather"}}, "get_weather"),
+    ],
+)
+def test_it_calls_the_tool_that_it_is_asked_for_alone(text: str, choice: Any, name: str | None) -> None:
+    assert _called(text, choice) == name
+
+
+def test_it_answers_after_a_tools_result() -> None:
+    asked = _asked(tools=TOOLS, messages=[{"role": "tool", "content": "It rains."}])
+    assert demo_reply.called(asked) is None
+    assert "It rains." in demo_reply.said(asked)
+
+
+@pytest.mark.parametrize(
+    ("schema", "example"),
+    [
+        ({"properties": {"a": {"type": "integer", "minimum": 3}, "b": {"type": "array"}}}, {"a": 3, "b": ["demo"]}),
+        ({"$ref": "#/$defs/A", "$defs": {"A": {"const": 5}}}, 5),
+        ({"anyOf": [{"type": "boolean"}, {"type": "null"}]}, True),
+        ({"type": ["number", "null"]}, 1),
+        ({"$ref": "#/nowhere"}, "demo"),
+    ],
+)
+def test_it_fills_in_an_example_of_a_schema(schema: dict[str, Any], example: Any) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert msgspec.json.decode(demo_reply.said(_asked(response_format=wanted))) == example
+
+
+@pytest.mark.parametrize("width", [1, 2, 30])
+def test_a_schema_that_holds_itself_comes_to_an_end(width: int) -> None:
+    """The answer is no longer for each further place in which it does."""
+    schema = {"properties": {f"next{number}": {"$ref": "#"} for number in range(width)}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    said = demo_reply.said(_asked(response_format=wanted))
+    assert said.startswith('{"next0":')
+    assert len(said) < 10_000
+
+
+def test_it_stops_where_it_is_told() -> None:
+    assert demo_reply.said(_asked(stop=["never said", "demo provider"])).endswith("This is the ")

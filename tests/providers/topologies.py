@@ -1,0 +1,58 @@
+"""Deployments made up for tests of deciding code."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import NAMESPACE_DNS, UUID, uuid5
+
+from core.vault import Secret
+from providers.resilience.breaker import Policy
+from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
+from usage.pricing import Rates
+
+
+def key(label: str, *, weight: int = 1, secret: str = "") -> CredentialSpec:
+    return CredentialSpec(_id(label), label, Secret(secret or f"sk-{label}"), weight)
+
+
+def deployment(
+    provider: str,
+    name: str = "gpt",
+    *,
+    kind: str = "openai",
+    type_: str = "chat",
+    keys: tuple[CredentialSpec, ...] = (),
+    prices: tuple[Rates, ...] = (),
+    **settings: Any,
+) -> DeploymentSpec:
+    settings.setdefault("circuit", Policy())
+    spec = ProviderSpec(
+        id=_id(provider),
+        slug=provider,
+        kind=kind,
+        address="",
+        organization="",
+        priority=10,
+        weight=1,
+        connect_timeout_s=1,
+        first_token_timeout_s=1,
+        between_chunks_timeout_s=1,
+        timeout_s=1,
+        drains=True,
+        credentials=keys,
+        **settings,
+    )
+    return DeploymentSpec(
+        id=_id(f"{provider}/{name}"),
+        name=name,
+        model=name,
+        type=type_,
+        provider=spec,
+        max_output_tokens=None,
+        defaults={},
+        prices=prices,
+    )
+
+
+def _id(name: str) -> UUID:
+    return uuid5(NAMESPACE_DNS, name)

@@ -1,0 +1,86 @@
+"""A commit of which nobody heard: it hangs in a database that froze, and goes through when it thaws."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from tests.usage.rows import hold
+from usage import ledger, spending
+from usage.budgets import window_of
+from usage.ledger import Reserve, Void
+from usage.models import Budget, BudgetWindow, Hold
+from usage.spending import spec_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_hold_that_comes_to_light_after_its_void_is_gone_all_the_same() -> None:
+    now = timezone.now()
+    window = window_of(spec_of(Budget.objects.create(name="all", scope="all", cap_pico=1_000, period="day")), now)
+    held = hold(windows=f'["{window.id}"]', started_at=now)
+    written, thaw = threading.Event(), threading.Event()
+
+    def hang_before_the_commit() -> None:
+        with transaction.atomic():
+            ledger.apply([Reserve(held, (window,))])
+            written.set()
+            thaw.wait(10)
+        connection.close()
+
+    def take_back() -> None:
+        ledger.apply([Void(held.id, lost=held)], replayed=True, refusing=False)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        hanging = pool.submit(hang_before_the_commit)
+        assert written.wait(10)
+        void = pool.submit(take_back)
+        with pytest.raises(TimeoutError):
+            void.result(0.3)  # it waits for the other transaction
+        thaw.set()
+        hanging.result(10)
+        void.result(10)
+    assert not Hold.objects.exists()
+    assert BudgetWindow.objects.get().held_pico == 0
+
+
+def test_one_that_was_rolled_back_leaves_no_trace() -> None:
+    held = hold()
+    ledger.apply([Void(held.id, lost=held)], replayed=True, refusing=False)
+    assert not Hold.objects.exists()
+
+
+def test_a_limit_that_is_lowered_while_its_first_window_is_being_opened_is_the_windows_too() -> None:
+    now = timezone.now()
+    budget = Budget.objects.create(name="all", scope="all", cap_pico=1_000, period="day")
+    window = window_of(spec_of(budget), now)
+    held = hold(windows=f'["{window.id}"]', started_at=now)
+    written, go_on = threading.Event(), threading.Event()
+
+    def open_the_window() -> None:
+        with transaction.atomic():
+            ledger.apply([Reserve(held, (window,))])
+            written.set()
+            go_on.wait(10)
+        connection.close()
+
+    def lower_the_limit() -> None:
+        budget.cap_pico = 400
+        spending.save(budget, count_so_far=False, now=now)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        opening = pool.submit(open_the_window)
+        assert written.wait(10)
+        lowering = pool.submit(lower_the_limit)
+        with pytest.raises(TimeoutError):
+            lowering.result(0.3)
+        go_on.set()
+        opening.result(10)
+        lowering.result(10)
+    assert BudgetWindow.objects.get().cap_pico == 400

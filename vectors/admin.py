@@ -1,0 +1,84 @@
+"""The page of collections: read only, because the clients make, fill and delete them by their doors."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import display as column
+
+from core import display
+from vectors.entry import STORE
+from vectors.models import VectorCollection
+from wire.errors import ApiError
+
+_DISTANCES = {"cosine": "direction (cosine)", "dot": "dot product", "euclid": "distance (Euclidean)"}
+
+
+@admin.register(VectorCollection)
+class VectorCollectionAdmin(ModelAdmin):
+    list_display = ("name", "client", "points", "size", "compared_by", "texts_by", "since")
+    list_filter = (("client", RelatedDropdownFilter), "model")
+    search_fields = ("name", "client__name")
+    list_select_related = ("client",)
+    fields = ("name", "client", "points", "size", "compared_by", "texts_by", "since")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changes = super().get_changelist_instance(request)
+        rows = list(changes.result_list)
+        for row, count in zip(rows, _counts([row.pk for row in rows]), strict=True):
+            row.point_count = count
+        changes.result_list = rows
+        return changes
+
+    @column(description="Points")
+    def points(self, row: Any) -> str:
+        if not hasattr(row, "point_count"):
+            [row.point_count] = _counts([row.pk])
+        if row.point_count is None:
+            return display.label("not known", "warning", title="The vector store does not answer, or lost it.")
+        return display.count(row.point_count)
+
+    @column(description="Compared by", ordering="distance")
+    def compared_by(self, row: VectorCollection) -> str:
+        return _DISTANCES[row.distance]
+
+    @column(description="Texts embedded by", ordering="model")
+    def texts_by(self, row: VectorCollection) -> str:
+        return row.model or "no text yet"
+
+    @column(description="Since", ordering="created_at")
+    def since(self, row: VectorCollection) -> str:
+        return display.day(row.created_at)
+
+
+def _counts(collections: list[UUID]) -> list[int | None]:
+    """How many points each has; None where nobody knows."""
+    return async_to_sync(_count_all)(collections)
+
+
+async def _count_all(collections: list[UUID]) -> list[int | None]:
+    counts: list[int | None] = []
+    for collection in collections:
+        try:
+            counts.append(await STORE.count(collection))
+        except ApiError as error:
+            counts.append(None)
+            if error.retryable:  # the store is away: the others would only wait for it too
+                break
+    return counts + [None] * (len(collections) - len(counts))

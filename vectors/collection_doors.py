@@ -1,0 +1,93 @@
+"""`/v1/vector/collections`: make, list, show and delete them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from gateway.catalogue import Caller
+from gateway.doors.telling import read, tell
+from gateway.http import Exchange
+from vectors import bodies, operations, queries
+from vectors.bodies import NewCollection
+from vectors.entry import STORE, admit, client_of, named, read_body
+from vectors.models import VectorCollection
+from wire.errors import ApiError, Code
+
+if TYPE_CHECKING:
+    from gateway.asgi import Door, Gateway
+
+PATH = "/v1/vector/collections"
+
+
+async def create_collection(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`POST /v1/vector/collections`. The same collection may be asked for again."""
+    body = await read_body(gateway, exchange, NewCollection)
+    distance = bodies.distance_of(body.distance)
+    await admit(gateway, door, exchange, caller)
+    STORE.require()
+    row, is_new = await read(
+        operations.add,
+        client_id=client_of(caller),
+        name=body.collection_name,
+        size=body.vector_size,
+        distance=distance,
+        model=body.model,
+    )
+    if is_new:
+        try:
+            await STORE.create(row.id, size=row.size, distance=row.distance)
+        except BaseException:
+            await read(operations.remove, row.id)
+            raise
+    await tell(exchange, await _described(row))
+
+
+async def list_collections(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`GET /v1/vector/collections`: the client's own."""
+    await admit(gateway, door, exchange, caller)
+    rows = await read(queries.of_client, client_of(caller))
+    await tell(exchange, {"collections": [await _described(row) for row in rows]})
+
+
+async def show_collection(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`GET /v1/vector/collections/{name}`."""
+    await admit(gateway, door, exchange, caller)
+    await tell(exchange, await _described(await named(caller, _name_in(exchange))))
+
+
+async def delete_collection(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`DELETE /v1/vector/collections/{name}`, with all that is in it. Cut short, it can be repeated."""
+    await admit(gateway, door, exchange, caller)
+    row = await named(caller, _name_in(exchange))
+    await STORE.drop(row.id)
+    await read(operations.remove, row.id)
+    await tell(exchange, {"collection_name": row.name, "deleted": True})
+
+
+def _name_in(exchange: Exchange) -> str:
+    name = exchange.path.removeprefix(f"{PATH}/")
+    if not bodies.is_name(name):
+        raise ApiError(Code.NOT_FOUND, "No collection can have that name.", param="collection_name")
+    return name
+
+
+async def _described(row: VectorCollection) -> dict[str, Any]:
+    return {
+        "collection_name": row.name,
+        "vector_size": row.size,
+        "distance": row.distance,
+        "model": row.model or None,
+        "points_count": await _count(row.id),
+        "created_at": row.created_at,
+    }
+
+
+async def _count(collection: UUID) -> int | None:
+    """None: its vectors are gone."""
+    try:
+        return await STORE.count(collection)
+    except ApiError as error:
+        if error.code is Code.NOT_FOUND:
+            return None
+        raise

@@ -1,0 +1,61 @@
+"""OpenAI's Responses (`POST /v1/responses`), stateless.
+
+One `wire.dialect.Dialect`. Facts are from openai-python 3.54.0's types, and from the places named beside the code.
+
+What would need a memory, or work whose cost no caller can bound, is refused by name at every provider: see `opening`.
+Nothing is stored: `store` is answered with false, and sent as false to a provider of the dialect.
+
+Translation (`decode_chat`, `encode_chat`) refuses by name what another dialect cannot say; what it leaves out unasked
+is listed in `decoding.DROPPED` and `decoding.HARMLESS_VALUES`. An image's `detail`, the name of a JSON schema, the
+wish for a summary of the reasoning, and what only bears on hosted tools go no further than OpenAI.
+
+A function's `strict` is true by default here and false in Chat Completions; where the caller says nothing, nothing is
+said to the provider. Answers do not repeat the request's own fields.
+"""
+
+from __future__ import annotations
+
+from wire import sse
+from wire.failures import message_of as error_message
+from wire.openai_responses.decoding import decode_chat
+from wire.openai_responses.encoding import encode_chat
+from wire.openai_responses.errors import encode_error
+from wire.openai_responses.meter import Meter
+from wire.openai_responses.opening import open_chat, rewrite_chat
+from wire.openai_responses.response import decode_response, encode_response, read_result
+from wire.openai_responses.stream_in import Decoder
+from wire.openai_responses.stream_out import Encoder
+
+__all__ = [
+    "decode_chat",
+    "decode_response",
+    "decoder",
+    "encode_chat",
+    "encode_error",
+    "encode_response",
+    "encoder",
+    "error_message",
+    "meter",
+    "name",
+    "open_chat",
+    "read_result",
+    "rewrite_chat",
+    "splitter",
+    "stream_type",
+]
+
+name = "openai_responses"
+stream_type = sse.CONTENT_TYPE
+splitter = sse.EventSplitter
+
+
+def meter(*, show_usage: bool) -> Meter:
+    return Meter(show_usage=show_usage)
+
+
+def decoder() -> Decoder:
+    return Decoder()
+
+
+def encoder(*, show_usage: bool) -> Encoder:
+    return Encoder(show_usage=show_usage)
