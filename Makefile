@@ -32,7 +32,7 @@ run: setup
 	@exec $(BIN)/python manage.py serve
 
 test: setup-dev parts
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 faults: setup-dev parts
 	@$(BIN)/python -m pytest tests/faults -m "" -s

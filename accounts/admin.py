@@ -16,7 +16,10 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action
 from unfold.decorators import display as column
 
-from accounts import keys
+from accounts import (
+    admin_audit,  # noqa: F401 - it registers its page
+    keys,
+)
 from accounts.admin_tiers import EMPTY, LIMIT_FIELDS
 from accounts.models import ApiKey, Client
 from core import display, vault
@@ -80,6 +83,7 @@ class KeysInline(TabularInline):
 
 @admin.register(Client)
 class ClientAdmin(ModelAdmin):
+    when_empty = "A client is a product that calls. Add one, then give it an API key."
     inlines = (KeysInline,)
     actions_detail = ("new_key",)
     fieldsets = (
@@ -116,6 +120,7 @@ class ClientAdmin(ModelAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
+    when_empty = "A key lets a client call. It is shown once, when it is made."
     list_display = ("shown", "client", "scope_label", "tier", "used", "expires", "state")
     list_filter = (("client", RelatedDropdownFilter), "scope", "is_active")
     list_filter_submit = True
@@ -129,7 +134,7 @@ class ApiKeyAdmin(ModelAdmin):
         (
             None,
             {
-                "description": "The key is shown once, on the page after this one. Only its hash is kept.",
+                "description": "The key is shown once, on the page after this one. Only a fingerprint of it is kept.",
                 "fields": ("client", "name", "scope", "tier", "expires_at"),
             },
         ),

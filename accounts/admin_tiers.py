@@ -26,6 +26,7 @@ class EndpointLimitInline(TabularInline):
 
 @admin.register(Tier)
 class TierAdmin(ModelAdmin):
+    when_empty = "A tier is a set of limits that many keys share."
     inlines = (EndpointLimitInline,)
     list_display = ("name", "a_minute", "an_hour", "tokens", "tokens_an_hour", "endpoint_count", "key_count")
     search_fields = ("name",)

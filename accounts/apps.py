@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connection
 from django.db.models.signals import post_migrate
 
 
@@ -14,6 +15,8 @@ class AccountsConfig(AppConfig):
 
 
 def _watch(**_: Any) -> None:
-    from accounts import models, revision  # noqa: PLC0415 - models exist only once the apps are loaded
+    from accounts import audit, models, revision  # noqa: PLC0415 - models exist only once the apps are loaded
 
+    if models.AuditEntry._meta.db_table in connection.introspection.table_names():
+        audit.install()
     revision.watch([models.Client, models.ApiKey, models.Tier, models.EndpointLimit], ignoring=["last_used_at"])

@@ -10,7 +10,10 @@ from django.db import models
 from django.utils import timezone
 
 from accounts import keys
+from accounts.audit import Audited, AuditEntry
 from core.models import Identified, RateLimited
+
+__all__ = ["ApiKey", "AuditEntry", "Client", "EndpointLimit", "Revision", "Tier", "slug_like"]
 
 slug_like = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]*$",
@@ -18,7 +21,7 @@ slug_like = RegexValidator(
 )
 
 
-class Tier(Identified, RateLimited):
+class Tier(Audited, Identified, RateLimited):
     """What each key in it may do, besides the limits of its own and of its client."""
 
     name = models.CharField(max_length=64, unique=True, validators=[slug_like])
@@ -30,7 +33,7 @@ class Tier(Identified, RateLimited):
         return self.name
 
 
-class EndpointLimit(Identified, RateLimited):
+class EndpointLimit(Audited, Identified, RateLimited):
     """A further limit of each key in a tier, for the calls of one endpoint."""
 
     tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="endpoints")
@@ -50,7 +53,7 @@ class EndpointLimit(Identified, RateLimited):
         return f"{self.tier} at {self.endpoint}"
 
 
-class Client(Identified, RateLimited):
+class Client(Audited, Identified, RateLimited):
     """A product or team whose calls are counted together."""
 
     name = models.CharField(
@@ -70,7 +73,7 @@ class Client(Identified, RateLimited):
         return self.name
 
 
-class ApiKey(Identified, RateLimited):
+class ApiKey(Audited, Identified, RateLimited):
     """A client's key. The key itself is shown once, when it is made; here is only its hash."""
 
     class Scope(models.TextChoices):

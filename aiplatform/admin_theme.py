@@ -88,6 +88,7 @@ _NAVIGATION: list[Item] = [
         "items": [
             _page("Users", "person", "auth.user"),
             _page("Groups", "group", "auth.group"),
+            _page("Audit trail", "history", "accounts.auditentry"),
         ],
     },
 ]

@@ -70,6 +70,23 @@ def decrypt(token: str) -> Secret:
         raise UnreadableSecretError from error
 
 
+def renewed(token: bytes) -> bytes | None:
+    """The same secret under the ring's first key; None where it is under it already.
+
+    Raises `UnreadableSecretError` where no key of the ring made the token.
+    """
+    try:
+        Fernet(settings.ENCRYPTION_KEYS[0]).decrypt(token)
+    except InvalidToken:
+        pass
+    else:
+        return None
+    try:
+        return ring().rotate(token)
+    except InvalidToken as error:
+        raise UnreadableSecretError from error
+
+
 def fernet_key_from(passphrase: str) -> str:
     """A Fernet key derived from any text (specification D's AI_ENCRYPTION_KEY)."""
     return base64.urlsafe_b64encode(hashlib.sha256(passphrase.encode()).digest()).decode()

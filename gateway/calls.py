@@ -30,7 +30,7 @@ class Asking(Protocol):
     """What a call comes with: an HTTP exchange, or what stands for one at another door.
 
     `told` takes further headers of the answer, whatever that will be. `watch` gives a future that is done when the
-    caller has left; None where the door is cancelled instead.
+    caller has left; None where the door is cancelled instead, which then calls `complete_apart`.
     """
 
     request_id: str

@@ -39,7 +39,7 @@ class CompletionViewSet(ViewSet):  # type: ignore[misc]  # adrf publishes no typ
         request_id = request.headers["X-Request-ID"]  # `http.with_request_id` sees to it
         try:
             call = _call(request, request_id)
-            reply = await runtime.gateway().pipeline.complete(call)
+            reply = await runtime.gateway().pipeline.complete_apart(call)
         except ApiError as error:
             body = SPEC_D.encode_error(error, request_id=request_id)
             return HttpResponse(body, status=error.status, content_type="application/json")

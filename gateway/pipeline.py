@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from gateway import plans as gateway_plans
 from gateway import settlement
@@ -22,7 +23,7 @@ from gateway.calls import Call
 from gateway.catalogue import Catalogue
 from gateway.idempotency import Idempotency
 from gateway.plans import Plan
-from gateway.replies import Reply, Stream
+from gateway.replies import Reply, Stream, left_behind
 from gateway.streaming import LiveStream
 from providers.resilience.board import Board
 from usage.writer import Writer
@@ -70,6 +71,17 @@ class Pipeline:
         finally:
             if admission is not None:
                 admission.close()
+
+    async def complete_apart(self, call: Call) -> Reply | Stream:
+        """The same, for doors that are cancelled when their caller leaves: the call itself is not, it hears of it."""
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = self.detach(self.complete(msgspec.structs.replace(call, watch=lambda: gone)))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            gone.set_result(None)
+            self.detach(left_behind(task))
+            raise
 
     def _plans(self, call: Call) -> list[Plan]:
         """The candidates in the order of trying. Raises `ApiError` where there is none."""

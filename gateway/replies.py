@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
@@ -54,6 +56,14 @@ class Stream(Protocol):
     def frames(self) -> AsyncIterator[bytes]: ...
 
     async def aclose(self) -> None: ...
+
+
+async def left_behind(task: asyncio.Task[Reply | Stream]) -> None:
+    """What becomes of a call whose door was cancelled: it goes on as far as it must, and its errors are nobody's."""
+    with contextlib.suppress(Exception):
+        reply = await task
+        if not isinstance(reply, Reply):
+            await abandoned(reply, reply.frames())
 
 
 async def abandoned(stream: Stream, frames: AsyncIterator[bytes]) -> None:

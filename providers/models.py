@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.audit import Audited
 from accounts.models import slug_like
 from core.http import validate_address
 from core.models import Identified, RateLimited, exact
@@ -28,7 +29,7 @@ def not_dollars(currency: str) -> None:
         raise ValidationError("A dollar is a dollar: only other currencies need a rate.")
 
 
-class Provider(Identified, RateLimited):
+class Provider(Audited, Identified, RateLimited):
     """A company or host that runs models, and how we behave towards it."""
 
     class OnDisconnect(models.TextChoices):
@@ -117,7 +118,7 @@ class Provider(Identified, RateLimited):
         return (self.base_url or kind.base_url or "").rstrip("/").removesuffix(kind.tail)
 
 
-class Credential(Identified):
+class Credential(Audited, Identified):
     """One of a provider's API keys, encrypted. Several share the calls in turn."""
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="credentials")
@@ -146,7 +147,7 @@ class Credential(Identified):
         return self.secret if isinstance(self.secret, Secret) else decrypt(self.secret)
 
 
-class Deployment(Identified, RateLimited):
+class Deployment(Audited, Identified, RateLimited):
     """One model at one provider, under the name by which callers ask for it."""
 
     class Type(models.TextChoices):
@@ -230,7 +231,7 @@ class PerMillion(models.Model):
         abstract = True
 
 
-class Price(Identified, PerMillion):
+class Price(Audited, Identified, PerMillion):
     """What a model costs from a moment on, in its own currency. Rows are added, never edited: history stays true.
 
     `source` names where it was imported from; empty: somebody set it by hand.
@@ -258,7 +259,7 @@ class Price(Identified, PerMillion):
         return f"{self.deployment} since {self.valid_from:%Y-%m-%d}"
 
 
-class PriceTier(PerMillion):
+class PriceTier(Audited, PerMillion):
     """Other rates of a price for long prompts. They are those of the whole call, not only of what exceeds the bound."""
 
     price = models.ForeignKey(Price, on_delete=models.CASCADE, related_name="tiers")
@@ -282,7 +283,7 @@ class PriceTier(PerMillion):
         return self.price.currency
 
 
-class ExchangeRate(Identified):
+class ExchangeRate(Audited, Identified):
     """What a currency is worth from a day on. Every call's row keeps the rate by which it was priced."""
 
     currency = models.CharField(
@@ -307,7 +308,7 @@ class ExchangeRate(Identified):
         return f"{self.currency} from {self.day}"
 
 
-class Route(Identified):
+class Route(Audited, Identified):
     """A public name behind which several deployments stand."""
 
     class Strategy(models.TextChoices):
@@ -350,7 +351,7 @@ class Route(Identified):
         return self.name
 
 
-class RouteTarget(models.Model):
+class RouteTarget(Audited):
     """A deployment's place in a route."""
 
     route = models.ForeignKey(Route, on_delete=models.CASCADE, related_name="targets")

@@ -124,6 +124,10 @@ class Upstream:
     def reset(self) -> None:
         """An empty bill, and no faults."""
         self.bill.clear()
+        self.reset_scripts()
+
+    def reset_scripts(self) -> None:
+        """No faults any more."""
         self._scripts.clear()
 
     def dispatches(self, model: str) -> list[Dispatch]:
@@ -401,7 +405,7 @@ class _Anthropic(Speech):
         stop = {"stop_reason": finish(line, words, "end_turn", "max_tokens"), "stop_sequence": None}
         delta: dict[str, Any] = {"type": "message_delta", "delta": stop}
         if not line.fault.no_usage:
-            delta["usage"] = {"output_tokens": line.output_tokens}
+            delta["usage"] = self._message(line)["usage"] | {"output_tokens": line.output_tokens}
         return [
             _event({"type": "content_block_stop", "index": 0}, "content_block_stop"),
             _event(delta, "message_delta"),

@@ -179,6 +179,7 @@ def _tokens(name: str, text: str) -> Any:
 
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
+    when_empty = "Every call appears here with its tokens and its cost, as soon as it is answered."
     list_display = ("when", "caller", "models", "state", "tokens", "cost", "latency")
     list_filter = (
         PeriodFilter,
@@ -391,6 +392,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(ReadOnlyAdmin):
+    when_empty = "Calls that wait for their answer appear here, with what they may cost at most."
     list_display = ("since", "caller", "model_name", "provider", "attempt", "at_most", "until")
     list_filter = (ClientFilter, ProviderFilter)
     search_fields = ("=request_id", "=end_user", "^deployment")

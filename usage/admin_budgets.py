@@ -30,7 +30,7 @@ class DollarsField(forms.DecimalField):
     """Typed and shown in dollars, stored in pico-dollars."""
 
     def __init__(self, **options: Any) -> None:
-        widget = UnfoldAdminTextInputWidget({"prefix": "$", "inputmode": "decimal", "class": "aip-short"})
+        widget = UnfoldAdminTextInputWidget({"prefix": "$", "inputmode": "decimal", "class": "aip-short aip-dollars"})
         super().__init__(max_digits=19, decimal_places=12, max_value=MOST_USD, widget=widget, **options)
 
     def prepare_value(self, value: Any) -> Any:
@@ -110,13 +110,21 @@ class WindowInline(TabularInline):
     """The periods so far."""
 
     model = BudgetWindow
-    fields = readonly_fields = ("starts_at", "limit", "settled", "held", "left", "overrun")
+    fields = readonly_fields = ("since", "limit", "settled", "held", "left", "overrun")
     extra = max_num = 0
     can_delete = False
+    hide_title = True
     verbose_name_plural = "periods"
 
     def has_add_permission(self, request: HttpRequest, obj: Budget | None = None) -> bool:
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Budget | None = None) -> bool:
+        return False
+
+    @column(description="Since")
+    def since(self, row: BudgetWindow) -> str:
+        return display.day(row.starts_at)
 
     @column(description="Limit")
     def limit(self, row: BudgetWindow) -> str:
@@ -142,11 +150,13 @@ class WindowInline(TabularInline):
 
 @admin.register(Budget)
 class BudgetAdmin(ModelAdmin):
+    when_empty = (
+        "A budget bounds what a client, a key, an end user, a tag or a provider spends in a day, a week or a month."
+    )
     form = BudgetForm
     list_display = ("name", "whose", "limit", "used", "left", "rule")
     list_filter = ("scope", "period", "hard", "is_active")
     search_fields = ("name", "subject")
-    inlines = (WindowInline,)
     actions_detail = ("raise_period",)
     list_per_page = 50
     conditional_fields: ClassVar = {
@@ -161,6 +171,9 @@ class BudgetAdmin(ModelAdmin):
             (None, {"fields": first if obj else [*first, "count_so_far"]}),
             ("What happens", {"fields": ["hard", "is_active"]}),
         )
+
+    def get_inlines(self, request: HttpRequest, obj: Budget | None) -> list[Any]:
+        return [WindowInline] if obj else []
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         return spending.FIXED if obj else ()
@@ -201,14 +214,11 @@ class BudgetAdmin(ModelAdmin):
     def left(self, row: Budget) -> str:
         return display.dollars_rounded(spending.running_window(row, timezone.now()).left_pico)
 
-    @column(
-        description="When it is used up",
-        label={"Calls are refused": "danger", "Only counted": "info", "Off": "default"},
-    )
+    @column(description="When it is used up")
     def rule(self, row: Budget) -> str:
         if not row.is_active:
-            return "Off"
-        return "Calls are refused" if row.hard else "Only counted"
+            return display.label("Off", "default")
+        return display.label("Calls are refused", "danger") if row.hard else display.label("Only counted", "info")
 
     @action(description="Raise this period", url_path="raise", icon="trending_up")
     def raise_period(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,14 +1,15 @@
 """Idempotency keys in the ledger: one call a client and key, its answer kept for a day.
 
 A claim is written in the transaction of its call's hold and marked in that of its record, so that the two never
-disagree. `lock`, `claim`, `finish` and `release` are for `usage.ledger` alone; the rest is for whoever answers a key again.
-Answers come encrypted and are kept as they come.
+disagree. `lock`, `claim`, `finish` and `release` are for `usage.ledger` alone; the rest is for whoever answers a key
+again. Answers come encrypted and are kept as they come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from uuid import UUID
 
 import msgspec
@@ -91,14 +92,24 @@ def expire(*, now: datetime) -> int:
 
 
 def lock(cursor: Cursor, ids: Iterable[UUID], claims: Iterable[Claim]) -> None:
-    """Lock all rows that a batch will touch, in one order: no two processes wait for each other in a circle.
+    """Have all keys that a batch will touch to itself: those of the claims that end (`ids`), and those claimed.
 
-    They are those of the claims that end (`ids`), and whoever has the keys that are claimed. SQLite's transactions are
-    alone anyway.
+    All processes ask for them in one order, so that none waits for another in a circle. Rows could not be locked so:
+    some of them are yet to be written. SQLite's transactions are alone anyway.
     """
-    if connection.vendor == "postgresql":
-        wanted = [(each.client, each.key) for each in claims]
-        cursor.execute(_LOCK, (sorted(ids), [client for client, _ in wanted], [key for _, key in wanted]))
+    if connection.vendor != "postgresql":
+        return
+    keys = {(each.client, each.key) for each in claims}
+    if ending := [*ids]:
+        cursor.execute("SELECT client, key FROM usage_idempotencykey WHERE id = ANY(%s)", [ending])
+        keys.update(cursor.fetchall())
+    cursor.execute("SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS number", [_numbers(keys)])
+
+
+def _numbers(keys: Iterable[tuple[object, ...]]) -> list[int]:
+    """A number for each key, in their order. Two keys may share one, which does no harm."""
+    digests = (blake2b(repr(key).encode(), digest_size=8, person=b"idempotency").digest() for key in keys)
+    return sorted({int.from_bytes(digest, signed=True) for digest in digests})
 
 
 def claim(cursor: Cursor, claims: Mapping[UUID, Claim]) -> dict[UUID, KeyInUseError]:
@@ -134,11 +145,6 @@ def _values(hold_id: UUID, claim: Claim) -> tuple[object, ...]:
     return (*facts, hold_id, claim.created_at, claim.created_at + KEPT)
 
 
-_LOCK = (
-    "SELECT id FROM usage_idempotencykey WHERE id IN (SELECT unnest(%s::uuid[]) UNION SELECT kept.id FROM "
-    "unnest(%s::text[], %s::text[]) AS wanted (client, key) JOIN usage_idempotencykey kept "
-    "ON kept.client = wanted.client AND kept.key = wanted.key) ORDER BY id FOR UPDATE"
-)
 _SELECT = "SELECT id, fingerprint, request_id, hold_id, status, answer FROM usage_idempotencykey"
 _STORE = "UPDATE usage_idempotencykey SET answer = %s WHERE id = %s"
 _FINISH = "UPDATE usage_idempotencykey SET status = %s WHERE id = %s"

@@ -22,6 +22,7 @@ _DISTANCES = {"cosine": "direction (cosine)", "dot": "dot product", "euclid": "d
 
 @admin.register(VectorCollection)
 class VectorCollectionAdmin(ModelAdmin):
+    when_empty = "Clients make collections by their calls, and what they keep in them shows here."
     list_display = ("name", "client", "points", "size", "compared_by", "texts_by", "since")
     list_filter = (("client", RelatedDropdownFilter), "model")
     search_fields = ("name", "client__name")

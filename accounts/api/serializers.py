@@ -1,4 +1,4 @@
-"""Clients, their keys and the tiers that bound them, as the management API speaks of them."""
+"""Clients, their keys, the tiers that bound them, and the audit trail, as the management API speaks of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework import serializers
 from accounts import keys
 from accounts.api.camel import CamelCase
 from accounts.api.resources import ByName, Ordering, Query, RowSerializer
-from accounts.models import ApiKey, Client, EndpointLimit, Tier
+from accounts.models import ApiKey, AuditEntry, Client, EndpointLimit, Tier
 from accounts.tiers import save_tier
 
 LIMITS = ["requests_per_minute", "requests_per_hour", "tokens_per_minute", "tokens_per_hour"]
@@ -118,3 +118,44 @@ class KeyQuery(Query):
     tier = serializers.CharField(source="tier__name", required=False)
     scope = serializers.ChoiceField(choices=ApiKey.Scope.choices, required=False)
     is_active = serializers.BooleanField(required=False)
+
+
+class ChangeSerializer(CamelCase):
+    """One field, before and after. A secret is only said to be `hidden`, another row is said by its name."""
+
+    field = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class AuditSerializer(RowSerializer[AuditEntry]):
+    """One row that somebody added, changed or deleted."""
+
+    changes: Any = ChangeSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = AuditEntry
+        fields: ClassVar = [
+            "id",
+            "at",
+            "actor_kind",
+            "actor",
+            "action",
+            "object_type",
+            "object_id",
+            "object_name",
+            "changes",
+            "request_id",
+        ]
+
+
+class AuditQuery(Query):
+    ordering = Ordering("-id")
+    start = serializers.DateTimeField(source="at__gte", required=False)
+    end = serializers.DateTimeField(source="at__lt", required=False)
+    actor_kind = serializers.ChoiceField(choices=AuditEntry.ActorKind.choices, required=False)
+    actor = serializers.CharField(required=False)
+    action = serializers.ChoiceField(choices=AuditEntry.Action.choices, required=False)
+    object_type = serializers.CharField(required=False, help_text="As in the rows, for example `provider`.")
+    object_id = serializers.CharField(required=False)
+    request_id = serializers.CharField(required=False)

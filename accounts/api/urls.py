@@ -1,4 +1,4 @@
-"""The addresses under `/api/accounts`."""
+"""The addresses under `/api/accounts`, and that of the audit trail."""
 
 from accounts.api import views
 from accounts.api.resources import Routes
@@ -7,4 +7,5 @@ routes = Routes()
 routes.register("accounts/clients", views.Clients)
 routes.register("accounts/keys", views.Keys)
 routes.register("accounts/tiers", views.Tiers)
+routes.register("audit", views.Audit)
 urlpatterns = routes.urls

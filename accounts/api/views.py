@@ -1,4 +1,4 @@
-"""`/api/accounts`: clients, keys and tiers."""
+"""`/api/accounts`: clients, keys and tiers. `/api/audit`: who changed what."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from rest_framework.serializers import BaseSerializer
 
-from accounts.api.resources import Query, Resource
+from accounts.api.resources import Listed, Query, Resource
 from accounts.api.serializers import (
+    AuditQuery,
+    AuditSerializer,
     ClientQuery,
     ClientSerializer,
     KeyQuery,
@@ -16,7 +18,7 @@ from accounts.api.serializers import (
     TierQuery,
     TierSerializer,
 )
-from accounts.models import ApiKey, Client, Tier
+from accounts.models import ApiKey, AuditEntry, Client, Tier
 
 
 class Tiers(Resource[Tier]):
@@ -44,3 +46,11 @@ class Keys(Resource[ApiKey]):
 
     def get_serializer_class(self) -> type[BaseSerializer[ApiKey]]:
         return NewKeySerializer if self.action == "create" else KeySerializer
+
+
+class Audit(Listed[AuditEntry]):
+    """Who changed what: rows that are written with the change itself, and that nobody can change."""
+
+    queryset = AuditEntry.objects.all()
+    serializer_class = AuditSerializer
+    query_class: ClassVar[type[Query]] = AuditQuery

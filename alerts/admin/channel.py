@@ -69,6 +69,9 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in
 
 @admin.register(Channel)
 class ChannelAdmin(ModelAdmin):
+    when_empty = (
+        "Nobody is told anything yet. Add a channel: an e-mail address, a Slack webhook or a webhook of your own."
+    )
     form = ChannelForm
     list_display = ("channel", "leads_to", "gets", "last", "is_active", "test")
     list_filter = ("is_active",)

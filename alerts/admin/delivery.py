@@ -18,10 +18,10 @@ from core import display
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
+    when_empty = "Nothing has been sent yet. Press Test on a channel to try it."
     list_display = ("message", "channel_name", "status", "created", "delivered")
     list_filter = ("state", "kind")
     search_fields = ("subject", "channel_name")
-    list_before_template = "alerts/admin/deliveries.html"
     actions = ("again_all",)
     actions_detail = ("again",)
     inlines = (AttemptInline,)

@@ -40,12 +40,15 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Incident)
 class IncidentAdmin(ReadOnlyAdmin):
+    when_empty = (
+        "Nothing is wrong, and nothing has been. "
+        "When a rule's limit is crossed, it appears here, and the channels are told."
+    )
     list_display = ("level", "what", "status", "began", "lasted")
     list_display_links = ("what",)
     list_filter = (StateFilter, "severity")
     show_full_result_count = False  # it would count those that are only watched
     search_fields = ("title", "subject", "message")
-    list_before_template = "alerts/admin/incidents.html"
     actions = ("acknowledge_all", "silence_all")
     actions_detail = ("acknowledge", "silence_hour", "silence_day")
     inlines = (DeliveryInline,)

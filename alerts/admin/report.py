@@ -25,10 +25,10 @@ from core import display
 
 @admin.register(ReportSchedule)
 class ReportAdmin(InOurTimeZone):
+    when_empty = "No report is sent yet. Add one: what was spent and used, by e-mail, every day, week or month."
     list_display = ("report", "about", "told", "next_one", "is_active", "preview_link")
     list_filter = ("period", "is_active")
     search_fields = ("name", "client")
-    list_before_template = "alerts/admin/reports.html"
     autocomplete_fields = ("channels",)
     actions_detail = ("preview", "send")
     inlines = (DeliveryInline,)

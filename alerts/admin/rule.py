@@ -50,6 +50,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
 
 @admin.register(Rule)
 class RuleAdmin(InOurTimeZone):
+    when_empty = "A rule says what is watched, and from which limit on somebody is told."
     form = RuleForm
     list_display = ("level", "rule", "state", "told", "is_active")
     list_display_links = ("rule",)

@@ -8,12 +8,13 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from accounts.audit import Audited
 from alerts.channels import CHANNELS
 from core.models import Identified
 from core.vault import EncryptedField, Secret, UnreadableSecretError, decrypt
 
 
-class Channel(Identified):
+class Channel(Audited, Identified):
     """A way to people or programs. `kind` is a name of `alerts.channels.CHANNELS`."""
 
     name = models.CharField(max_length=80, unique=True, help_text="For example On-call, or Finance.")

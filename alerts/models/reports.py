@@ -8,12 +8,13 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from accounts.audit import Audited
 from alerts.models.channels import Channel
 from core.models import Identified
 from usage.models.budgets import known_time_zone
 
 
-class ReportSchedule(Identified):
+class ReportSchedule(Audited, Identified):
     """A report of every day, week or month of a time zone. `covered_until` is the end of the last one that was sent."""
 
     class Period(models.TextChoices):

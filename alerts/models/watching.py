@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.audit import Audited
 from alerts import rules, wording
 from alerts.measures import MEASURES, MOST_BY_CALL, SCOPES, is_counted_by_call
 from alerts.models.channels import Channel
@@ -22,7 +23,7 @@ _WEEK_MINUTES = 7 * 24 * 60
 _MONTH_MINUTES = 31 * 24 * 60
 
 
-class Rule(Identified):
+class Rule(Audited, Identified):
     """When people must know. `measure` is a name of `alerts.measures.MEASURES`, which knows the limit's unit."""
 
     class Severity(models.TextChoices):

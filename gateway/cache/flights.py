@@ -7,7 +7,6 @@ call that is made belongs to nobody: its own caller may leave, and it goes on as
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from gateway import settlement
 from gateway.cache.stored import Stored
 from gateway.calls import Call
 from gateway.http import CallerLeftError
-from gateway.replies import Reply, Stream, abandoned
+from gateway.replies import Reply, Stream, left_behind
 from gateway.streaming import LiveStream
 from usage.rows import RecordRow
 
@@ -123,7 +122,7 @@ class Flights(Generic[K]):
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            books.detach(_read_on(task))
+            books.detach(left_behind(task))
             raise
 
 
@@ -138,11 +137,3 @@ async def _fly(flight: Flight, work: Awaitable[Reply | Stream]) -> Reply | Strea
     else:
         await flight.land(reply.stored if isinstance(reply, Reply) else None)
     return reply
-
-
-async def _read_on(task: asyncio.Task[Reply | Stream]) -> None:
-    """What a cancelled caller has left behind: a call that is sent goes on, and its errors are nobody's."""
-    with contextlib.suppress(Exception):
-        reply = await task
-        if not isinstance(reply, Reply):
-            await abandoned(reply, reply.frames())

@@ -43,7 +43,7 @@ class Metadata:
     """A call's metadata, read as the headers of an HTTP call are."""
 
     path = ""
-    watch = None  # a call that its caller cancels is cancelled here
+    watch = None  # whoever cancels a call cancels its door
 
     def __init__(self, metadata: Iterable[Any] | None) -> None:
         self._values = {name: value for name, value in metadata or () if isinstance(value, str)}
@@ -79,7 +79,7 @@ class AIProxy:
         metadata = Metadata(context.invocation_metadata())
         try:
             call = await self._call(request, metadata, context, stream=False)
-            reply = await self._gateway.pipeline.complete(call)
+            reply = await self._gateway.pipeline.complete_apart(call)
         except ApiError as error:
             await _abort(context, error, metadata)
         except Exception:  # the last resort: whatever broke, the caller gets a status and the log its cause
@@ -93,7 +93,8 @@ class AIProxy:
         """Serialized `StreamCompleteResponse`s."""
         metadata = Metadata(context.invocation_metadata())
         try:
-            stream = await self._gateway.pipeline.complete(await self._call(request, metadata, context, stream=True))
+            call = await self._call(request, metadata, context, stream=True)
+            stream = await self._gateway.pipeline.complete_apart(call)
         except ApiError as error:
             await _abort(context, error, metadata)
         assert not isinstance(stream, Reply), "it was asked to stream"

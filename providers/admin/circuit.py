@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from core import display
@@ -27,7 +27,7 @@ _REFUSALS = {
 }
 
 
-def label(models: Iterable[Deployment], standing: dict[UUID, Seen], *, now: float) -> str:
+def label(models: Collection[Deployment], standing: dict[UUID, Seen], *, now: float) -> str:
     """For a line of the list: the worst of a provider's models. `now` is in Unix seconds."""
     found = [standing[model.pk] for model in models if model.pk in standing]
     if not found:
@@ -38,7 +38,9 @@ def label(models: Iterable[Deployment], standing: dict[UUID, Seen], *, now: floa
         aside = ", ".join(worst.keys_aside)
         return display.two_lines(display.label(word, tone), f"key aside: {aside}" if aside else "")
     shown = display.label(word, tone, title=_EXPLAINED[worst.circuit_state].capitalize() + ".")
-    return display.two_lines(shown, f"for {_span(worst, now)}")
+    ill = [model.name for model in models if model.pk in standing and standing[model.pk].circuit_state != "closed"]
+    which = ill[0] if len(ill) == 1 else f"{len(ill)} models"
+    return display.two_lines(shown, f"{which}, for {_span(worst, now)}")
 
 
 def sentences(models: Iterable[Deployment], standing: dict[UUID, Seen], *, now: float) -> list[str]:

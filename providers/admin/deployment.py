@@ -17,7 +17,7 @@ from core import display
 from providers import operations
 from providers.admin import rates
 from providers.admin.fields import CapabilitiesField
-from providers.admin.price import NewPriceInline, PriceHistoryInline
+from providers.admin.price import FirstPriceInline, NewPriceInline, PriceHistoryInline
 from providers.models import Deployment
 from providers.prices import unpriced
 
@@ -52,8 +52,8 @@ class PricedFilter(admin.SimpleListFilter):
 
 @admin.register(Deployment)
 class DeploymentAdmin(ModelAdmin):
+    when_empty = "A model comes with its provider: open the provider, and press Find models."
     form = DeploymentForm
-    inlines = (NewPriceInline, PriceHistoryInline)
     warn_unsaved_form = True
     fieldsets = (
         (None, {"fields": ("provider", "name", "upstream_name", "type", "is_active")}),
@@ -78,6 +78,9 @@ class DeploymentAdmin(ModelAdmin):
     list_filter = (("provider", RelatedDropdownFilter), "type", PricedFilter, "is_active")
     list_filter_submit = True
     search_fields = ("name", "upstream_name", "provider__name", "provider__slug")
+
+    def get_inlines(self, request: HttpRequest, obj: Deployment | None) -> list[Any]:
+        return [NewPriceInline, PriceHistoryInline] if obj else [FirstPriceInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         rows: QuerySet[Deployment] = super().get_queryset(request)

@@ -31,6 +31,7 @@ class ExchangeRateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
 
 @admin.register(ExchangeRate)
 class ExchangeRateAdmin(ModelAdmin):
+    when_empty = "Needed only for prices in other currencies than dollars: what one unit is worth, from which day on."
     form = ExchangeRateForm
     list_display = ("currency", "state", "day", "dollars")
     list_filter = ("currency",)

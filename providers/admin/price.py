@@ -120,6 +120,10 @@ class NewPriceInline(StackedInline):
         return rows.none()
 
 
+class FirstPriceInline(NewPriceInline):
+    verbose_name = "Price: while it is empty, what calls cost is unknown"
+
+
 class PriceHistoryInline(_Amounts, TabularInline):
     model = Price
     extra = 0
@@ -196,6 +200,7 @@ class TierHistoryInline(_Amounts, TabularInline):
 
 @admin.register(Price)
 class PriceAdmin(_Amounts, ModelAdmin):
+    when_empty = "A call is charged at the price in force when it begins. Without one, what it costs is unknown."
     form = PriceForm
     list_display = (
         "model_name",

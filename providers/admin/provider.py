@@ -172,6 +172,7 @@ class KindFilter(admin.SimpleListFilter):
 
 @admin.register(Provider)
 class ProviderAdmin(ModelAdmin):
+    when_empty = "Add one: its key, its models and their prices, all on one page."
     form = ProviderForm
     inlines = (KeyInline, ModelInline)
     change_form_template = "admin/providers/provider/change_form.html"

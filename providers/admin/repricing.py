@@ -94,6 +94,7 @@ class RepricingForm(forms.Form):
 
 @admin.register(Repricing)
 class RepricingAdmin(ModelAdmin):
+    when_empty = "Where calls were charged at a wrong price or none, set them right here. Nothing is overwritten."
     list_display = ("when", "model_name", "state_label", "period", "client_name", "calls", "difference", "who")
     list_filter = ("state",)
     search_fields = ("model", "reason", "author", "client")

@@ -27,6 +27,7 @@ class TargetInline(TabularInline):
 
 @admin.register(Route)
 class RouteAdmin(ModelAdmin):
+    when_empty = "A route is a name that callers use instead of a model's; behind it stand the models that take turns."
     inlines = (TargetInline,)
     warn_unsaved_form = True
     list_display = ("name", "tried", "strategy", "catches_all", "is_active")

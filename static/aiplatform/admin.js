@@ -53,6 +53,10 @@
     for (const folded of document.querySelectorAll("details")) {
       if (folded.querySelector(".errorlist, .errors")) folded.open = true;
     }
+    // On a phone a cell shows its column's name; a field's own name begins small, which only a table's head sets right.
+    for (const { dataset } of document.querySelectorAll("[data-label]")) {
+      dataset.label = dataset.label.charAt(0).toUpperCase() + dataset.label.slice(1);
+    }
     for (const frame of document.querySelectorAll("iframe[data-fit]")) {
       const fit = () => { frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 2}px`; };
       frame.addEventListener("load", fit);

@@ -72,6 +72,15 @@ def test_a_key_is_chosen_by_its_name_and_shown_by_its_beginning(staff: Browser, 
     assert f"An API key: {key.prefix}…" in staff.get(reverse("admin:usage_budget_changelist")).content.decode()
 
 
+def test_a_limit_is_changed_while_a_period_runs(staff: Browser) -> None:
+    budget = _add(staff)
+    url = reverse("admin:usage_budget_change", args=[budget.pk])
+    running = {"windows-TOTAL_FORMS": "1", "windows-INITIAL_FORMS": "1", "windows-0-budget": str(budget.pk)}
+    assert staff.post(url, _FORM | running | {"cap_pico": "200"}).status_code == 302
+    assert Budget.objects.get().cap_pico == 200 * PICO_PER_USD
+    assert BudgetWindow.objects.get().cap_pico == 200 * PICO_PER_USD
+
+
 def test_the_running_period_is_raised_without_touching_the_limit(staff: Browser) -> None:
     budget = _add(staff)
     url = reverse("admin:usage_budget_raise", args=[budget.pk])

@@ -1,8 +1,8 @@
 """A provider that acts as a model would, whatever a client asks: it calls tools, hears their results, obeys a schema.
 
-It speaks OpenAI's chat completions, OpenAI's Responses API and Anthropic's messages, plain and streaming. Offered tools,
-it calls the first one, for Paris and for Oslo where that takes a city; told results, it repeats them; shown an image, it
-says how many bytes it sees; given a schema, it answers with `PERSON`.
+It speaks OpenAI's chat completions, OpenAI's Responses API and Anthropic's messages, plain and streaming. Offered
+tools, it says a word and calls the first one, for Paris and for Oslo where that takes a city; told results, it repeats
+them; shown an image, it says how many bytes it sees; given a schema, it answers with `PERSON`.
 """
 
 from __future__ import annotations

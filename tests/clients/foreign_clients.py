@@ -19,6 +19,7 @@ from tests.product import Product
 
 _PLAY_TIMEOUT_S = 60
 _END_TIMEOUT_S = 10
+_ENVIRONMENTS = Path(sys.prefix) / "clients"  # made by deploy/test-clients.sh
 _SCRIPTS = environment.ROOT / "tests" / "clients"
 # They call home, or fetch prices and vocabularies, unless told not to; and there is nobody out there to a test.
 _QUIET = {
@@ -139,7 +140,7 @@ class Players:
         process = subprocess.Popen(
             _command(library),
             cwd=environment.ROOT,
-            env=environment.bare() | _QUIET | {"HOME": str(self._home)},
+            env=environment.bare() | _QUIET | {"HOME": str(self._home), "TIKTOKEN_CACHE_DIR": _vocabularies()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._opened.enter_context(self._log(library).open("w")),
@@ -157,9 +158,15 @@ class Players:
 def _command(library: str) -> list[str]:
     if (_SCRIPTS / "node" / f"{library}.mjs").exists():
         return [str(_node()), str(_SCRIPTS / "node" / f"{library}.mjs")]
-    python = Path(sys.prefix) / "clients" / library / "bin" / "python"
+    python = _ENVIRONMENTS / library / "bin" / "python"
     assert python.exists(), f"{library}'s environment is missing: make test makes it"
     return [str(python), "-m", f"tests.clients.foreign.{library}_client"]
+
+
+def _vocabularies() -> str:
+    """OpenAI's, which LangChain would fetch for its embeddings: LiteLLM's package holds them."""
+    (found,) = _ENVIRONMENTS.glob("litellm/lib/python*/site-packages/litellm/litellm_core_utils/tokenizers")
+    return str(found)
 
 
 def _node() -> Path:

@@ -9,22 +9,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Timer
 from typing import Any
 
+import grpc
+
+from gateway.doors.grpc import SERVICE
+from gateway.generated import ai_proxy_pb2 as pb
 from tests.conftest import NewProduct
 from tests.faults import invariants, load
 from tests.faults.invariants import Books
 from tests.faults.load import Callers, Told
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 from tests.upstream import Fault, Upstream
 
 CALLERS = 64
-CALLS = 700
+CALLS = 500
+CANCELS = 200
 SLOTS = 8
 CAP_USD = "0.03"  # of bob: some of his calls
 TOKENS = 50_000_000  # of alice, a minute: she is counted, and never refused
@@ -71,6 +78,47 @@ def test_everything_at_once_on_postgresql(new_production: NewProduct, upstream: 
         _play(product, upstream, rng)
 
 
+def test_calls_that_are_cancelled_over_grpc(new_product: NewProduct, upstream: Upstream, rng: random.Random) -> None:
+    """Which ends a call wherever it stands just then: in the waiting room, at the ledger, between two attempts."""
+    port = free_port()
+    with new_product(env={"GRPC_PORT": str(port)}) as product:
+        _furnish(product, upstream)
+        names = [load.new_name() for _ in range(CANCELS)]
+        for model in MODELS:
+            upstream.on(model, *(rng.choice(FAULTS) for _ in range(3 * CANCELS)))
+        plays: list[dict[str, Any]] = [
+            {"name": name, "model": rng.choice(MODELS), "cached": rng.random() < 0.3, "after_s": rng.expovariate(2)}
+            for name in names
+        ]
+
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, ThreadPoolExecutor(CALLERS) as callers:
+            ends = list(callers.map(lambda play: _cancelled(channel, product.key, **play), plays))
+
+        upstream.reset_scripts()
+        invariants.settled(product)
+        books = invariants.check(product, upstream.bill)
+        load.say(f"cancelled over gRPC: {dict(Counter(ends))}; {len(upstream.bill)} dispatches, {books.by_evidence()}")
+        for name in names:
+            rows = books.of(name)
+            assert sum(bool(row["is_final"]) for row in rows) == min(len(rows), 1), rows
+        _slots_are_free(product, upstream)
+
+
+def _cancelled(channel: grpc.Channel, key: str, *, name: str, model: str, cached: bool, after_s: float) -> str:
+    """How a call ended that was cancelled so much later, if it lasted so long."""
+    method = channel.unary_stream(
+        f"/{SERVICE}/StreamComplete", pb.CompleteRequest.SerializeToString, pb.StreamCompleteResponse.FromString
+    )
+    metadata = (("authorization", f"Bearer {key}"), ("x-request-id", name))
+    request = pb.CompleteRequest(model_id=model, prompt=name, max_tokens=100, use_cache=cached)
+    call = method(request, metadata=metadata, timeout=20)
+    Timer(after_s, call.cancel).start()
+    try:
+        return f"answered: {bool(list(call))}"
+    except grpc.RpcError:
+        return str(call.code().name)
+
+
 def _play(product: Product, upstream: Upstream, rng: random.Random) -> None:
     _furnish(product, upstream)
     asks = list(_asks(rng))
@@ -81,7 +129,7 @@ def _play(product: Product, upstream: Upstream, rng: random.Random) -> None:
 
     told = load.run(product, lambda callers: _all(callers, product, asks))
 
-    upstream._scripts.clear()
+    upstream.reset_scripts()
     invariants.settled(product)
     books = invariants.check(product, upstream.bill)
     load.say(f"all at once: {load.statuses(told)} (0: left); {len(upstream.bill)} dispatches, {books.by_evidence()}")
@@ -182,15 +230,20 @@ def _equal_keys_hear_equal_answers(asks: list[Ask], told: list[Told]) -> None:
 def _nothing_is_left_behind(product: Product, upstream: Upstream, books: Books, before: int) -> None:
     assert product.sql("SELECT request_id FROM usage_idempotencykey WHERE status = ''") == []
     assert [window["held_pico"] for window in books.windows] == [0] * len(books.windows)
-    wait_until(lambda: before - _used(product) == _tokens_left(product), timeout_s=3, what="tokens to be given back")
+    if "Redis does not answer" not in product.log():  # what is given back then is not heard: tighter, never looser
+        wait_until(lambda: before - _used(product) == _tokens_left(product), timeout_s=3, what="tokens given back")
     wait_until(lambda: product.chat(model="frail").status == 200, what="the frail provider's circuit to close")
+    _slots_are_free(product, upstream)
+
+
+def _slots_are_free(product: Product, upstream: Upstream) -> None:
     upstream.always("crowded", Fault(delay_s=0.3))
 
     async def crowd(callers: Callers) -> list[Told]:
         return list(await asyncio.gather(*(callers.call(model="crowded") for _ in range(SLOTS))))
 
     assert load.statuses(load.run(product, crowd)) == {"200": SLOTS}
-    assert "Traceback" not in product.log(), product.log()[-5000:]
+    assert not {"Traceback", "deadlock"} & set(product.log().split()), product.log()[-5000:]
 
 
 def _tokens_left(product: Product) -> int:

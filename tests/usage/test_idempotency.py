@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -186,6 +187,31 @@ def test_of_twenty_at_once_one_has_the_key() -> None:
     assert refused.count(False) == 1
     assert Hold.objects.count() == 2
     assert IdempotencyKey.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_with_the_same_keys_and_budgets_never_wait_for_each_other_in_a_circle() -> None:
+    """Each batch claims keys that another's calls have, and ends calls of its own, whose keys others would like."""
+    window = window_of(
+        spec_of(Budget.objects.create(name="all", scope="all", cap_pico=1, period="day", hard=False)), NOW
+    )
+
+    def work(number: int) -> None:
+        chance, own = Random(number), list[HoldRow]()
+        try:
+            for _ in range(30):
+                keys = chance.sample("abcdefgh", 4)
+                wanted = [(hold(windows=f'["{window.id}"]'), _claim(key=key)) for key in keys]
+                ends = [Settle(record(held, status="error")) for held in own]  # such a key may be claimed again
+                refused = ledger.apply([*(Reserve(held, (window,), claim) for held, claim in wanted), *ends])
+                own = [held for place, (held, _) in enumerate(wanted) if place not in refused]
+            ledger.apply([Settle(record(held)) for held in own])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))  # raises what PostgreSQL says of a deadlock
+    assert not Hold.objects.exists()
 
 
 def test_a_call_that_was_refused_after_a_failed_attempt_gives_its_key_back() -> None:

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.audit import Audited
 from core.models import Identified
 from core.money import MAX_PICO_USD
 
@@ -20,7 +21,7 @@ def known_time_zone(name: str) -> None:
         raise ValidationError("Use a time zone's name, for example Europe/Berlin or UTC.")
 
 
-class Budget(Identified):
+class Budget(Audited, Identified):
     """How much may be spent by whom in a period. A hard budget refuses what does not fit; a soft one only counts."""
 
     class Scope(models.TextChoices):
@@ -79,7 +80,7 @@ class Budget(Identified):
             raise ValidationError({"subject": "A tag is written name=value, for example team=search."})
 
 
-class BudgetWindow(models.Model):
+class BudgetWindow(Audited):
     """One period of a budget. `left = cap + raised - held - settled`.
 
     `opening_pico` is what was spent in the period before the budget existed, where it was told to count that; it is

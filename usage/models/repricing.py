@@ -7,10 +7,11 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from accounts.audit import Audited
 from core.models import Identified
 
 
-class Repricing(Identified):
+class Repricing(Audited, Identified):
     """Past calls at another price: first compared, then, when somebody says so, corrected by adjustments.
 
     `price` is a copy of the list price and its exchange rates (`usage.repricing.Terms` as JSON), so that what is

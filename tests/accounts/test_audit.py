@@ -1,0 +1,158 @@
+"""The audit trail: whoever changes something is written down with it, and nobody can take it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, transaction
+from django.test import Client as Browser
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from accounts.models import ApiKey, AuditEntry, Client, Tier
+from providers.models import Credential, Provider
+
+pytestmark = pytest.mark.django_db
+SECRET = "sk-test-1234567890abcdef"
+GPT4: dict[str, Any] = {
+    "name": "OpenAI GPT-4",
+    "type": "OPENAI",
+    "apiKey": SECRET,
+    "model": "gpt-4",
+    "pricing": {"inputTokenCost": 0.03, "outputTokenCost": 0.06, "currency": "USD"},
+}
+
+
+@pytest.fixture
+def api() -> APIClient:
+    _, secret = ApiKey.mint(client=Client.objects.create(name="operations"), name="ci", scope="manage")
+    return APIClient(headers={"Authorization": f"Bearer {secret}", "X-Request-ID": "req-1"})
+
+
+@pytest.fixture
+def staff() -> Browser:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("anna", password="a-long-password"))
+    return browser
+
+
+def told(**wanted: Any) -> list[tuple[str, str, str]]:
+    rows = AuditEntry.objects.filter(**wanted).order_by("id")
+    return [(row.action, row.object_type, row.object_name) for row in rows]
+
+
+def test_what_nobody_does_leaves_no_entry() -> None:
+    Tier.objects.create(name="gold").delete()
+
+    assert told() == []
+
+
+def test_a_key_that_sets_up_a_provider_is_named_and_the_secret_is_not(api: APIClient) -> None:
+    assert api.post("/api/ai-providers", GPT4, format="json").status_code == 201
+
+    assert {row.actor for row in AuditEntry.objects.all()} == {"operations · ci"}
+    assert ("added", "provider", "OpenAI GPT-4") in told(actor_kind="key")
+    kept = AuditEntry.objects.get(object_type="key")
+    assert {"field": "secret", "before": None, "after": "hidden"} in kept.changes
+    everything = str(list(AuditEntry.objects.values()))
+    assert SECRET not in everything
+    assert Credential.objects.get().secret not in everything
+
+
+def test_the_list_of_it_can_be_narrowed_down_and_nobody_writes_to_it(api: APIClient) -> None:
+    tier = api.post("/api/accounts/tiers", {"name": "gold"}, format="json").json()
+    api.patch(f"/api/accounts/tiers/{tier['id']}", {"requestsPerHour": 7}, format="json")
+
+    [row] = api.get("/api/audit", {"action": "changed", "objectId": tier["id"]}).json()["results"]
+
+    assert row["changes"] == [{"field": "requests_per_hour", "before": None, "after": 7}]
+    assert (row["actorKind"], row["actor"], row["objectType"]) == ("key", "operations · ci", "tier")
+    assert api.get("/api/audit", {"actor": "nobody"}).json()["results"] == []
+    assert api.get("/api/audit/" + row["id"]).json() == row
+    assert api.post("/api/audit", {}, format="json").status_code == 405
+    assert api.delete("/api/audit/" + row["id"]).status_code == 405
+
+
+def test_what_is_refused_leaves_no_entry(api: APIClient) -> None:
+    api.post("/api/accounts/tiers", {"name": "gold", "requestsPerHour": -1}, format="json")
+
+    assert told() == []
+
+
+def test_what_an_administrator_changes_is_written_with_before_and_after(staff: Browser) -> None:
+    client = Client.objects.create(name="shop")
+
+    for description in ("The shop", "The shop"):  # the second time nothing changes
+        form = {"name": "shop", "description": description, "is_active": "on"}
+        form |= {"keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"}
+        assert staff.post(reverse("admin:accounts_client_change", args=[client.pk]), form).status_code == 302
+
+    [row] = AuditEntry.objects.all()
+    assert (row.actor_kind, row.actor, row.action, row.object_id) == (
+        "administrator",
+        "anna",
+        "changed",
+        str(client.pk),
+    )
+    assert row.changes == [{"field": "description", "before": "", "after": "The shop"}]
+
+
+def test_a_button_that_changes_many_rows_leaves_an_entry_for_each(staff: Browser) -> None:
+    owner = Client.objects.create(name="shop")
+    revoked = [ApiKey.mint(client=owner, name=name)[0] for name in ("one", "two")]
+
+    staff.post(
+        reverse("admin:accounts_apikey_changelist"),
+        {"action": "revoke", "_selected_action": [str(key.pk) for key in revoked]},
+    )
+
+    assert sorted(told()) == [("changed", "API key", "shop · one"), ("changed", "API key", "shop · two")]
+    assert AuditEntry.objects.all()[0].changes == [{"field": "is_active", "before": True, "after": False}]
+
+
+def test_a_deletion_says_what_there_was(staff: Browser) -> None:
+    tier = Tier.objects.create(name="gold", requests_per_hour=7)
+
+    staff.post(reverse("admin:accounts_tier_delete", args=[tier.pk]), {"post": "yes"})
+
+    [row] = AuditEntry.objects.all()
+    assert (row.action, row.object_name) == ("deleted", "gold")
+    assert {"field": "requests_per_hour", "before": 7, "after": None} in row.changes
+
+
+def test_a_change_of_a_user_is_told_without_its_values(staff: Browser) -> None:
+    form = {
+        "username": "bob",
+        "usable_password": "true",
+        "password1": "a-long-password",
+        "password2": "a-long-password",
+    }
+
+    assert staff.post(reverse("admin:auth_user_add"), form).status_code == 302
+
+    assert told() == [("added", "user", "bob")]
+
+
+def test_the_database_refuses_to_change_or_delete_an_entry(api: APIClient) -> None:
+    api.post("/api/accounts/tiers", {"name": "gold"}, format="json")
+
+    for attempt in (AuditEntry.objects.all().delete, lambda: AuditEntry.objects.update(actor="nobody")):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            attempt()
+    assert told() == [("added", "tier", "gold")]
+
+
+def test_the_page_reads_like_a_story(staff: Browser) -> None:
+    provider = Provider.objects.create(name="Own", slug="own", kind="demo")
+    staff.post(
+        reverse("admin:providers_provider_changelist"),
+        {"action": "deactivate", "_selected_action": [str(provider.pk)]},
+    )
+
+    page = staff.get(reverse("admin:accounts_auditentry_changelist")).content.decode()
+
+    assert "is active: yes → no" in page
+    assert "anna" in page
+    assert staff.get(reverse("admin:accounts_auditentry_change", args=[AuditEntry.objects.get().pk])).status_code == 200
