@@ -41,6 +41,16 @@ _LIMITS_OF_KEY = (
 )
 
 
+_MODELS_OF_KEY = (
+    "Models this key may use",
+    {
+        "description": "Besides what its client may use: both must allow a model.",
+        "fields": ("allowed_models",),
+        "classes": ["collapse"],
+    },
+)
+
+
 def state_label(key: ApiKey) -> str:
     if not key.is_active:
         return display.label("Revoked", "danger")
@@ -88,6 +98,14 @@ class ClientAdmin(ModelAdmin):
     actions_detail = ("new_key",)
     fieldsets = (
         (None, {"fields": ("name", "description", "is_active")}),
+        (
+            "Models all its keys may use",
+            {
+                "description": "Other models are refused, and are in no list that its keys can see.",
+                "fields": ("allowed_models",),
+                "classes": ["collapse"],
+            },
+        ),
         (
             "Limits of all its keys together",
             {
@@ -138,10 +156,12 @@ class ApiKeyAdmin(ModelAdmin):
                 "fields": ("client", "name", "scope", "tier", "expires_at"),
             },
         ),
+        _MODELS_OF_KEY,
         _LIMITS_OF_KEY,
     )
     fieldsets = (
         (None, {"fields": ("prefix", "client", "name", "scope", "tier", "expires_at", "is_active")}),
+        _MODELS_OF_KEY,
         _LIMITS_OF_KEY,
         ("Dates", {"fields": ("created_at", "last_used_at")}),
     )

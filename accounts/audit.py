@@ -98,10 +98,17 @@ class AuditedRows(models.QuerySet[RowT]):
         return made
 
 
+class AuditedManager(models.Manager[RowT]):
+    """A class with a name of its own, which the type checker finds for related rows too."""
+
+    def get_queryset(self) -> AuditedRows[RowT]:
+        return AuditedRows(self.model, using=self._db)
+
+
 class Audited(models.Model):
     """Whatever somebody does to a row of it leaves an entry in the audit trail."""
 
-    objects = AuditedRows.as_manager()
+    objects = AuditedManager()
 
     class Meta:
         abstract = True

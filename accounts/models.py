@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
@@ -14,6 +15,8 @@ from accounts.audit import Audited, AuditEntry
 from core.models import Identified, RateLimited
 
 __all__ = ["ApiKey", "AuditEntry", "Client", "EndpointLimit", "Revision", "Tier", "slug_like"]
+
+_MOST_NAMES, _MOST_NAME_CHARACTERS = 500, 200
 
 slug_like = RegexValidator(
     r"^[a-z0-9][a-z0-9._-]*$",
@@ -53,7 +56,37 @@ class EndpointLimit(Audited, Identified, RateLimited):
         return f"{self.tier} at {self.endpoint}"
 
 
-class Client(Audited, Identified, RateLimited):
+def names_of_models(text: str) -> None:
+    lines = text.splitlines()
+    if len(lines) > _MOST_NAMES:
+        raise ValidationError(f"Name at most {_MOST_NAMES} models.")
+    for line in lines:
+        if len(line.strip()) > _MOST_NAME_CHARACTERS or "\0" in line:
+            raise ValidationError(f"A name has at most {_MOST_NAME_CHARACTERS} characters.")
+
+
+class ModelLimited(models.Model):
+    """Which models may be used: names of routes and models, one to a line. Empty: every model."""
+
+    allowed_models = models.TextField(
+        "models it may use",
+        blank=True,
+        default="",
+        db_default="",
+        validators=[names_of_models],
+        help_text="One to a line: a route, a model, or provider/model. Empty: every model.",
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def allowed_names(self) -> tuple[str, ...]:
+        """Empty: every model."""
+        return tuple(name for line in self.allowed_models.splitlines() if (name := line.strip()))
+
+
+class Client(Audited, Identified, RateLimited, ModelLimited):
     """A product or team whose calls are counted together."""
 
     name = models.CharField(
@@ -73,7 +106,7 @@ class Client(Audited, Identified, RateLimited):
         return self.name
 
 
-class ApiKey(Audited, Identified, RateLimited):
+class ApiKey(Audited, Identified, RateLimited, ModelLimited):
     """A client's key. The key itself is shown once, when it is made; here is only its hash."""
 
     class Scope(models.TextChoices):

@@ -17,6 +17,7 @@ from accounts import audit
 from accounts.models import AuditEntry
 
 admin.site.index_title = "Home"
+admin.site.empty_value_display = "–"
 admin.site.unregister(User)
 admin.site.unregister(Group)
 

@@ -25,8 +25,15 @@ _MIN_SECRET_CHARS = 32
 # The specifications' names for settings that have a name of their own here.
 _ALIASES = {"PORT": ("AI_SERVICE_PORT", "AI_PROVIDER_PORT"), "REDIS_URL": ("REDIS_ADDR",)}
 
+_MEANINGLESS = ("AI_ENCRYPTION_IV", "AI_MODEL_SERVICE_ADDR")
+
 environ.Env.read_env(BASE_DIR / ".env")
 _env = environ.FileAwareEnv()
+
+
+def meaningless() -> list[str]:
+    """Variables of the specifications that are set, and have no meaning here."""
+    return [name for name in _MEANINGLESS if name in os.environ]
 
 
 def text(name: str, default: str = "") -> str:

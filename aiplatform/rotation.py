@@ -1,7 +1,7 @@
 """Turning the ring of encryption keys: whatever is stored under an older key is written again under the first.
 
-A row is replaced only if it is still what was read, so that traffic, the admin and another run may go on beside it. What
-was rotated before is left alone, so that a run that was cut short is simply made again. No other column is touched.
+A row is replaced only if it is still what was read, so that traffic, the admin and another run may go on beside it.
+What was rotated before is left alone, so that a run that was cut short is simply made again. Nothing else is touched.
 """
 
 from __future__ import annotations

@@ -211,6 +211,9 @@ RETENTION_MONTHS = env.integer("RETENTION_MONTHS", 0)  # whole months of usage r
 CACHE_TTL_S = env.integer("CACHE_TTL", 3600)  # how long an answer is kept; 0: none is
 RATE_LIMIT_REQUESTS = env.integer("RATE_LIMIT_REQUESTS", 0)  # of a key without a tier; 0: no limit
 RATE_LIMIT_WINDOW_S = max(env.integer("RATE_LIMIT_WINDOW", 60), 1)
+# Of new providers: failures in a row that open the circuit, and how long it stays open.
+CIRCUIT_BREAKER_MAX_REQUESTS = min(max(env.integer("CIRCUIT_BREAKER_MAX_REQUESTS", 5), 1), 32_767)
+CIRCUIT_BREAKER_TIMEOUT_S = min(max(env.integer("CIRCUIT_BREAKER_TIMEOUT", 60), 1), 86_400)
 QUEUE_LENGTH = env.integer("QUEUE_LENGTH", 100)  # who may wait for each model that bounds its calls at once
 QUEUE_TIMEOUT_S = env.integer("QUEUE_TIMEOUT", 30)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 10 * 1024 * 1024)

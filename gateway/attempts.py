@@ -178,7 +178,7 @@ class Attempts:
         """Send, read, settle. Of what goes wrong, a `ProviderFailureError` alone has no row yet when it is raised."""
         witness = Witness(self._board, step.leave, sent_at=sent_at)
         try:
-            return await self._unless_left(attempt, self._answer(attempt, witness, sent_at))
+            reply = await self._unless_left(attempt, self._answer(attempt, witness, sent_at))
         except ProviderFailureError:
             raise
         except (CallerLeftError, asyncio.CancelledError):  # nobody waits any more, but the call may have been billed
@@ -192,6 +192,9 @@ class Attempts:
             outcome = Outcome(status="error", usage=None, refusal=fault, provider_s=time.perf_counter() - sent_at)
             await self._books.settle(settlement.record(attempt, outcome))
             raise
+        if isinstance(reply, Reply):
+            await self._books.settle(reply.record, remembered.sealed(attempt.call.claim, reply.stored))
+        return reply
 
     async def _answer(self, attempt: Attempt, witness: Witness, sent_at: float) -> Reply | LiveStream:
         is_stream, provider = attempt.call.envelope.stream, attempt.deployment.provider
@@ -216,13 +219,13 @@ class Attempts:
                 hurried_s=limit_s if limit_s < usual_s else None,
             ) from error
         if not is_stream:
-            return await self._reply(attempt, witness, content, sent_at)
+            return self._reply(attempt, witness, content, sent_at)
         stream = LiveStream(attempt, answer, self._books, witness, sent_at=sent_at)
         await stream.open()
         return stream
 
-    async def _reply(self, attempt: Attempt, witness: Witness, body: bytes, sent_at: float) -> Reply:
-        """Understand the whole answer, settle it, and only then hand it on."""
+    def _reply(self, attempt: Attempt, witness: Witness, body: bytes, sent_at: float) -> Reply:
+        """Understand the whole answer, which is yet to be settled."""
         provider_s = time.perf_counter() - sent_at
         dialect = attempt.sendable.dialect
         try:
@@ -235,7 +238,6 @@ class Attempts:
         witness.answered()
         record = settlement.record(attempt, _outcome(result, provider_s))
         answer = stored(record, dialect=dialect.name, body=body) if attempt.call.is_kept else None
-        await self._books.settle(record, remembered.sealed(attempt.call.claim, answer))
         return Reply(record=record, body=body if response is None else None, response=response, stored=answer)
 
     async def _unless_left(self, attempt: Attempt, work: Coroutine[Any, Any, T]) -> T:

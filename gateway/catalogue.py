@@ -24,6 +24,7 @@ from core.vault import UnreadableSecretError
 from gateway.limits import reading
 from gateway.limits.definitions import UNLIMITED, CallerLimits
 from gateway.limits.reading import Capacity, Keyless
+from providers import allowed
 from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Provider, Route, RouteTarget
 from providers.prices import histories
@@ -40,6 +41,9 @@ _STILL_OF_USE = timedelta(days=1)  # rates that ended before are nobody's: calls
 log = structlog.get_logger(__name__)
 
 
+AllowedModels = tuple[tuple[str, ...], ...]  # lists of names, each of which a model must be in; none: every model
+
+
 class Caller(msgspec.Struct, frozen=True):
     """Whose call it is. `expires_at` is in Unix seconds. An administrator's session has neither client row nor key.
 
@@ -54,6 +58,7 @@ class Caller(msgspec.Struct, frozen=True):
     expires_at: float | None
     limits: CallerLimits = UNLIMITED
     end_user: str = ""
+    allowed: AllowedModels = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -65,6 +70,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     budgets: Budgets
     capacity: Capacity = Capacity()
     keyless: Keyless = Keyless()
+    narrowed: dict[AllowedModels, Topology] = {}
+
+    def seen_by(self, caller: Caller) -> Topology:
+        """What there is for `caller`: everything, or what its lists of models leave."""
+        if not caller.allowed:
+            return self.topology
+        known = self.narrowed.get(caller.allowed)  # None: its list is an older snapshot's
+        return allowed.narrowed(self.topology, caller.allowed) if known is None else known
 
 
 class Catalogue:
@@ -96,13 +109,17 @@ def load() -> Snapshot:
     """The whole configuration, read from the database in this thread."""
     try:
         # The number first: a change in between is then seen again, never missed.
+        number = revision.current()
+        callers, topology, keyless = _callers(), _topology(), reading.keyless()
+        lists = {caller.allowed for caller in callers.values()} | {(names,) for names in keyless.allowed.values()}
         return Snapshot(
-            revision=revision.current(),
-            callers=_callers(),
-            topology=_topology(),
+            revision=number,
+            callers=callers,
+            topology=topology,
             budgets=_budgets(),
             capacity=reading.capacity(),
-            keyless=reading.keyless(),
+            keyless=keyless,
+            narrowed={each: allowed.narrowed(topology, each) for each in lists if each},
         )
     finally:
         connection.close()
@@ -129,6 +146,7 @@ def _callers() -> dict[str, Caller]:
             scope=key.scope,
             expires_at=key.expires_at.timestamp() if key.expires_at else None,
             limits=reading.of_key(key, tiers),
+            allowed=tuple(names for names in (key.client.allowed_names, key.allowed_names) if names),
         )
         for key in usable
     }

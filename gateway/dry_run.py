@@ -70,8 +70,9 @@ class _Peek(BoardOutlook, frozen=True):
 def dry_run(question: Question, snapshot: Snapshot, board: Board, *, now: datetime) -> Findings:
     """Nothing is sent, and nobody's turn is used up. Raises `routing.ModelNotFoundError`."""
     monotonic = time.perf_counter()
+    allowed = snapshot.keyless.allowed.get(question.client)
     choices = routing.candidates(
-        snapshot.topology,
+        snapshot.narrowed[(allowed,)] if allowed else snapshot.topology,
         model=question.model,
         kind=question.kind,
         outlook=_Peek(board, monotonic, now, question.input_tokens, question.output_tokens),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -14,7 +15,7 @@ from providers.resilience.board import Board
 from providers.resilience.outlook import ASSUMED_OUTPUT_TOKENS as LIKELY_OUTPUT_TOKENS
 from providers.resilience.outlook import BoardOutlook
 from providers.routing import Choice
-from providers.specs import DeploymentSpec
+from providers.specs import DeploymentSpec, Topology
 from usage import estimates, pricing
 from usage.budgets import Window
 from usage.pricing import Rates
@@ -63,17 +64,34 @@ def _choices(call: Call, snapshot: Snapshot, board: Board, now: datetime) -> lis
         input_tokens=estimates.likely_tokens(envelope.input_bytes),
         output_tokens=envelope.max_output_tokens or LIKELY_OUTPUT_TOKENS,
     )
-    try:
+    seen = snapshot.seen_by(call.caller)
+
+    def candidates(topology: Topology) -> list[Choice]:
         return routing.candidates(
-            snapshot.topology,
+            topology,
             model=envelope.model,
             kind=envelope.kind,
             outlook=outlook,
             provider=call.provider,
             end_user=call.end_user,
         )
+
+    try:
+        return candidates(seen)
     except routing.ModelNotFoundError as error:
+        if seen is not snapshot.topology:
+            with suppress(routing.ModelNotFoundError):
+                candidates(snapshot.topology)
+                raise _not_allowed(envelope.model, seen) from None
         raise ApiError(Code.MODEL_NOT_FOUND, str(error), param="model") from error
+
+
+def _not_allowed(model: str, seen: Topology) -> ApiError:
+    names = sorted({*seen.routes, *(deployment.name for deployment in seen.deployments)})
+    may = f"It may use: {', '.join(names)}." if names else "There is none that it may use."
+    return ApiError(
+        Code.MODEL_NOT_ALLOWED, f"This key may not use {repr(model) if model else 'that'}. {may}", param="model"
+    )
 
 
 def _plan(call: Call, snapshot: Snapshot, choice: Choice, now: datetime, *, route: str) -> Plan:

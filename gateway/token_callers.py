@@ -51,6 +51,7 @@ def _caller(snapshot: Snapshot, claims: Claims, prefix: str = TOKEN_PREFIX) -> C
         expires_at=claims.expires_at or None,
         limits=_limits(snapshot, claims),
         end_user=claims.end_user,
+        allowed=(names,) if (names := snapshot.keyless.allowed.get(claims.client)) else (),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -27,6 +28,17 @@ currency_like = RegexValidator(r"^[A-Z]{3}$", "Three capital letters, for exampl
 def not_dollars(currency: str) -> None:
     if currency == DOLLARS:
         raise ValidationError("A dollar is a dollar: only other currencies need a rate.")
+
+
+def failures_by_default() -> int:
+    """The operator's word for new providers."""
+    failures: int = settings.CIRCUIT_BREAKER_MAX_REQUESTS
+    return failures
+
+
+def open_ms_by_default() -> int:
+    open_s: int = settings.CIRCUIT_BREAKER_TIMEOUT_S
+    return open_s * 1_000
 
 
 class Provider(Audited, Identified, RateLimited):
@@ -82,9 +94,11 @@ class Provider(Audited, Identified, RateLimited):
         default=3, validators=[MinValueValidator(1), MaxValueValidator(10)]
     )
     retry_delay_ms = models.PositiveIntegerField(default=1_000, validators=[MaxValueValidator(10_000)])
-    failure_threshold = models.PositiveSmallIntegerField(default=5, validators=[MinValueValidator(1)])
+    failure_threshold = models.PositiveSmallIntegerField(default=failures_by_default, validators=[MinValueValidator(1)])
     success_threshold = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
-    open_ms = models.PositiveIntegerField("stay open for (ms)", default=60_000, validators=[MinValueValidator(1_000)])
+    open_ms = models.PositiveIntegerField(
+        "stay open for (ms)", default=open_ms_by_default, validators=[MinValueValidator(1_000)]
+    )
     monitoring_period_ms = models.PositiveIntegerField(default=120_000, validators=[MinValueValidator(1_000)])
     circuits_reset_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -196,7 +196,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     fieldsets = (
         (
             "What happened",
-            {"fields": (("state", "what_went_wrong"), ("started", "finish_reason"), ("request_id", "attempt_text"))},
+            {"fields": (("state", "what_went_wrong"), ("started", "finish_reason"), ("request_link", "attempt_text"))},
         ),
         ("Who called", {"fields": (("client_link", "key_text"), ("end_user", "tags_text"), "surface")}),
         ("What answered", {"fields": (("requested_model", "served"), ("provider_key", "sent"), "why_there")}),
@@ -295,7 +295,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
             return "none: this corrects what an earlier row says, and calls nobody"
         if not row.is_final:
             return f"number {row.attempt}: it failed, and the call was tried again"
+        if row.attempt == 0:
+            return "none: no provider was asked"
         return "the first and only one" if row.attempt == 1 else f"number {row.attempt}, the last"
+
+    @column(description="Request id")
+    def request_link(self, row: UsageRecord) -> str:
+        """Leads to the rows of all its attempts."""
+        return display.link(f"{reverse('admin:usage_usagerecord_changelist')}?q={row.request_id}", row.request_id)
 
     @column(description="Client")
     def client_link(self, row: UsageRecord) -> str:
@@ -344,7 +351,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     @column(description="Priced by")
     def price(self, row: UsageRecord) -> str:
-        return _linked("providers_price", row.price_id, "the price in force then") if row.price_id else "no price"
+        return _linked("providers_price", row.price_id, "the price in force then") if row.price_id else _unpriced(row)
 
     @column(description="First word after")
     def first_token(self, row: UsageRecord) -> str:
@@ -368,7 +375,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     @column(description="Saved by the cache")
     def cache_savings(self, row: UsageRecord) -> str:
-        return display.dollars(row.saved_pico) if row.status == UsageRecord.Status.CACHED else "-"
+        return display.dollars(row.saved_pico) if row.status == UsageRecord.Status.CACHED else "–"
 
     def get_fieldsets(self, request: HttpRequest, obj: UsageRecord | None = None) -> Any:
         """An adjustment says first what it corrects, and only a call that went wrong what went wrong."""
@@ -467,6 +474,10 @@ def _uuid(text: str) -> UUID | None:
 
 def _served(row: UsageRecord) -> str:
     return f"{row.provider}/{row.deployment}" if row.provider else row.deployment
+
+
+def _unpriced(row: UsageRecord) -> str:
+    return "no price" if row.cost_pico is None else "no price needed"
 
 
 def _linked(page: str, key: UUID | None, text: str) -> str:

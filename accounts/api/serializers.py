@@ -14,6 +14,7 @@ from accounts.tiers import save_tier
 
 LIMITS = ["requests_per_minute", "requests_per_hour", "tokens_per_minute", "tokens_per_hour"]
 MAX_ENDPOINTS = 100
+_ALLOWED = "The only models it may use: routes, models, `provider/model`. None named: every model."
 
 
 class EndpointLimitSerializer(CamelCase, serializers.ModelSerializer[EndpointLimit]):
@@ -53,10 +54,24 @@ class TierQuery(Query):
     name = serializers.CharField(required=False)
 
 
+class Names(serializers.ListField):
+    """Names, stored one to a line."""
+
+    child = serializers.CharField()
+
+    def to_representation(self, data: Any) -> list[str]:
+        return [line.strip() for line in data.splitlines() if line.strip()]
+
+    def to_internal_value(self, data: Any) -> Any:
+        return "\n".join(super().to_internal_value(data))
+
+
 class ClientSerializer(RowSerializer[Client]):
+    allowed_models = Names(required=False, help_text=_ALLOWED)
+
     class Meta:
         model = Client
-        fields: ClassVar = ["id", "name", "description", *LIMITS, "is_active", "created_at"]
+        fields: ClassVar = ["id", "name", "description", *LIMITS, "allowed_models", "is_active", "created_at"]
         read_only_fields: ClassVar = ["created_at"]
 
 
@@ -72,6 +87,7 @@ class KeySerializer(RowSerializer[ApiKey]):
     client = ByName(slug_field="name", queryset=Client.objects.all(), help_text="The client's name or id.")
     client_id = serializers.UUIDField(read_only=True)
     tier = ByName(slug_field="name", queryset=Tier.objects.all(), allow_null=True, required=False)
+    allowed_models = Names(required=False, help_text=f"{_ALLOWED} Its client's list holds too.")
 
     class Meta:
         model = ApiKey
@@ -84,6 +100,7 @@ class KeySerializer(RowSerializer[ApiKey]):
             "scope",
             "tier",
             *LIMITS,
+            "allowed_models",
             "is_active",
             "expires_at",
             "last_used_at",

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 async def list_facts(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """`{"models", "count"}`."""
-    del door, caller
+    del door
     now = datetime.now(UTC)
-    models = [facts(each, now) for each in gateway.pipeline.catalogue.current.topology.deployments]
+    models = [facts(each, now) for each in gateway.pipeline.catalogue.current.seen_by(caller).deployments]
     await tell(exchange, {"models": models, "count": len(models)})
 
 

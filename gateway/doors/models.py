@@ -21,9 +21,8 @@ _EMBEDS = ("embedContent", "batchEmbedContents")
 
 
 async def list_models(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
-    """Routes and deployments, by name."""
-    del caller
-    topology = gateway.pipeline.catalogue.current.topology
+    """Routes and deployments, by name: those that the caller may use."""
+    topology = gateway.pipeline.catalogue.current.seen_by(caller)
     names = _names(topology)
     if exchange.header(b"anthropic-version"):
         body = _anthropic(names)
@@ -36,9 +35,8 @@ async def list_models(gateway: Gateway, door: Door, exchange: Exchange, caller: 
 
 async def show_model(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
-    del caller
     name = exchange.scope["path"].partition("/models/")[2]
-    topology = gateway.pipeline.catalogue.current.topology
+    topology = gateway.pipeline.catalogue.current.seen_by(caller)
     names = _names(topology) | {deployment.full_name: deployment.provider.slug for deployment in topology.deployments}
     if name not in names:
         known = ", ".join(_names(topology))

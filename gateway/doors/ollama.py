@@ -30,22 +30,22 @@ async def tell_version(gateway: Gateway, door: Door, exchange: Exchange, caller:
 
 
 async def list_tags(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
-    """Routes and deployments, by name."""
-    del door, caller
-    names = _names(gateway.pipeline.catalogue.current.topology)
+    """Routes and deployments, by name: those that the caller may use."""
+    del door
+    names = _names(gateway.pipeline.catalogue.current.seen_by(caller))
     await exchange.answer(200, msgspec.json.encode({"models": list(map(_model, names))}))
 
 
 async def show(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
-    del door, caller
+    del door
     fields = open_body(await exchange.body(gateway.max_body_bytes))
     name = NAME.read(fields, "model") or NAME.read(fields, "name")
     if name is None:
         raise invalid("'model' must be a non-empty string.", param="model")
-    topology = gateway.pipeline.catalogue.current.topology
+    topology = gateway.pipeline.catalogue.current.seen_by(caller)
     targets = topology.names.get(name)
-    if targets is None:
+    if not targets:
         known = ", ".join(_names(topology))
         raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {known}.", param="model")
     shown = {

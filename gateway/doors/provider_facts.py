@@ -23,14 +23,14 @@ _START, _END = "/api/v1/providers/", "/health"
 
 async def list_for_a(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """Specification A's `GET /providers`."""
-    del door, caller
-    await tell(exchange, {"providers": listed(gateway)})
+    del door
+    await tell(exchange, {"providers": listed(gateway, caller)})
 
 
 async def list_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """Specification B's `GET /api/v1/providers`."""
-    del door, caller
-    providers = listed(gateway)
+    del door
+    providers = listed(gateway, caller)
     await tell(exchange, {"providers": providers, "count": len(providers)})
 
 
@@ -53,10 +53,10 @@ async def health_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller:
     await tell(exchange, {**_told(status), "last_check": check})
 
 
-def listed(gateway: Gateway) -> list[dict[str, Any]]:
-    """Each provider with its models."""
+def listed(gateway: Gateway, caller: Caller) -> list[dict[str, Any]]:
+    """Each provider with those of its models that the caller may use."""
     models: dict[str, list[str]] = defaultdict(list)
-    for deployment in gateway.pipeline.catalogue.current.topology.deployments:
+    for deployment in gateway.pipeline.catalogue.current.seen_by(caller).deployments:
         models[deployment.provider.slug].append(deployment.name)
     return [{**_told(status), "models": models[status.name]} for status in provider_statuses(gateway)]
 

@@ -25,7 +25,7 @@ async def status(gateway: Gateway, door: Door, exchange: Exchange, caller: Calle
 
 
 async def _status(gateway: Gateway, caller: Caller) -> dict[str, Any]:
-    providers = {each["name"]: each for each in listed(gateway)}
+    providers = {each["name"]: each for each in listed(gateway, caller)}
     well = all(each["healthy"] for each in providers.values())
     ready = await is_ready()
     return {

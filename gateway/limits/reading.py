@@ -57,15 +57,17 @@ class Keyless(msgspec.Struct, frozen=True):
     """What callers without a key of ours are known by: their client, found by its name, and the tiers by theirs."""
 
     clients: dict[str, tuple[UUID, list[Limit]]] = {}
+    allowed: dict[str, tuple[str, ...]] = {}  # the models of those clients that may not use all
     tiers: dict[str, TierLimits] = {}
 
 
 def keyless() -> Keyless:
+    clients = list(Client.objects.filter(is_active=True))
     return Keyless(
         clients={
-            row.name: (row.id, limits(f"client:{row.id}", f"the client {row.name}", numbers(row)))
-            for row in Client.objects.filter(is_active=True)
+            row.name: (row.id, limits(f"client:{row.id}", f"the client {row.name}", numbers(row))) for row in clients
         },
+        allowed={row.name: row.allowed_names for row in clients if row.allowed_names},
         tiers={tier.name: tier for tier in tiers().values()},
     )
 

@@ -214,7 +214,6 @@ class ProviderAdmin(ModelAdmin):
     )
     list_display = (
         "provider",
-        "is_active",
         "state",
         "traffic",
         "priority",

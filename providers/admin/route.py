@@ -16,6 +16,7 @@ from providers.models import Route, RouteTarget
 
 class TargetInline(TabularInline):
     model = RouteTarget
+    hide_title = True
     fields = ("deployment", "priority", "weight")
     autocomplete_fields = ("deployment",)
     verbose_name = "model"

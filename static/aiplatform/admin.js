@@ -57,6 +57,10 @@
     for (const { dataset } of document.querySelectorAll("[data-label]")) {
       dataset.label = dataset.label.charAt(0).toUpperCase() + dataset.label.slice(1);
     }
+    for (const table of document.querySelectorAll(".aip-top")) {
+      const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent);
+      for (const row of table.tBodies[0]?.rows ?? []) heads.forEach((head, at) => { if (row.cells[at]) row.cells[at].dataset.head = head; });
+    }
     for (const frame of document.querySelectorAll("iframe[data-fit]")) {
       const fit = () => { frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 2}px`; };
       frame.addEventListener("load", fit);

@@ -73,7 +73,8 @@ def test_a_key_is_chosen_by_its_name_and_shown_by_its_beginning(staff: Browser, 
 
 
 def test_a_limit_is_changed_while_a_period_runs(staff: Browser) -> None:
-    budget = _add(staff)
+    ledger.apply([Note(record(hold(), cost_pico=20 * PICO_PER_USD))])
+    budget = _add(staff, count_so_far="on")
     url = reverse("admin:usage_budget_change", args=[budget.pk])
     running = {"windows-TOTAL_FORMS": "1", "windows-INITIAL_FORMS": "1", "windows-0-budget": str(budget.pk)}
     assert staff.post(url, _FORM | running | {"cap_pico": "200"}).status_code == 302

@@ -51,6 +51,16 @@ def test_an_empty_list_and_the_form_for_the_first(staff: Browser, model: Any) ->
     assert staff.get(page(model, "add")).status_code == (200 if may_add(model) else 403)
 
 
+def test_an_empty_list_says_what_belongs_there(staff: Browser) -> None:
+    shown = staff.get(reverse("admin:usage_budget_changelist")).content.decode()
+    assert "No budgets yet" in shown
+    assert "A budget bounds what a client" in shown
+    assert "Add budget" in shown
+    searched = staff.get(reverse("admin:usage_budget_changelist"), {"q": "nobody"}).content.decode()
+    assert "Nothing matches" in searched
+    assert "No budgets yet" not in searched
+
+
 @by_label
 def test_a_full_list_and_the_page_of_one(staff: Browser, filled: None, model: Any) -> None:
     assert staff.get(page(model, "changelist")).status_code == 200

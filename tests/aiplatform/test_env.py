@@ -82,12 +82,32 @@ def test_a_value_that_makes_no_sense_stops_the_start_in_one_line(tmp_path: Path,
         ({"AI_PROVIDER_PORT": "8002", "PORT": "8003"}, "settings.PORT", "8003"),
         ({"REDIS_ADDR": "cache:6379"}, "settings.REDIS_URL", "redis://cache:6379"),
         ({"AI_ENCRYPTION_KEY": "any text"}, "len(settings.ENCRYPTION_KEYS[0])", "44"),
+        ({"QDRANT_HOST": "vectors", "QDRANT_PORT": "6399"}, "settings.QDRANT_URL", "http://vectors:6399"),
+        ({"CIRCUIT_BREAKER_MAX_REQUESTS": "7"}, "settings.CIRCUIT_BREAKER_MAX_REQUESTS", "7"),
+        ({"CIRCUIT_BREAKER_TIMEOUT": "30"}, "settings.CIRCUIT_BREAKER_TIMEOUT_S", "30"),
+        ({"RATE_LIMIT_REQUESTS": "100", "RATE_LIMIT_WINDOW": "60"}, "settings.RATE_LIMIT_REQUESTS", "100"),
     ],
 )
 def test_the_specifications_names_are_understood(
     tmp_path: Path, given: dict[str, str], shown: str, expected: str
 ) -> None:
     assert _settings(tmp_path, shown, **given).stdout.strip() == expected
+
+
+def test_a_setting_that_means_nothing_here_is_named_once(tmp_path: Path) -> None:
+    env = {"AI_ENCRYPTION_IV": "canary-iv", "AI_MODEL_SERVICE_ADDR": "model:50051"}
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", "--only", "setup"],
+        env={**environment.bare(), "STATE_DIR": str(tmp_path), **env},
+        cwd=environment.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert [done.stderr.count(name) for name in env] == [1, 1]
+    assert "canary-iv" not in done.stderr
 
 
 _OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"

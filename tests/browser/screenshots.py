@@ -1,6 +1,6 @@
 """Pictures of the admin, filled and empty, and of the e-mails, on a desk and on a phone.
 
-`python -m tests.browser.screenshots FOLDER [PAGE …]`
+`python -m tests.browser.screenshots FOLDER [PAGE …]`; the page `readme` is the README's picture, in docs/images.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 WIDTHS = {"desk": (1440, 900), "phone": (390, 844)}
 PASSWORD = "a-long-password"
 CHROMIUM = "/usr/bin/chromium"
+README_PICTURE = Path(__file__).parents[2] / "docs/images/home.png"
 
 
 def main(folder: Path, wanted: list[str]) -> None:
@@ -44,6 +45,8 @@ def main(folder: Path, wanted: list[str]) -> None:
             browser, address, folder, {name: path for name, path in _pages().items() if not wanted or name in wanted}
         )
         _shoot_mails(browser, folder, wanted)
+        if "readme" in wanted:
+            _shoot_readme(browser, address)
         browser.close()
 
 
@@ -133,6 +136,14 @@ def _shoot(browser: Browser, address: str, folder: Path, pages: dict[str, str]) 
             if wide > 0:
                 _complain(f"{name} on a {width}: {wide} px too wide")
         page.close()
+
+
+def _shoot_readme(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 1090})
+    log_in(page, address)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=README_PICTURE)
+    page.close()
 
 
 def _shoot_mails(browser: Browser, folder: Path, wanted: list[str]) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
+from pytest_django import Settings
 
 from core.vault import Secret
 from providers.models import Credential, Deployment, Price, Provider, Route
@@ -45,6 +46,17 @@ def test_a_provider_comes_with_its_key_its_model_and_its_price() -> None:
     assert Credential.objects.get().reveal() == Secret("sk-first-1234567890")
     assert (deployment.max_output_tokens, deployment.defaults) == (2000, {"temperature": 0.7})
     assert deployment.price_at(NOW) == Price.objects.get()
+
+
+def test_the_operator_says_how_new_providers_break_their_circuit(settings: Settings) -> None:
+    before = _openai()
+    settings.CIRCUIT_BREAKER_MAX_REQUESTS, settings.CIRCUIT_BREAKER_TIMEOUT_S = 7, 30
+
+    new = _openai(name="Another")
+
+    assert (new.failure_threshold, new.open_ms) == (7, 30_000)
+    before.refresh_from_db()
+    assert (before.failure_threshold, before.open_ms) == (5, 60_000)
 
 
 def test_the_key_is_stored_encrypted() -> None:

@@ -158,4 +158,5 @@ class UsageRecord(CallFacts):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()}: {self.deployment or self.requested_model} for {self.client}"
+        model = self.deployment or self.requested_model or "the default"
+        return f"{self.get_status_display()}: {model} for {self.client}"

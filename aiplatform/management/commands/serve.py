@@ -7,13 +7,14 @@ import shlex
 import sys
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.utils import timezone
 
-from aiplatform import bootstrap
+from aiplatform import bootstrap, env
 from aiplatform.supervisor import (
     Child,
     StartError,
@@ -25,6 +26,8 @@ from aiplatform.supervisor import (
     worker_command,
 )
 from providers.models import Deployment
+
+log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -73,6 +76,8 @@ class Command(BaseCommand):
 
 
 def _set_up() -> bootstrap.Outcome:
+    for name in env.meaningless():
+        log.warning("this setting of a specification has no meaning here, and is ignored", name=name)
     call_command("migrate", verbosity=0, interactive=False)
     _collect_static()
     made = bootstrap.bootstrap(
