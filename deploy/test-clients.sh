@@ -1,7 +1,7 @@
 #!/bin/sh
-# test-clients.sh VENV: the client libraries that tests/clients plays against the platform, each in an environment of
-# its own, because their pins clash. They are kept outside the checkout and named after what they hold, so that a fresh
-# clone finds them; VENV/clients and tests/clients/node/node_modules are links to them.
+# test-clients.sh VENV: the client libraries that tests/clients plays against the platform, and llmock, a provider to it,
+# each in an environment of its own, because their pins clash. They are kept outside the checkout and named after what
+# they hold, so that a fresh clone finds them; VENV/clients and tests/clients/node/node_modules are links to them.
 set -eu
 venv=$1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/aiplatform-clients
