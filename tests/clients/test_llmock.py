@@ -309,7 +309,7 @@ class TestABrokenStream:
         self, shop: Product, server: Llmock, hasty: dict[Face, str], face: Face, door: Door, *, kind: str
     ) -> None:
         model = hasty[face]
-        answer = self._broken_in_the_middle(shop, server, face, door, model, kind)
+        answer = self._broken_in_the_middle(shop, server, face=face, door=door, model=model, kind=kind)
 
         (row,) = rows_of(shop, answer)
         *said, last = _events(answer)
@@ -322,7 +322,7 @@ class TestABrokenStream:
         assert row["cost_pico"] > 0
 
     def _broken_in_the_middle(
-        self, shop: Product, server: Llmock, face: Face, door: Door, model: str, kind: str
+        self, shop: Product, server: Llmock, *, face: Face, door: Door, model: str, kind: str
     ) -> Answer:
         """Where a busy machine let all of it arrive at once, the spare has answered, as it should: once more then."""
         for _ in range(5):
