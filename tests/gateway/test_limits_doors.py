@@ -98,7 +98,8 @@ def test_an_endpoints_limit_holds_there_alone(product: Product) -> None:
     key = new_key(product, tier=tier["name"])
     message = {"messages": [{"role": "user", "content": "Hello"}]}
 
-    generated = [product.request("POST", "/v1/llm/generate", body=message, key=key) for _ in range(2)]
+    body = {"model": "demo", **message}
+    generated = [product.request("POST", "/v1/llm/generate", body=body, key=key) for _ in range(2)]
     anthropic = [
         product.request("POST", "/v1/messages", body={"model": "demo", "max_tokens": 9, **message}, key=key)
         for _ in range(3)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -181,3 +186,40 @@ def test_the_circuits_of_all_providers_are_told(client: Client) -> None:
 
     upstream = next(each for each in answer.providers if each.name == "upstream")
     assert (upstream.kind, upstream.circuit_state) == ("custom", "closed")
+
+
+def test_with_a_certificate_it_is_served_over_tls_alone(new_product: NewProduct, tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path)
+    port = free_port()
+    env = {"GRPC_PORT": str(port), "GRPC_TLS_CERTIFICATE": str(certificate), "GRPC_TLS_KEY": str(key)}
+    trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
+
+    with new_product(env=env) as product:
+        with grpc.secure_channel(f"localhost:{port}", trusted) as channel:
+            assert Client(channel, product.key).complete(model_id="up-chat", prompt="Hello").content == WORDS
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError):
+            Client(channel, product.key).complete(model_id="up-chat", prompt="Hello")
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of localhost's own making, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(private)
+    return folder / "cert.pem", folder / "key.pem"
