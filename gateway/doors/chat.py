@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
 from core.money import usd_text
 from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.http import JSON, Exchange, Headers
-from gateway.replies import Reply, Stream
+from gateway.replies import Reply, Stream, abandoned
 from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatResponse
 
@@ -56,25 +55,12 @@ async def relay(gateway: Gateway, exchange: Exchange, stream: Stream) -> None:
         else:
             await exchange.end_stream()
             return
-        stream.caller_left = True
-        if stream.drains:
-            gateway.pipeline.detach(_drain(stream, frames))
-        else:
-            await stream.aclose()
+        gateway.pipeline.detach(abandoned(stream, frames))
     except BaseException:
         gateway.pipeline.detach(stream.aclose())
         raise
     finally:
         exchange.unwatch()
-
-
-async def _drain(stream: Stream, frames: AsyncIterator[bytes]) -> None:
-    """Read the answer to its end, for its true usage; where we are stopped meanwhile, settle what is known."""
-    try:
-        async for _ in frames:
-            pass
-    finally:
-        await stream.aclose()
 
 
 def answer_headers(reply: Reply) -> Headers:
