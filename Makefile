@@ -4,12 +4,15 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test faults matrix check bench bench-reports screenshots format lock proto clean setup setup-dev parts lint
+.PHONY: help run test faults matrix check bench bench-quick bench-page bench-reports bench-scale soak screenshots format lock proto clean setup setup-dev parts lint
 
 # Another Python may be named: make run PYTHON=python3.13
 PYTHON ?=
 # How many tests run side by side: most wait for processes, so a few more than there are cores.
 WORKERS ?= 3
+# Another gateway to measure beside: make bench PEER=litellm
+PEER ?=
+SOAK_MINUTES ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh deploy/install.sh $(VENV) "$(PYTHON)"
@@ -20,7 +23,11 @@ help:
 	@echo "make faults   every fault that it survives: processes killed, databases frozen; FAULT_SEED=n plays one again"
 	@echo "make matrix   every door, every kind of provider, every feature: asked at the real product, printed as a table"
 	@echo "make check    the whole gate: format, lint, types, import laws, migrations, tests"
-	@echo "make bench    measure what the gateway costs a call"
+	@echo "make bench    measure what the gateway costs a call, in under ten minutes; PEER=litellm: with LiteLLM beside it"
+	@echo "make bench-quick  whether a call costs more than it did, in under a minute"
+	@echo "make bench-page   put the newest results into the documentation"
+	@echo "make soak     an hour of mixed load: whether memory stays flat, and the books exact; SOAK_MINUTES=n"
+	@echo "make bench-scale  measure what 10, 1,000 and 10,000 clients, models and routes cost"
 	@echo "make bench-reports  measure reports over ten million rows, and check them"
 	@echo "make screenshots  pictures of every admin page and e-mail, on a desk and on a phone, into var/screenshots"
 	@echo "make format   put the code in its form"
@@ -50,10 +57,24 @@ lint: setup-dev
 	@STATE_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
 
 bench: setup-dev
-	@$(BIN)/python benchmarks/run.py
+	@if [ -n "$(PEER)" ]; then sh deploy/peer.sh $(VENV) $(PEER); fi
+	@$(BIN)/python -m benchmarks.run --peer "$(PEER)"
+
+bench-quick: setup-dev
+	@$(BIN)/python -m benchmarks.quick
+
+bench-page: setup-dev
+	@$(BIN)/python -m benchmarks.chart
+
+soak: setup-dev
+	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)
 
 bench-reports: setup-dev
 	@$(BIN)/python benchmarks/reports.py
+
+bench-scale: setup-dev
+	@$(BIN)/python benchmarks/scale.py
+	@$(BIN)/python benchmarks/budgets.py
 
 screenshots: setup-dev parts
 	@$(BIN)/python -m tests.browser.screenshots var/screenshots
@@ -66,7 +87,7 @@ format: setup-dev
 lock: setup-dev
 	@$(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 -c requirements.txt requirements-dev.in -o requirements-dev.txt
-	@for pins in tests/clients/foreign/*.in; do $(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 $$pins -o $${pins%.in}.txt; done
+	@for pins in tests/clients/foreign/*.in benchmarks/peers/*.in; do $(BIN)/uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 $$pins -o $${pins%.in}.txt; done
 
 proto: setup-dev
 	@$(BIN)/python -m grpc_tools.protoc -I proto/ai_proxy/v1 --python_out=gateway/generated --pyi_out=gateway/generated \

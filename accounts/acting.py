@@ -1,4 +1,7 @@
-"""Who is acting: the administrator or the key whose request the running code serves. Nobody, where it serves none."""
+"""Who is acting: the administrator or the key whose request the running code serves, or the command that it is.
+
+Nobody, where it is neither.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from django.http import HttpRequest
 from django.utils.decorators import sync_and_async_middleware
 
 _request: ContextVar[HttpRequest | None] = ContextVar("acting", default=None)
+_command: ContextVar[str] = ContextVar("commanding", default="")
 
 
 class Actor(NamedTuple):
-    """`kind` is `administrator` or `key` (a token counts as one)."""
+    """`kind` is `administrator`, `key` (a token counts as one) or `command`."""
 
     kind: str
     name: str
@@ -25,7 +29,8 @@ def current() -> Actor | None:
     """Known once the request has been authenticated."""
     request = _request.get()
     if request is None:
-        return None
+        command = _command.get()
+        return Actor("command", f"command: {command}") if command else None
     auth = getattr(request, "auth", None)  # Django REST framework leaves the key or the token here
     if auth is not None:
         return Actor("key", str(auth))
@@ -41,6 +46,16 @@ def serving(request: HttpRequest) -> Iterator[None]:
         yield
     finally:
         _request.reset(token)
+
+
+@contextmanager
+def commanding(name: str) -> Iterator[None]:
+    """Within it, what is changed is the doing of `manage.py NAME`."""
+    token = _command.set(name)
+    try:
+        yield
+    finally:
+        _command.reset(token)
 
 
 @sync_and_async_middleware

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.decorators import display as column
 
@@ -140,7 +140,7 @@ class ClientAdmin(ModelAdmin):
 class ApiKeyAdmin(ModelAdmin):
     when_empty = "A key lets a client call. It is shown once, when it is made."
     list_display = ("shown", "client", "scope_label", "tier", "used", "expires", "state")
-    list_filter = (("client", RelatedDropdownFilter), "scope", "is_active")
+    list_filter = (("client", AutocompleteSelectFilter), "scope", "is_active")
     list_filter_submit = True
     list_select_related: ClassVar = ["client", "tier"]
     search_fields = ("=prefix", "name", "client__name")

@@ -6,57 +6,18 @@ by row or many at once. Only what somebody did is kept (`accounts.acting`): the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from django.db import connection, models, transaction
-from django.utils import timezone
+from django.db import models, router, transaction
+from django.db.models.deletion import Collector
 
 from accounts import acting
 from accounts.acting import Actor
-from core import calling
-from core.models import Identified
-from core.vault import EncryptedField
+from accounts.audit_entries import AuditEntry, compared, entry
 
 RowT = TypeVar("RowT", bound=models.Model)
-Facts = dict[str, Any]
-
-HIDDEN = "hidden"  # what the trail says of a secret; that it was changed shows all the same
-_SECRET_COLUMNS = {"digest"}
-_MOST_CHARACTERS = 1_000  # of a value; the rest is cut off
-_MESSAGE = "The audit trail is append-only."
-
-
-class AuditEntry(Identified):
-    """One row that was added, changed or deleted. `changes`: `[{"field", "before", "after"}]`, without secrets."""
-
-    class Action(models.TextChoices):
-        ADDED = "added", "Added"
-        CHANGED = "changed", "Changed"
-        DELETED = "deleted", "Deleted"
-
-    class ActorKind(models.TextChoices):
-        ADMINISTRATOR = "administrator", "Administrator"
-        KEY = "key", "API key or token"
-
-    at = models.DateTimeField("when", default=timezone.now, db_index=True)
-    actor_kind = models.CharField(max_length=16, choices=ActorKind.choices)
-    actor = models.CharField("who", max_length=200)
-    action = models.CharField(max_length=8, choices=Action.choices)
-    object_type = models.CharField("kind of thing", max_length=64)
-    object_id = models.CharField(max_length=64)
-    object_name = models.CharField("which one", max_length=200)
-    changes = models.JSONField(default=list)
-    request_id = models.CharField(max_length=128, blank=True)
-
-    class Meta:
-        ordering: ClassVar = ["-id"]
-        verbose_name = "change"
-        verbose_name_plural = "audit trail"
-        indexes: ClassVar = [models.Index(fields=["object_type", "object_id"], name="audit_by_object")]
-
-    def __str__(self) -> str:
-        return f"{self.get_action_display()} {self.object_type} {self.object_name}"
+Rows = dict[Any, models.Model]  # by their keys
 
 
 class AuditedRows(models.QuerySet[RowT]):
@@ -79,8 +40,7 @@ class AuditedRows(models.QuerySet[RowT]):
         if actor is None:
             return super().delete()
         with transaction.atomic():
-            before = _locked(self.model, self.values_list("pk", flat=True))
-            _note_all(actor, before, {})
+            _note_deletion(actor, _locked(self.model, self.values_list("pk", flat=True)))
             return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -108,6 +68,8 @@ class AuditedManager(models.Manager[RowT]):
 class Audited(models.Model):
     """Whatever somebody does to a row of it leaves an entry in the audit trail."""
 
+    untold_fields: ClassVar[Collection[str]] = ()  # of which the trail says nothing
+
     objects = AuditedManager()
 
     class Meta:
@@ -128,7 +90,7 @@ class Audited(models.Model):
         if actor is None:
             return super().delete(*args, **options)
         with transaction.atomic():
-            _note_all(actor, _locked(type(self), [self.pk]), {})
+            _note_deletion(actor, _locked(type(self), [self.pk]))
             return super().delete(*args, **options)
 
 
@@ -137,15 +99,7 @@ def note(row: models.Model, action: str, fields: Sequence[str] = ()) -> None:
     actor = acting.current()
     if actor is not None:
         changes = [{"field": name, "before": None, "after": None} for name in fields]
-        _entry(actor, action, row, changes).save(force_insert=True)
-
-
-def install() -> None:
-    """The triggers by which the database refuses to change or delete an entry."""
-    table = AuditEntry._meta.db_table
-    with connection.cursor() as cursor:
-        for statement in _POSTGRES if connection.vendor == "postgresql" else _SQLITE:
-            cursor.execute(statement.format(table=table))
+        entry(actor, action, row, changes).save(force_insert=True)
 
 
 # --- what was before, and what is now ----------------------------------------------------------------------------
@@ -171,80 +125,31 @@ def _stored(model: type[models.Model], keys: Iterable[Any]) -> dict[Any, models.
 
 def _note_all(actor: Actor, before: dict[Any, Any], after: dict[Any, Any]) -> None:
     entries = [
-        entry
+        found
         for key in dict.fromkeys((*before, *after))
-        if (entry := _compared(actor, before.get(key), after.get(key))) is not None
+        if (found := compared(actor, before.get(key), after.get(key))) is not None
     ]
     AuditEntry.objects.bulk_create(entries)
 
 
-def _compared(actor: Actor, before: models.Model | None, after: models.Model | None) -> AuditEntry | None:
-    """None where nothing has changed."""
-    changes = _changes(before, after)
-    if after is None:
-        assert before is not None
-        return _entry(actor, AuditEntry.Action.DELETED, before, changes)
-    if before is None:
-        return _entry(actor, AuditEntry.Action.ADDED, after, changes)
-    return _entry(actor, AuditEntry.Action.CHANGED, after, changes) if changes else None
+def _note_deletion(actor: Actor, rows: Rows) -> None:
+    """Entries for rows of one model that are about to go, and for those that go with them."""
+    if not rows:
+        return
+    model = type(next(iter(rows.values())))
+    collector = Collector(using=router.db_for_write(model))
+    collector.collect(list(rows.values()))
+    _note_all(actor, rows, {})
+    others: list[Iterable[models.Model]] = [*collector.data.values(), *collector.fast_deletes]
+    for going in others:
+        for other, keys in _audited(going).items():
+            _note_all(actor, _locked(other, keys - rows.keys() if other is model else keys), {})
 
 
-def _changes(before: models.Model | None, after: models.Model | None) -> list[Facts]:
-    row = after or before
-    assert row is not None
-    return [change for field in row._meta.concrete_fields if (change := _change(field, before, after)) is not None]
-
-
-def _change(field: models.Field[Any, Any], before: models.Model | None, after: models.Model | None) -> Facts | None:
-    was, is_now = (field.value_from_object(row) if row is not None else None for row in (before, after))
-    if field.primary_key or was == is_now or (was in _EMPTY and is_now in _EMPTY):
-        return None
-    if isinstance(field, EncryptedField) or field.name in _SECRET_COLUMNS:
-        return {"field": field.name, "before": was and HIDDEN, "after": is_now and HIDDEN}
-    return {"field": field.name, "before": _plain(field, before), "after": _plain(field, after)}
-
-
-_EMPTY: tuple[Any, ...] = (None, "", [], {})
-
-
-def _plain(field: models.Field[Any, Any], row: models.Model | None) -> Any:
-    """What JSON can hold: another row by its name, a number or a truth as it is, all else as text."""
-    if row is None:
-        return None
-    value = getattr(row, field.name)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    text = str(value)
-    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
-
-
-def _entry(actor: Actor, action: str, row: models.Model, changes: list[Facts]) -> AuditEntry:
-    serving = calling.current()
-    return AuditEntry(
-        actor_kind=actor.kind,
-        actor=actor.name[:200],
-        action=action,
-        object_type=str(row._meta.verbose_name)[:64],
-        object_id=str(row.pk),
-        object_name=str(row)[:200],
-        changes=changes,
-        request_id=serving.request_id if serving is not None else "",
-    )
-
-
-_FUNCTION = f"""
-CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION '{_MESSAGE}' USING ERRCODE = '23001'; END $$
-"""
-_TRIGGER = """
-CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table}
-FOR EACH ROW EXECUTE FUNCTION refuse_audit_change()
-"""
-_REFUSE = f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
-_POSTGRES = (_FUNCTION, _TRIGGER)
-_SQLITE = (
-    "DROP TRIGGER IF EXISTS {table}_no_update",
-    "DROP TRIGGER IF EXISTS {table}_no_delete",
-    "CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} " + _REFUSE,
-    "CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} " + _REFUSE,
-)
+def _audited(rows: Iterable[models.Model]) -> dict[type[models.Model], set[Any]]:
+    """The keys of those that the trail tells of, by their models."""
+    found: dict[type[models.Model], set[Any]] = {}
+    for row in rows:
+        if isinstance(row, Audited):
+            found.setdefault(type(row), set()).add(row.pk)
+    return found

@@ -18,6 +18,12 @@ def new_secret() -> str:
     return f"{PREFIX}{secrets.token_hex(_PUBLIC_CHARS // 2)}_{secrets.token_urlsafe(_SECRET_CHARS * 3 // 4)}"
 
 
+def presented(authorization: str, x_api_key: str) -> str:
+    """The key in a request's headers of these names; "" where they hold none."""
+    scheme, _, value = authorization.partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else x_api_key.strip()
+
+
 def public_prefix(secret: str) -> str:
     """The part that may be shown: it names the key without giving it away."""
     return secret[: len(PREFIX) + _PUBLIC_CHARS]

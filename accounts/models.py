@@ -11,7 +11,8 @@ from django.db import models
 from django.utils import timezone
 
 from accounts import keys
-from accounts.audit import Audited, AuditEntry
+from accounts.audit import Audited
+from accounts.audit_entries import AuditEntry
 from core.models import Identified, RateLimited
 
 __all__ = ["ApiKey", "AuditEntry", "Client", "EndpointLimit", "Revision", "Tier", "slug_like"]
@@ -83,7 +84,12 @@ class ModelLimited(models.Model):
     @property
     def allowed_names(self) -> tuple[str, ...]:
         """Empty: every model."""
-        return tuple(name for line in self.allowed_models.splitlines() if (name := line.strip()))
+        return names_in(self.allowed_models)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in it, one to a line."""
+    return tuple(name for line in text.splitlines() if (name := line.strip()))
 
 
 class Client(Audited, Identified, RateLimited, ModelLimited):

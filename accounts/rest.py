@@ -36,7 +36,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[None, ApiKey | Claims] | None:
-        secret = presented_key(request.headers.get("Authorization", ""), request.headers.get("x-api-key", ""))
+        secret = keys.presented(request.headers.get("Authorization", ""), request.headers.get("x-api-key", ""))
         if not secret:
             return None
         if tokens.is_token(secret):
@@ -62,11 +62,6 @@ def _claims(token: str) -> Claims:
     if not Client.objects.filter(name=claims.client, is_active=True).exists():
         raise exceptions.AuthenticationFailed(f"There is no active client '{claims.client}'.")
     return claims
-
-
-def presented_key(authorization: str, x_api_key: str) -> str:
-    scheme, _, value = authorization.partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else x_api_key.strip()
 
 
 class CanManage(BasePermission):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
@@ -16,8 +16,10 @@ django_application = get_asgi_application()  # first: what follows imports model
 
 from django.conf import settings
 from servestatic import ServeStaticASGI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from aiplatform.doors import door_of
+from aiplatform.pages import Pages
 from aiplatform.serving import new_gateway, new_metrics, start_grpc
 from gateway.doors import health, websocket
 from gateway.http import Receive, Scope, Send, with_request_id
@@ -40,7 +42,8 @@ class Platform:
         self.gateway = new_gateway()
         self._grpc: grpc.aio.Server | None = None
         self._metrics: MetricsServer | None = None
-        self._rest = ServeStaticASGI(django_application, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
+        static = ServeStaticASGI(Pages(django_application), root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
+        self._rest: Any = ProxyHeadersMiddleware(static, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -1,14 +1,13 @@
-"""Celery, with every periodic job in one table."""
+"""Celery's worker and beat, with every periodic job in one table."""
 
 import os
 
-from celery import Celery
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")  # first: the app looks for it as it is made
+
 from celery.schedules import crontab
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
+from core.jobs import app
 
-app = Celery("aiplatform")
-app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 # A job that waited longer than `expires` is dropped: the next one does its work.
@@ -22,6 +21,11 @@ app.conf.beat_schedule = {
     "keep the usage table's months": {
         "task": "usage.tasks.keep_months",
         "schedule": crontab(hour=3, minute=17),
+        "options": {"expires": 23 * 3600},
+    },
+    "forget old changes": {
+        "task": "accounts.tasks.forget_old_changes",
+        "schedule": crontab(hour=3, minute=37),
         "options": {"expires": 23 * 3600},
     },
     "probe providers": {"task": "providers.tasks.probe_providers", "schedule": 60.0, "options": {"expires": 55}},

@@ -232,9 +232,10 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
             reverse("admin:usage_repricing_changelist"),
             "Re-pricing",
         )
-    unknown = [row.name for row in unpriced(_active_models(), now=now)]
-    if unknown:
-        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+    unknown = unpriced(_active_models(), now=now).values_list("name", flat=True)
+    if first := list(unknown[:3]):
+        more = unknown.count() - len(first) if len(first) == 3 else 0
+        names = ", ".join(first) + (f" and {more} more" if more else "")
         yield Notice(
             f"No price for {names}: what calls there cost is unknown, and callers with a hard budget are refused.",
             f"{reverse('admin:providers_deployment_changelist')}?price=unknown",

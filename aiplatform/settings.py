@@ -38,7 +38,7 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # `urls` has the admin modules loaded
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -208,6 +208,7 @@ else:
 
 EGRESS = env.egress_policy()  # what may be called besides public addresses
 RETENTION_MONTHS = env.integer("RETENTION_MONTHS", 0)  # whole months of usage records that are kept; 0: all
+AUDIT_RETENTION_DAYS = env.integer("AUDIT_RETENTION_DAYS", 400)  # of the audit trail; 0: all of it is kept
 CACHE_TTL_S = env.integer("CACHE_TTL", 3600)  # how long an answer is kept; 0: none is
 RATE_LIMIT_REQUESTS = env.integer("RATE_LIMIT_REQUESTS", 0)  # of a key without a tier; 0: no limit
 RATE_LIMIT_WINDOW_S = max(env.integer("RATE_LIMIT_WINDOW", 60), 1)

@@ -155,7 +155,7 @@ def web_command(*, host: str, port: int, workers: int) -> list[str]:
         "--port": port,
         "--workers": workers,
         "--loop": "uvloop",
-        "--http": "httptools",
+        "--http": "aiplatform.http_server:Protocol",
         "--lifespan": "on",
         "--log-level": "warning",
         # Longer than the idle time of the usual load balancers and SDK pools, so that they close first.
@@ -170,6 +170,7 @@ def web_command(*, host: str, port: int, workers: int) -> list[str]:
         "aiplatform.asgi:application",
         "--no-access-log",
         "--no-server-header",
+        "--no-proxy-headers",  # Django alone asks for them: `aiplatform.asgi`
         *pairs,
     ]
 

@@ -9,6 +9,8 @@ from accounts.rest import CanManage
 from gateway import dry_run_view
 from gateway.completion_view import CompletionViewSet
 
+admin.autodiscover()
+
 management = [
     re_path("^ai-providers/complete/?$", CompletionViewSet.as_view({"post": "create"}), name="complete"),
     path("", include("accounts.api.urls")),

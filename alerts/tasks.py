@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from celery import shared_task
 from django.utils import timezone
 
 from alerts import certificates, operations, outbox
 from alerts.reports import schedules
+from core.jobs import app
 
 _MESSAGES = 50  # of a channel in one turn
 
 
-@shared_task
+@app.task
 def evaluate_rules() -> None:
     """Look at every rule, and send what came of it."""
     if operations.evaluate(now=timezone.now()):
         _send_to_due_channels()
 
 
-@shared_task
+@app.task
 def send_reports() -> None:
     """Queue the reports that are due, and send them."""
     if schedules.queue_due(now=timezone.now()):
         _send_to_due_channels()
 
 
-@shared_task
+@app.task
 def send_waiting() -> None:
     """Send what could not be sent before, or was left by a dead worker."""
     _send_to_due_channels()
 
 
-@shared_task
+@app.task
 def send_to_channel(*, channel_id: str) -> None:
     """A channel's messages, oldest first."""
     for _ in range(_MESSAGES):
@@ -41,13 +41,13 @@ def send_to_channel(*, channel_id: str) -> None:
             return
 
 
-@shared_task
+@app.task
 def tidy_outbox() -> None:
     """Give up what has lost its channel, and forget old messages."""
     outbox.tidy(now=timezone.now())
 
 
-@shared_task
+@app.task
 def check_certificates() -> None:
     """Look at the certificates of the providers' addresses."""
     certificates.check_all(now=timezone.now())

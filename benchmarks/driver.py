@@ -8,88 +8,47 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sys
 import time
 from collections import deque
-from typing import cast
 
 import msgspec
 import uvloop
 
-_DRAIN_S = 15.0
-_OK = b"HTTP/1.1 200"
-_LAST_CHUNK = b"0\r\n\r\n"
+from benchmarks.caller import Caller
+from benchmarks.loads import Figures, Load, cpu_s, most_threads
 
-
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """`rate_per_s` 0: each connection calls again as soon as it is answered. `clocks`: processes whose CPU to read."""
-
-    port: int
-    request: str
-    connections: int
-    warm_up_s: float
-    window_s: float
-    rate_per_s: float = 0.0
-    clocks: tuple[int, ...] = ()
-
-
-class Figures(msgspec.Struct, kw_only=True):
-    """`answered`, `failed` and `events` are of the whole load; the rest is of its window alone.
-
-    `answered_events` are the events of whole answers, of streams. `cpu_s` is as `Load.clocks`.
-    """
-
-    answered: int = 0
-    failed: int = 0
-    failure: str = ""
-    events: int = 0
-    window_s: float = 0.0
-    window_events: int = 0
-    latencies_ms: list[float] = []
-    cpu_s: list[float] = []
-    own_cpu_s: float = 0.0
+_DRAIN_S = 20.0
+_SLOW_BUFFER_BYTES = 16 * 1024  # of a slow reader's socket: the kernel's usual one would read for it
 
 
 def main() -> None:
     gc.disable()
     for line in sys.stdin:
-        figures = uvloop.run(_Run(msgspec.json.decode(line, type=Load)).figures())
+        figures = uvloop.run(Run(msgspec.json.decode(line, type=Load)).figures())
         sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
         sys.stdout.flush()
         gc.collect()
 
 
-def cpu_s(pid: int) -> float:
-    """User and system time of a process and all its threads, in seconds, to the nanosecond.
-
-    The same sum as in /proc/PID/stat, without its rounding to 10 ms: the clock of clock_getcpuclockid(3), whose number
-    on Linux is the inverted pid and CPUCLOCK_SCHED (include/linux/posix-timers.h). 0 for a process that has gone, as
-    a database's helpers do.
-    """
-    try:
-        return time.clock_gettime_ns((~pid << 3) | 2) / 1e9
-    except OSError:
-        return 0.0
-
-
-class _Run:
+class Run:
     """One load from its first call to its last answer."""
 
     def __init__(self, load: Load) -> None:
         self.load = load
         self.request = load.request.encode()
-        self.found = Figures(latencies_ms=[], cpu_s=[])
+        self.found = Figures(latencies_ms=[])
         self.is_open = True  # new calls are made
         self.in_window = False
         self.in_flight = 0
-        self.idle: deque[_Connection] = deque()
+        self.idle: deque[Caller] = deque()
         self.overdue: deque[float] = deque()
+        self._dialling: set[asyncio.Task[Caller]] = set()
 
     async def figures(self) -> Figures:
-        loop = asyncio.get_running_loop()
         for _ in range(self.load.connections):
-            _, connection = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self.load.port)
-            self.idle.append(connection)
+            self.idle.append(await self._dial())
         ticking = asyncio.create_task(self._tick()) if self.load.rate_per_s else None
         if not ticking:
             while self.idle:
@@ -101,16 +60,28 @@ class _Run:
         await self._drain()
         return self.found
 
+    async def _dial(self) -> Caller:
+        peer = socket.socket()
+        if self.load.pause_s:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER_BYTES)
+        peer.connect(("127.0.0.1", self.load.port))
+        peer.setblocking(False)
+        _, caller = await asyncio.get_running_loop().create_connection(lambda: Caller(self), sock=peer)
+        return caller
+
     async def _measure(self) -> None:
-        found = self.found
-        before, own, started, events = self._clocks(), time.process_time(), time.perf_counter(), found.events
+        found, load = self.found, self.load
+        serving, database = cpu_s(load.serving), cpu_s(load.database)
+        own, started, events = time.process_time(), time.perf_counter(), found.events
         self.in_window = True
-        await asyncio.sleep(self.load.window_s)
+        await asyncio.sleep(load.window_s)
         self.in_window = self.is_open = False
-        found.cpu_s = [max(after - then, 0.0) for after, then in zip(self._clocks(), before, strict=True)]
+        found.serving_cpu_s = cpu_s(load.serving) - serving
+        found.database_cpu_s = max(cpu_s(load.database) - database, 0.0)
         found.own_cpu_s = time.process_time() - own
         found.window_s = time.perf_counter() - started
         found.window_events = found.events - events
+        found.threads = most_threads(load.serving)
 
     async def _drain(self) -> None:
         deadline = time.perf_counter() + _DRAIN_S
@@ -118,8 +89,9 @@ class _Run:
             await asyncio.sleep(0.005)
         if self.in_flight:
             self.failed(f"{self.in_flight} calls were not answered within {_DRAIN_S:g} s", count=self.in_flight)
-        for connection in self.idle:
-            connection.close()
+        await asyncio.gather(*self._dialling)
+        for caller in self.idle:
+            caller.close()
 
     async def _tick(self) -> None:
         """Calls at a fixed rate. One that finds no connection idle waits, and its time counts from when it was due."""
@@ -132,88 +104,35 @@ class _Run:
             else:
                 self.overdue.append(due)
 
-    def answered(self, connection: _Connection, sent_at: float) -> None:
+    def answered(self, caller: Caller, sent_at: float) -> None:
         now = time.perf_counter()
         self.found.answered += 1
         if self.in_window:
             self.found.latencies_ms.append((now - sent_at) * 1000)
+        self._next(caller, now)
+
+    def left(self) -> None:
+        """A caller has hung up: another takes its place."""
+        self.found.left += 1
+        task = asyncio.create_task(self._dial())
+        self._dialling.add(task)
+        task.add_done_callback(self._dialled)
+
+    def _dialled(self, task: asyncio.Task[Caller]) -> None:
+        self._dialling.discard(task)
+        self._next(task.result(), time.perf_counter())
+
+    def _next(self, caller: Caller, now: float) -> None:
         if self.is_open and not self.load.rate_per_s:
-            connection.call(now)
+            caller.call(now)
         elif self.is_open and self.overdue:
-            connection.call(self.overdue.popleft())
+            caller.call(self.overdue.popleft())
         else:
-            self.idle.append(connection)
+            self.idle.append(caller)
 
     def failed(self, what: str, *, count: int = 1) -> None:
         self.found.failed += count
         self.found.failure = self.found.failure or what
-
-    def _clocks(self) -> list[float]:
-        return [cpu_s(pid) for pid in self.load.clocks]
-
-
-class _Connection(asyncio.Protocol):
-    """Reads answers by Content-Length, or to the last chunk."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._busy = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
-
-    def call(self, due: float) -> None:
-        self._due = due
-        self._busy = True
-        self._run.in_flight += 1
-        self._head = b""
-        self._in_body = False
-        self._tail = b""
-        self._transport.write(self._run.request)
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        if not self._in_body:
-            data = self._read_head(data)
-            if not self._in_body:
-                return
-        if self._left is None:
-            self._run.found.events += data.count(b"data: ")
-            self._tail = (self._tail + data)[-len(_LAST_CHUNK) :]
-            ended = self._tail == _LAST_CHUNK
-        else:
-            self._left -= len(data)
-            ended = self._left <= 0
-        if ended:
-            self._end(data)
-
-    def _read_head(self, data: bytes) -> bytes:
-        """What `data` holds of the body."""
-        self._head += data
-        end = self._head.find(b"\r\n\r\n")
-        if end < 0:
-            return b""
-        self._in_body = True
-        head, body = self._head[:end].lower(), self._head[end + 4 :]
-        at = head.find(b"content-length:")
-        self._left: int | None = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else None
-        return body
-
-    def _end(self, data: bytes) -> None:
-        self._busy = False
-        self._run.in_flight -= 1
-        if not self._head.startswith(_OK):
-            self._run.failed(self._head[:40].decode("latin-1") + data[:300].decode("latin-1"))
-        else:
-            self._run.answered(self, self._due)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._busy:
-            self._busy = False
-            self._run.in_flight -= 1
-            self._run.failed(f"the connection was lost: {exc}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The floor: the least that a gateway on our stack can do. It passes a body on over a pooled session, and back.
 
-`UPSTREAM=http://127.0.0.1:9000/v1 uvicorn benchmarks.floor:application`. No keys, no routes, no books. The garbage
+`UPSTREAM=http://127.0.0.1:9000 uvicorn benchmarks.floor:application`. No keys, no routes, no books. The garbage
 collector is set as the product sets it, so that the ratio shows the product's own work.
 """
 
@@ -17,7 +17,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_URL = os.environ["UPSTREAM"] + "/chat/completions"
+_ADDRESS = os.environ["UPSTREAM"]
 _GC_THRESHOLD = 50_000
 _MAX_CONNECTIONS = 2_000
 
@@ -29,10 +29,10 @@ class Floor:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self._pass_on(await _body(receive), send)
+            await self._pass_on(_ADDRESS + scope["path"], await _body(receive), send)
 
-    async def _pass_on(self, body: bytes, send: Send) -> None:
-        async with self.session.post(_URL, data=body, headers={"Content-Type": "application/json"}) as answer:
+    async def _pass_on(self, url: str, body: bytes, send: Send) -> None:
+        async with self.session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
             kind = answer.headers["Content-Type"].encode()
             if kind == b"text/event-stream":
                 await send(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -15,10 +14,10 @@ from typing import IO
 
 import msgspec
 
-from benchmarks.driver import Figures, Load
+from benchmarks.loads import Figures, Load
 
-HERE = Path(__file__).parent
-_START_TIMEOUT_S = 60
+ROOT = Path(__file__).parent.parent
+_START_TIMEOUT_S = 90
 _STOP_TIMEOUT_S = 30
 _POLL_S = 0.005
 _LOG_CHARS = 2_000
@@ -40,9 +39,10 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def pid(self) -> int:
+    def pids(self) -> tuple[int, ...]:
+        """Its own and its descendants'."""
         assert self._process is not None
-        return self._process.pid
+        return with_descendants(self._process.pid)
 
     def start(self) -> None:
         """Returns once connections are accepted."""
@@ -53,7 +53,7 @@ class Process:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _accepts(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise BenchmarkError(f"{self.command[2]} does not start:\n{self.last_words()}")
+                raise BenchmarkError(f"{' '.join(self.command[:4])} does not start:\n{self.last_words()}")
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
@@ -72,11 +72,8 @@ class Process:
         return self.log.read_text()[-_LOG_CHARS:]
 
     def memory_mb(self) -> float:
-        """Resident, in 10^6 bytes."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024 / 1e6
-        raise BenchmarkError("the system tells no memory of a process: Linux does")
+        """Resident, in 10^6 bytes: that of the process, or of the worker, that has most."""
+        return max(_memory_mb(pid) for pid in self.pids)
 
 
 class Driver:
@@ -84,21 +81,27 @@ class Driver:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "driver.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "benchmarks.driver"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def run(self, load: Load) -> Figures:
-        """Raises `BenchmarkError` where a call was not answered 200."""
-        stdin, stdout = self._pipes()
+    def begin(self, load: Load) -> None:
+        """Start a load; `end` has its figures."""
+        stdin, _ = self._pipes()
         stdin.write(msgspec.json.encode(load) + b"\n")
         stdin.flush()
+
+    def end(self) -> Figures:
+        """What has come of it. Waits for it."""
+        _, stdout = self._pipes()
         line = stdout.readline()
         if not line:
             raise BenchmarkError("the load driver has died: see above")
-        figures = msgspec.json.decode(line, type=Figures)
-        if figures.failed:
-            raise BenchmarkError(f"{figures.failed} calls failed, the first with: {figures.failure}")
-        return figures
+        return msgspec.json.decode(line, type=Figures)
+
+    def run(self, load: Load) -> Figures:
+        """Both."""
+        self.begin(load)
+        return self.end()
 
     def stop(self) -> None:
         stdin, stdout = self._pipes()
@@ -112,33 +115,10 @@ class Driver:
         return self._process.stdin, self._process.stdout
 
 
-def uvicorn(application: str, *, cwd: Path, env: Mapping[str, str], log: Path) -> Process:
-    """One worker, as the platform runs it (`aiplatform.supervisor.web_command`)."""
-    port = free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    quiet = ["--no-access-log", "--no-server-header", "--log-level", "warning", "--timeout-keep-alive", "75"]
-    return Process(
-        command=[sys.executable, "-m", "uvicorn", application, *options, *quiet, "--lifespan", "on"],
-        cwd=cwd,
-        env={**os.environ, **env},
-        port=port,
-        log=log,
-    )
-
-
-def request(path: str, body: Mapping[str, object], *, key: str = "none") -> str:
-    """A whole HTTP request, as SDKs send one."""
-    encoded = json.dumps(body, separators=(",", ":"))
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "host: 127.0.0.1",
-        f"authorization: Bearer {key}",
-        "content-type: application/json",
-        "accept: application/json",
-        "user-agent: benchmark/1.0",
-        f"content-length: {len(encoded)}",
-    ]
-    return "\r\n".join([*lines, "", encoded])
+def python(module: str, *options: str, port: int, env: Mapping[str, str], log: Path) -> Process:
+    """A module of ours, or uvicorn, as a server."""
+    command = [sys.executable, "-m", module, *options]
+    return Process(command=command, cwd=ROOT, env={**os.environ, **env}, port=port, log=log)
 
 
 def free_port() -> int:
@@ -148,10 +128,20 @@ def free_port() -> int:
         return port
 
 
-def descendants(pid: int) -> list[int]:
-    """The children of a process and theirs."""
-    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return children + [grandchild for child in children for grandchild in descendants(child)]
+def with_descendants(pid: int) -> tuple[int, ...]:
+    """The process, its children and theirs. A database's helpers come and go meanwhile."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return (pid,)
+    return (pid, *(each for child in children for each in with_descendants(int(child))))
+
+
+def _memory_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise BenchmarkError("the system tells no memory of a process: Linux does")
 
 
 def _accepts(port: int) -> bool:

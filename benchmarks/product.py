@@ -1,4 +1,4 @@
-"""The product under measurement: set up by its own commands in a temp folder, and its books read back afterwards."""
+"""The product under measurement: installed by `prepare` in a temp folder, and run as the platform runs itself."""
 
 from __future__ import annotations
 
@@ -7,69 +7,41 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 
-from benchmarks.measure import BenchmarkError, Process, uvicorn
-from benchmarks.upstream import COMPLETION_TOKENS, PACED_MODEL, PROMPT_TOKENS
-
-ROOT = Path(__file__).parent.parent
-MODELS = ("fast", PACED_MODEL)
-_INPUT_USD_PER_MILLION, _OUTPUT_USD_PER_MILLION = 3, 15
-_PICO_PER_TOKEN = 1_000_000  # of a dollar, at one dollar per million tokens
-# What would make the product other than its default: empty counts as unset, and hides a `.env` in the checkout.
-_UNSET = (
-    *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DEEPSEEK_API_KEY", "GOOGLE_AI_API_KEY", "AI_ENCRYPTION_KEY"),
-    *("REDIS_URL", "REDIS_ADDR", "DATABASE_URL", "DJANGO_ENV", "SECRET_KEY", "ENCRYPTION_KEYS", "LOG_LEVEL"),
-    *("MAX_BODY_BYTES", "TIME_ZONE", "PYTHONDONTWRITEBYTECODE"),
-)
+from aiplatform.supervisor import web_command
+from benchmarks.calls import Identity
+from benchmarks.measure import ROOT, BenchmarkError, Process, free_port
+from tests import servers
+from tests.environment import CLEARED
 
 Query = Callable[[str], Sequence[Any]]
 
 
-class Books(msgspec.Struct, frozen=True):
-    """What the ledger says, or should say. Costs are in pico-dollars."""
-
-    records: int
-    cached: int
-    not_ok: int
-    holds: int
-    input_tokens: int
-    output_tokens: int
-    cost_pico: int
-
-
 class Installation(msgspec.Struct, frozen=True):
-    """A platform with one priced provider. `query` answers one row of its database."""
+    """A platform with priced providers. `query` answers one row of its database; `env` is that of its commands."""
 
     process: Process
-    key: str
+    who: Identity
     query: Query
+    env: Mapping[str, str]
+    database_pid: int = 0
 
 
-def books_of(calls: int, *, cached: int) -> Books:
-    """What the ledger must say after so many answered calls, of them so many from the cache."""
-    input_tokens, output_tokens = (calls - cached) * PROMPT_TOKENS, (calls - cached) * COMPLETION_TOKENS
-    dollars = input_tokens * _INPUT_USD_PER_MILLION + output_tokens * _OUTPUT_USD_PER_MILLION
-    return Books(calls, cached, 0, 0, input_tokens, output_tokens, dollars * _PICO_PER_TOKEN)
+class Providers(msgspec.Struct, frozen=True):
+    """Addresses: of the provider, and of one where nobody listens."""
+
+    upstream: str
+    nobody: str
 
 
-def books(query: Query) -> Books:
-    """What the ledger says."""
-    sums = "COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(cost_pico), 0)"
-    cached = "COALESCE(SUM(CASE WHEN status = 'cached' THEN 1 ELSE 0 END), 0)"
-    not_ok = (
-        "COALESCE(SUM(CASE WHEN status = 'cached' OR (status = 'ok' AND evidence = 'reported') THEN 0 ELSE 1 END), 0)"
-    )
-    records, hits, others, *totals = query(f"SELECT COUNT(*), {cached}, {not_ok}, {sums} FROM usage_usagerecord")
-    (holds,) = query("SELECT COUNT(*) FROM usage_hold")
-    return Books(int(records), int(hits), int(others), int(holds), *(int(total) for total in totals))
-
-
-def on_sqlite(folder: Path, upstream: str) -> Installation:
+def on_sqlite(folder: Path, providers: Providers) -> Installation:
     """The default: embedded, with SQLite."""
 
     def query(statement: str) -> Sequence[Any]:
@@ -77,53 +49,73 @@ def on_sqlite(folder: Path, upstream: str) -> Installation:
             row: Sequence[Any] = database.execute(statement).fetchone()
             return row
 
-    return _install(folder, {}, query, upstream)
+    return _install(folder, {}, query, providers)
+
+
+class DurablePostgres(servers.Postgres):
+    """The tests' PostgreSQL, but one that waits for the disk as it should."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "-c", "fsync=on"]
 
 
 @contextlib.contextmanager
-def on_postgresql(folder: Path, upstream: str) -> Iterator[tuple[Installation, int] | None]:
-    """The same with PostgreSQL and Redis, and PostgreSQL's pid; None where those servers are not to be had."""
-    try:
-        import psycopg  # noqa: PLC0415
-
-        from tests import servers  # noqa: PLC0415
-    except ImportError:
-        yield None
-        return
-    with servers.postgres() as postgres, servers.redis() as redis:
-        url = postgres.url()
-
-        def query(statement: str) -> Sequence[Any]:
-            with psycopg.connect(url) as database:
-                row: Sequence[Any] | None = database.execute(statement.encode()).fetchone()
-                assert row is not None
-                return row
-
-        assert postgres.process is not None
-        yield _install(folder, {"DATABASE_URL": url, "REDIS_URL": redis.url}, query, upstream), postgres.process.pid
+def postgres() -> Iterator[DurablePostgres]:
+    """A PostgreSQL of one's own."""
+    with tempfile.TemporaryDirectory(prefix="aip-bench-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # it runs as another user
+        server = DurablePostgres(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
-def _install(folder: Path, settings: Mapping[str, str], query: Query, upstream: str) -> Installation:
+def on_postgresql(
+    folder: Path, providers: Providers, database: DurablePostgres, redis: servers.Redis, *, workers: int
+) -> Installation:
+    """With a database of its own on the servers."""
+    url = database.create_database(folder.name)
+
+    def query(statement: str) -> Sequence[Any]:
+        with psycopg.connect(url) as connection:
+            row: Sequence[Any] | None = connection.execute(statement.encode()).fetchone()
+            assert row is not None
+            return row
+
+    redis_url = redis.url.removesuffix("/0") + f"/{workers}"
+    settings = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_WORKERS": str(workers)}
+    assert database.process is not None
+    return msgspec.structs.replace(_install(folder, settings, query, providers), database_pid=database.process.pid)
+
+
+def manage(env: Mapping[str, str], *command: str) -> str:
+    """What one of the product's commands prints."""
+    return _python(env, "manage.py", *command)
+
+
+def _install(folder: Path, settings: Mapping[str, str], query: Query, providers: Providers) -> Installation:
     folder.mkdir()
-    env = {**dict.fromkeys(_UNSET, ""), **settings, "GRPC_PORT": "0", "STATE_DIR": str(folder)}
-    _manage(env, "serve", "--only", "setup")  # migrate, collectstatic, bootstrap
-    prices = ["--input-price", str(_INPUT_USD_PER_MILLION), "--output-price", str(_OUTPUT_USD_PER_MILLION)]
-    models = [word for model in MODELS for word in ("--model", model, *prices)]
-    _manage(env, "addprovider", "--name", "Benchmark", "--kind", "custom", "--base-url", upstream, *models)
-    key = _manage(env, "mintkey", "--client", "benchmark", "--quiet").strip()
-    process = uvicorn("aiplatform.asgi:application", cwd=ROOT, env=env, log=folder / "log")
-    return Installation(process, key, query)
+    ports = {"GRPC_PORT": "0", "METRICS_PORT": str(free_port())}
+    env = _clean() | CLEARED | dict(settings) | ports
+    env |= {"STATE_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "aiplatform.settings"}
+    addresses = {"UPSTREAM": providers.upstream, "NOBODY": providers.nobody}
+    who = msgspec.json.decode(_python(env | addresses, "-m", "benchmarks.prepare"), type=Identity)
+    port = free_port()
+    command = web_command(host="127.0.0.1", port=port, workers=int(settings.get("WEB_WORKERS", 1)))
+    process = Process(command=command, cwd=ROOT, env=env, port=port, log=folder / "log")
+    return Installation(process, who, query, env)
 
 
-def _manage(env: Mapping[str, str], *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _clean() -> dict[str, str]:
+    """Without it Python writes no bytecode, and every start compiles all modules."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def _python(env: Mapping[str, str], *command: str) -> str:
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BenchmarkError(f"manage.py {' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        raise BenchmarkError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return done.stdout

@@ -78,7 +78,7 @@ def _run(rows: int) -> int:
     _timed("made", lambda: _load(rows, now))
     _timed("rollups rebuilt", books.rebuild_rollups)
     _timed("analysed", lambda: _execute("VACUUM ANALYZE"))
-    _sizes()
+    _sizes(rows)
     found = _timed("books proved", books.prove)
     print("The books balance." if found.is_balanced else "\n".join(found.differences))
     is_right = _ask(_questions(now)) and found.is_balanced and found.records == rows
@@ -135,11 +135,22 @@ def _execute(sql: str) -> None:
         cursor.execute(sql)
 
 
-def _sizes() -> None:
+def _sizes(rows: int) -> None:
+    from django.db import connection
+
     from usage.models import Day, KeyDay, Quarter, UserDay
 
     counts = {model.__name__: model._default_manager.count() for model in (Quarter, Day, UserDay, KeyDay)}
     print("  " + ", ".join(f"{number:,} rows of {name}" for name, number in counts.items()))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT SUM(pg_total_relation_size(relid)) FROM pg_partition_tree('usage_usagerecord')")
+        (records,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT SUM(pg_total_relation_size(oid)) FROM pg_class "
+            "WHERE relname IN ('usage_quarter', 'usage_day', 'usage_userday', 'usage_keyday')"
+        )
+        (rollups,) = cursor.fetchone()
+    print(f"  {int(records) / rows:.0f} bytes a record, with its indexes; {int(rollups) / 1e6:,.0f} MB of rollups")
 
 
 # --- questions ----------------------------------------------------------------------------------------------------
@@ -162,7 +173,8 @@ def _questions(now: datetime) -> list[Question]:
         Question("one client's month by model", lambda: queries.grouped(month, end, by="model", client="client-3")),
         Question("the month's cost by key", lambda: queries.grouped(month, end, by="key")),
         Question("one end user's month", lambda: queries.totals(month, end, end_user="user-3-77")),
-        Question("the month's top end users", lambda: queries.grouped(month, end, by="endUser")),
+        Question("the month's 100 top end users", lambda: queries.grouped(month, end, by="endUser", top=100)),
+        Question("the month by end user, all of them", lambda: queries.grouped(month, end, by="endUser")),
         Question("all 92 days by month", lambda: queries.grouped(now - timedelta(days=DAYS + 1), now, by="month")),
         Question("a month in Kathmandu, in all", lambda: queries.totals(there, there_end)),
         Question(

@@ -1,171 +1,154 @@
-"""What is measured: which calls, how many at once, and how the rounds of each subject take turns."""
+"""What is measured: which calls, how many at once, and at whom."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from statistics import median, quantiles
 from typing import Literal
 
 import msgspec
 
-from benchmarks.driver import Figures, Load
-from benchmarks.measure import BenchmarkError, Driver, Process, descendants, request
-from benchmarks.upstream import CHUNKS, PACED_MODEL
+from benchmarks import answers
+from benchmarks.answers import CHUNKS, FAST
+from benchmarks.calls import Door, Identity, Wish, request
 
-_PROMPT = "Tell me, in one paragraph, why a benchmark that nobody reads is still worth running every night. " * 4
-Door = Literal["openai", "anthropic"]
+Kind = Literal["upstream", "floor", "product", "workers", "peer"]
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`rate_per_s` 0: as fast as the answers come. `cached`: all but the first call are told its answer.
+    """`name` is for `--only`. `beside`: the kinds of subject that take it besides the product with one worker.
 
-    Floor and upstream speak OpenAI's dialect alone, and have no cache.
+    `rate_per_s` 0: as fast as the answers come. `pause_s`: of a slow reader. `length`: of its windows, times the
+    plan's. `cached`: all but the first call are told its answer. `fails_over`: each answer is of the second provider.
     """
 
+    name: str
     title: str
     connections: int
+    beside: frozenset[Kind] = frozenset()
     door: Door = "openai"
-    model: str = "fast"
+    model: str = FAST
     stream: bool = False
+    chunks: int = CHUNKS
     rate_per_s: float = 0.0
-    upstream_too: bool = False
+    pause_s: float = 0.0
+    length: float = 1.0
     cached: bool = False
+    fails_over: bool = False
+
+    def request(self, who: Identity) -> str:
+        wish = Wish(model=self.model, stream=self.stream, cached=self.cached, is_large=self.model == answers.LARGE)
+        return request(self.door, who, wish)
 
 
-PLAIN_1 = Scenario(title="plain calls, 1 at once", connections=1)
-PLAIN_16 = Scenario(title="plain calls, 16 at once", connections=16)
-PLAIN_64 = Scenario(title="plain calls, 64 at once", connections=64)
-TRANSLATED = Scenario(title="translated calls, 16 at once", connections=16, door="anthropic")
-CACHED = Scenario(title="hits of the cache, 16 at once", connections=16, cached=True)
-STREAM = Scenario(title="streams, 16 at once, unpaced", connections=16, stream=True)
-PACED = Scenario(title="streams, 16 at once, paced", connections=16, stream=True, model=PACED_MODEL)
-TRANSLATED_PACED = Scenario(
-    title="translated streams, paced", connections=16, stream=True, model=PACED_MODEL, door="anthropic"
+ALL: frozenset[Kind] = frozenset({"floor", "workers", "peer"})
+PEERS: frozenset[Kind] = frozenset({"floor", "peer"})
+FLOOR: frozenset[Kind] = frozenset({"floor"})
+# Routes of the installation (`prepare`): their first provider fails.
+ANSWERS_500, REFUSES = "answers-500-first", "refuses-first"
+
+PLAIN_1 = Scenario(name="plain-1", title="plain calls, 1 at once", connections=1, beside=PEERS)
+PLAIN_16 = Scenario(name="plain-16", title="plain calls, 16 at once", connections=16, beside=ALL)
+PLAIN_64 = Scenario(name="plain-64", title="plain calls, 64 at once", connections=64, beside=ALL)
+RATE = Scenario(
+    name="rate",
+    title="50 calls a second",
+    connections=16,
+    rate_per_s=50,
+    length=4,
+    beside=PEERS | frozenset[Kind]({"upstream"}),
 )
-SLOW = Scenario(title="plain calls at a low rate", connections=16, rate_per_s=100, upstream_too=True)
-ALL = (PLAIN_1, PLAIN_16, PLAIN_64, TRANSLATED, CACHED, STREAM, PACED, TRANSLATED_PACED, SLOW)
-
-
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """A server to be measured. `doors` are the requests it takes; `database_pid` 0: it has none of its own."""
-
-    name: str
-    process: Process
-    key: str = "none"
-    doors: tuple[Door, ...] = ("openai",)
-    is_upstream: bool = False
-    database_pid: int = 0
-
-    def takes(self, scenario: Scenario) -> bool:
-        has_door = scenario.door in self.doors and ("anthropic" in self.doors or not scenario.cached)
-        return has_door and (scenario.upstream_too or not self.is_upstream)
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Medians of the rounds; the percentiles are of all rounds' calls together. CPU is of the serving process."""
-
-    calls: int
-    calls_per_s: float
-    cpu_ms_per_call: float
-    database_cpu_ms_per_call: float
-    cpu_us_per_chunk: float
-    p50_ms: float
-    p99_ms: float
-    driver_cpu_ms_per_call: float
-
-
-Results = dict[tuple[str, str], list[Figures]]
-
-
-def run_rounds(
-    driver: Driver,
-    subjects: Sequence[Subject],
-    *,
-    scenarios: Sequence[Scenario] = ALL,
-    rounds: int,
-    warm_up_s: float,
-    window_s: float,
-) -> Results:
-    """The figures by (scenario's title, subject's name). The subjects take turns, and the first turn too goes round."""
-    results: Results = {}
-    for scenario in scenarios:
-        takers = [subject for subject in subjects if subject.takes(scenario)]
-        for number in range(rounds):
-            turn = number % len(takers)
-            for subject in takers[turn:] + takers[:turn]:
-                load = load_of(scenario, subject, warm_up_s=warm_up_s, window_s=window_s)
-                results.setdefault((scenario.title, subject.name), []).append(figures_of(driver, subject, load))
-    return results
-
-
-def figures_of(driver: Driver, subject: Subject, load: Load) -> Figures:
-    """What the driver found. Raises `BenchmarkError`, with the end of the server's log, where a call failed."""
-    try:
-        return driver.run(load)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{subject.name}: {error}\n{subject.process.last_words()}") from None
-
-
-def load_of(scenario: Scenario, subject: Subject, *, warm_up_s: float, window_s: float) -> Load:
-    database = [subject.database_pid, *descendants(subject.database_pid)] if subject.database_pid else []
-    return Load(
-        port=subject.process.port,
-        request=_request(scenario, subject.key),
-        connections=scenario.connections,
-        rate_per_s=scenario.rate_per_s,
-        warm_up_s=warm_up_s,
-        window_s=window_s,
-        clocks=(subject.process.pid, *database),
-    )
-
-
-def _request(scenario: Scenario, key: str) -> str:
-    body: dict[str, object] = {
-        "model": scenario.model,
-        "messages": [{"role": "user", "content": _PROMPT}],
-        "max_tokens": 256,
-    }
-    if scenario.cached:
-        body["temperature"] = 0
-    if scenario.stream:
-        body["stream"] = True
-    if scenario.door == "anthropic":
-        return request("/v1/messages", body, key=key)
-    if scenario.stream:
-        body["stream_options"] = {"include_usage": True}
-    return request("/v1/chat/completions", body, key=key)
-
-
-def summary(rounds: Sequence[Figures]) -> Summary:
-    """A round in which nothing was answered counts for the speed, and cannot for the cost of a call."""
-    counted = [(figures, calls) for figures in rounds if (calls := _calls(figures))]
-    if not counted:
-        raise BenchmarkError("a server has answered nothing in any round: give it a quieter machine")
-    latencies = [latency for figures in rounds for latency in figures.latencies_ms]
-    cuts = quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else [0.0] * 99
-    return Summary(
-        calls=sum(figures.answered for figures in rounds),
-        calls_per_s=median(_calls(figures) / figures.window_s for figures in rounds),
-        cpu_ms_per_call=median(1000 * figures.cpu_s[0] / calls for figures, calls in counted),
-        database_cpu_ms_per_call=median(1000 * sum(figures.cpu_s[1:]) / calls for figures, calls in counted),
-        cpu_us_per_chunk=median(1e6 * figures.cpu_s[0] / calls / CHUNKS for figures, calls in counted),
-        p50_ms=cuts[49],
-        p99_ms=cuts[98],
-        driver_cpu_ms_per_call=median(1000 * figures.own_cpu_s / calls for figures, calls in counted),
-    )
-
-
-def _calls(figures: Figures) -> float:
-    """Calls in the window; of streams, by the part of all their events that fell into it."""
-    if figures.events:
-        return figures.answered * figures.window_events / figures.events
-    return float(len(figures.latencies_ms))
-
-
-def summaries(results: Results) -> Mapping[tuple[str, str], Summary]:
-    return {key: summary(rounds) for key, rounds in results.items()}
-
-
-def answered(results: Results, subject: str) -> int:
-    """All calls that `subject` has answered, in windows and out of them."""
-    return sum(figures.answered for (_, name), rounds in results.items() if name == subject for figures in rounds)
+ANTHROPIC_DOOR = Scenario(
+    name="anthropic-door", title="Anthropic's door to OpenAI's dialect", connections=64, door="anthropic"
+)
+TO_ANTHROPIC = Scenario(
+    name="to-anthropic", title="OpenAI's door to Anthropic's dialect", connections=64, model=answers.CLAUDE
+)
+GEMINI_DOOR = Scenario(name="gemini-door", title="Gemini's door to OpenAI's dialect", connections=64, door="gemini")
+SPEC_B = Scenario(name="spec-b", title="/api/v1/completion", connections=64, door="spec_b")
+SESSION = Scenario(name="drf", title="completion through DRF, in a session, 16 at once", connections=16, door="session")
+EMBEDDINGS = Scenario(
+    name="embeddings", title="embeddings", connections=64, door="embeddings", model=answers.EMBED, beside=PEERS
+)
+CACHED = Scenario(name="cache", title="hits of the cache", connections=64, cached=True)
+FAILOVER_500 = Scenario(
+    name="failover-500", title="failover from an answered 500", connections=64, model=ANSWERS_500, fails_over=True
+)
+FAILOVER_REFUSED = Scenario(
+    name="failover-refused", title="failover from a refused connection", connections=64, model=REFUSES, fails_over=True
+)
+STREAM = Scenario(name="stream", title="streams", connections=16, stream=True, beside=ALL)
+STREAM_ANTHROPIC_DOOR = Scenario(
+    name="stream-anthropic-door",
+    title="streams, Anthropic's door to OpenAI's dialect",
+    connections=16,
+    stream=True,
+    door="anthropic",
+)
+STREAM_TO_ANTHROPIC = Scenario(
+    name="stream-to-anthropic",
+    title="streams, OpenAI's door to Anthropic's dialect",
+    connections=16,
+    stream=True,
+    model=answers.CLAUDE,
+)
+PACED = Scenario(
+    name="paced", title="streams, paced", connections=16, stream=True, model=answers.PACED, length=2, beside=PEERS
+)
+PACED_ANTHROPIC_DOOR = Scenario(
+    name="paced-anthropic-door",
+    title="streams, paced, Anthropic's door to OpenAI's dialect",
+    connections=16,
+    stream=True,
+    model=answers.PACED,
+    door="anthropic",
+    length=2,
+)
+PACED_TO_ANTHROPIC = Scenario(
+    name="paced-to-anthropic",
+    title="streams, paced, OpenAI's door to Anthropic's dialect",
+    connections=16,
+    stream=True,
+    model=answers.CLAUDE_PACED,
+    length=2,
+)
+LONG = Scenario(
+    name="long",
+    title="streams of 2,000 chunks, 4 at once",
+    connections=4,
+    stream=True,
+    model=answers.LONG,
+    chunks=answers.LONG_CHUNKS,
+    length=2,
+    beside=FLOOR,
+)
+LONG_SLOW_READER = Scenario(
+    name="long-slow-reader",
+    title="streams of 2,000 chunks, slow readers",
+    connections=4,
+    stream=True,
+    model=answers.LONG,
+    chunks=answers.LONG_CHUNKS,
+    pause_s=0.005,
+    length=2,
+    beside=FLOOR,
+)
+LARGE = Scenario(
+    name="large",
+    title="prompts of 100,000 tokens, 4 at once",
+    connections=4,
+    model=answers.LARGE,
+    length=2,
+    beside=PEERS,
+)
+USUAL = (
+    *(PLAIN_1, PLAIN_16, PLAIN_64, RATE, ANTHROPIC_DOOR, TO_ANTHROPIC, GEMINI_DOOR, SPEC_B, SESSION, EMBEDDINGS),
+    *(CACHED, FAILOVER_500, FAILOVER_REFUSED, STREAM, STREAM_ANTHROPIC_DOOR, STREAM_TO_ANTHROPIC),
+    *(PACED, PACED_ANTHROPIC_DOOR, PACED_TO_ANTHROPIC),
+)
+# After the memory of usual calls has been taken.
+HEAVY = (LONG, LONG_SLOW_READER, LARGE)
+CROWD = Scenario(name="crowd", title="500 slow calls at once", connections=500, model=answers.SLOW)
+CROWD_SESSION = Scenario(
+    name="crowd-drf", title="500 slow calls at once through DRF", connections=500, model=answers.SLOW, door="session"
+)
+CROWDS = (CROWD, CROWD_SESSION)
+EVERY = USUAL + HEAVY + CROWDS

@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from core.money import PICO_PER_USD, usd_text
 
+MOST_OFFERED = 200  # of a longer list nobody chooses: what is sought is typed
+
 Tone = Literal["success", "warning", "danger", "info", "primary", "default"]
 
 

@@ -1,64 +1,38 @@
-"""Outbound HTTP: the one pooled client of a process for calls, and a client for code that may block.
+"""Outbound HTTP: the one pooled client of a process for calls (`core.http1`), and a client for code that may block.
 
 What they may connect to is `core.egress`'s to say.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
-from aiohttp.abc import AbstractResolver
-from aiohttp.connector import AddrInfoType
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from core import egress
 from core.egress import EgressRefusedError, Policy
+from core.http1 import Session
+from core.http1.names import Lookup, system_lookup
 
 if TYPE_CHECKING:
     import httpx2
 
 log = structlog.get_logger(__name__)
 
-MAX_CONNECTIONS_PER_HOST = 2_000
-MAX_HEADERS = 128
-_KEEPALIVE_S = 30.0
-_MAX_HEADER_BYTES = 16 * 1024
 
+def open_session(*, policy: Policy | None = None, lookup: Lookup = system_lookup) -> Session:
+    """No cookies, no redirects, no proxy, and no connection to what `policy` refuses: that ends in a `ConnectError`
+    whose `cause` is an `EgressRefusedError`.
 
-def open_session(*, policy: Policy | None = None, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
-    """No cookies, no redirects by default at the call, no decompression bombs: providers are asked for plain bytes.
-
-    No proxy either, and no connection to what `policy` refuses: that ends in a `ClientConnectorError` whose
-    `os_error` is an `EgressRefusedError`. Unless given, `policy` is the settings', and names are looked up as the
-    system does.
+    Unless given, `policy` is the settings', and names are looked up as the system does. Called on a running loop.
     """
     policy = policy or settings.EGRESS
     if policy.networks:
         log.info("calls may go to these networks besides public addresses", networks=str(policy))
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=MAX_CONNECTIONS_PER_HOST,
-            keepalive_timeout=_KEEPALIVE_S,
-            resolver=resolver,
-            socket_factory=_guarded(policy),
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Encoding": "identity", "User-Agent": "ai-platform"},
-        timeout=aiohttp.ClientTimeout(total=None),
-        auto_decompress=True,
-        trust_env=False,
-        max_line_size=_MAX_HEADER_BYTES,
-        max_field_size=_MAX_HEADER_BYTES,
-        max_headers=MAX_HEADERS,
-    )
+    return Session(policy, lookup)
 
 
 class UnacceptableAnswerError(Exception):
@@ -76,17 +50,6 @@ def open_client(
     from core import blocking_http  # noqa: PLC0415 -- httpx2 takes long to import, and few processes need it
 
     return blocking_http.client(policy or settings.EGRESS, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
-
-
-def _guarded(policy: Policy) -> Callable[[AddrInfoType], socket.socket]:
-    """Makes the socket of each attempt to connect: by then the name has been looked up, and is not looked up again."""
-
-    def open_socket(target: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, place = target
-        egress.check(ip_address(place[0]), place[1], policy)
-        return socket.socket(family=family, type=kind, proto=protocol)
-
-    return open_socket
 
 
 def validate_address(address: str, *, may_have_query: bool = False) -> None:

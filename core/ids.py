@@ -8,6 +8,7 @@ from uuid import UUID
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
+_LOW_62 = (1 << 62) - 1
 
 
 def uuid7() -> UUID:
@@ -15,10 +16,19 @@ def uuid7() -> UUID:
     return uuid7_at(time.time_ns() // 1_000_000)
 
 
+def uuid7_hex() -> str:
+    """The same as text: 32 hexadecimal digits."""
+    return f"{_number(time.time_ns() // 1_000_000):032x}"
+
+
 def uuid7_at(unix_ms: int) -> UUID:
     """A new key of a given millisecond since 1970."""
+    return UUID(int=_number(unix_ms))
+
+
+def _number(unix_ms: int) -> int:
     noise = getrandbits(74)
-    return UUID(int=(unix_ms << 80) | _VERSION_7 | ((noise >> 62) << 64) | _VARIANT | (noise & ((1 << 62) - 1)))
+    return (unix_ms << 80) | _VERSION_7 | ((noise >> 62) << 64) | _VARIANT | (noise & _LOW_62)
 
 
 def uuid7_of(moment: datetime) -> UUID:
@@ -32,7 +42,8 @@ def lower_bound(moment: datetime) -> UUID:
 
 
 def _unix_ms(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def time_of(key: UUID) -> datetime:

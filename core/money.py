@@ -25,7 +25,9 @@ def usd_from_pico(amount_pico: int) -> Decimal:
 
 def usd_text(amount_pico: int) -> str:
     """`0.0000125`: the exact dollar amount as plain digits, for headers and JSON."""
-    return f"{usd_from_pico(amount_pico):f}"
+    whole, rest = divmod(abs(amount_pico), PICO_PER_USD)
+    text = f"{whole}.{rest:012d}".rstrip("0") if rest else str(whole)
+    return f"-{text}" if amount_pico < 0 else text
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:

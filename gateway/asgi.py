@@ -13,13 +13,15 @@ import structlog
 
 from core import calling
 from core.http import open_session
-from gateway import catalogue, runtime
+from gateway import runtime
 from gateway.admission import Admissions
 from gateway.authentication import authenticate, presented
+from gateway.cache.items import open_items
 from gateway.cache.responses import open_cache
 from gateway.catalogue import Caller, Catalogue
 from gateway.circuits import Circuits
-from gateway.http import CallerLeftError, Exchange, Receive, Scope, Send
+from gateway.failures import error_headers
+from gateway.http import JSON, CallerLeftError, Exchange, Receive, Scope, Send
 from gateway.key_use import KeyUse
 from gateway.limits.limiter import Limiter
 from gateway.pipeline import Pipeline
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     from gateway.tracing.exporter import Exporter
 
 log = structlog.get_logger(__name__)
-
-# Some clients sleep out any Retry-After within the call, an hour too: what takes longer must reach their code at once.
-_LONGEST_SLEEP_S = 120
 
 Handler = Callable[["Gateway", "Door", Exchange, Caller], Awaitable[None]]
 
@@ -80,15 +79,15 @@ class Gateway:
 
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
-        snapshot = await asyncio.to_thread(catalogue.load)
+        configuration = await Catalogue.open()
         self._writer = Writer(self._journal_dir)
         await self._writer.start()
         self._session = open_session()
-        configuration = Catalogue(snapshot)
         self._refresh = asyncio.create_task(configuration.run())
         self._key_use = KeyUse()
         self._note_use = asyncio.create_task(self._key_use.run())
         self._cache = open_cache(self._redis_url, ttl_s=self._cache_ttl_s)
+        self.items = open_items(self._redis_url)
         self._limiter = Limiter(
             redis_url=self._redis_url, workers=self._workers, process_id=self._writer.lease_id, live=leases.live
         )
@@ -118,6 +117,7 @@ class Gateway:
         await self.pipeline.stop()
         await self._limiter.stop()
         await self._cache.close()
+        await self.items.close()
         await self.circuits.close()
         await self._writer.stop()
         await self._session.close()
@@ -130,7 +130,7 @@ class Gateway:
         from gateway.tracing.exporter import Exporter  # noqa: PLC0415  # what traces need is not for all to import
 
         def deployments() -> dict[UUID, DeploymentSpec]:
-            return {each.id: each for each in self.pipeline.catalogue.current.topology.deployments}
+            return self.pipeline.catalogue.current.topology.by_id
 
         self._exporters = [Exporter(collector, self._tracing, deployments) for collector in self._tracing.collectors]
         for exporter in self._exporters:
@@ -155,23 +155,16 @@ class Gateway:
         except CallerLeftError:
             return
         except ApiError as error:
-            await _fail(exchange, door.dialect, error)
+            await self._fail(exchange, door, error)
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=exchange.request_id, surface=door.surface)
-            await _fail(exchange, door.dialect, ApiError(Code.INTERNAL, "Something went wrong on our side."))
+            await self._fail(exchange, door, ApiError(Code.INTERNAL, "Something went wrong on our side."))
 
-
-async def _fail(exchange: Exchange, dialect: CallerDialect | EmbeddingCaller, error: ApiError) -> None:
-    body = dialect.encode_error(error, request_id=exchange.request_id, stream=exchange.started)
-    if exchange.started:
-        await exchange.send(body)
-        await exchange.end_stream()
-        return
-    headers = [(b"content-type", b"application/json")]
-    if not error.retryable or (error.retry_after_s or 0) > _LONGEST_SLEEP_S:
-        headers.append((b"x-should-retry", b"false"))
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))
-    if error.provider:
-        headers.append((b"x-provider", error.provider.encode()))
-    await exchange.answer(error.status, body, headers)
+    async def _fail(self, exchange: Exchange, door: Door, error: ApiError) -> None:
+        self.pipeline.books.tally.add_error(door.surface, error)
+        body = door.dialect.encode_error(error, request_id=exchange.request_id, stream=exchange.started)
+        if exchange.started:
+            await exchange.send(body)
+            await exchange.end_stream()
+            return
+        await exchange.answer(error.status, body, [JSON, *error_headers(error)])

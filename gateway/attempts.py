@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import aiohttp
 import msgspec
 
+from core.http1 import Session
 from gateway import settlement
 from gateway.admission import Admission, Seat
 from gateway.bookkeeping import Bookkeeper
@@ -23,6 +22,7 @@ from gateway.cache.stored import stored
 from gateway.calls import Call
 from gateway.failures import api_error, nobody_left
 from gateway.http import CallerLeftError
+from gateway.patience import patience
 from gateway.plans import Plan
 from gateway.replies import Reply
 from gateway.settlement import Attempt, Outcome
@@ -45,10 +45,11 @@ T = TypeVar("T")
 class Attempts:
     """One per process, on its event loop."""
 
-    def __init__(self, *, books: Bookkeeper, session: aiohttp.ClientSession, board: Board) -> None:
+    def __init__(self, *, books: Bookkeeper, session: Session, board: Board) -> None:
         self._books = books
         self._session = session
         self._board = board
+        self._patience = patience()
 
     async def make(self, call: Call, plans: list[Plan], admission: Admission | None) -> Reply | LiveStream:
         """The first answer, settled; or, for a stream, its beginning. Raises `ApiError`, which has its row."""
@@ -122,8 +123,7 @@ class Attempts:
             call,
             plan,
             step.leave.credential,
-            now=datetime.now(UTC),
-            ahead=self._books.ahead,
+            now=self._books.now,
             number=step.number,
             lease_id=self._books.lease_id,
             left_s=tour.left_s(time.perf_counter()),
@@ -202,7 +202,7 @@ class Attempts:
         limit_s = min(attempt.timeout_s, usual_s)
         answer: Answer | None = None
         try:
-            async with asyncio.timeout(limit_s):
+            with self._patience.within(limit_s):
                 answer = await dispatch.send(
                     self._session,
                     attempt.deployment,

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 from django.conf import settings
 
 from accounts import keys, tokens
-from accounts.rest import presented_key
 from gateway import token_callers
 from gateway.catalogue import Caller, Snapshot
 from gateway.http import Exchange, Scope
@@ -43,7 +42,7 @@ def presented(exchange: Exchange) -> str:
 
 def presented_in(header: Callable[[bytes], str]) -> str:
     """The key among headers, or the metadata of a gRPC call."""
-    return presented_key(header(b"authorization"), header(b"x-api-key")) or header(b"x-goog-api-key")
+    return keys.presented(header(b"authorization"), header(b"x-api-key")) or header(b"x-goog-api-key")
 
 
 def carries_key(scope: Scope) -> bool:

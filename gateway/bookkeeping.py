@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -42,9 +42,9 @@ class Bookkeeper:
         return self._writer.lease_id
 
     @property
-    def ahead(self) -> timedelta:
-        """How far the database's clock is ahead of ours."""
-        return self._writer.ahead
+    def now(self) -> datetime:
+        """The database's time."""
+        return self._writer.now
 
     async def reserve(self, reserve: Reserve) -> None:
         """Returns when the hold is durable. Raises `ApiError` where a hard budget has no room, or cannot be asked."""

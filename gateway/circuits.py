@@ -10,24 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from core.ids import uuid7
-from gateway.catalogue import Catalogue, Snapshot
+from gateway.catalogue import Catalogue
 from providers import circuits
 from providers.models import Health
 from providers.resilience.board import Board
 from providers.resilience.breaker import State
 from providers.resilience.reports import REPORT_LASTS_S, Report, Seen, seen
+from providers.specs import Topology
+from providers.standing import STALE_AFTER
 
 SYNC_S = 0.25
 _REPORT_EVERY_S = 2.0
@@ -61,7 +65,7 @@ class Circuits:
             self._redis = Redis.from_url(
                 redis_url, socket_timeout=_LIMIT_S, socket_connect_timeout=_LIMIT_S, retry=Retry(NoBackoff(), 0)
             )
-        self._known: Snapshot | None = None
+        self._known: Topology | None = None
         self._heard = 0
         self._others: dict[str, Report] = {}
         self._reported_at = 0.0
@@ -89,15 +93,16 @@ class Circuits:
         return [self._own(), *(report.seen for report in self._others.values() if report.told_at > stale_at)]
 
     def _own(self) -> dict[UUID, Seen]:
-        deployments = self._catalogue.current.topology.deployments
-        return seen(self._board, deployments, time.perf_counter(), time.time())
+        deployments = self._catalogue.current.topology.by_id
+        called = [deployments[each] for each in self._board.circuits if each in deployments]
+        return seen(self._board, called, time.perf_counter(), time.time())
 
     def _heed_configuration(self) -> None:
         """Somebody may have reset a circuit."""
-        snapshot = self._catalogue.current
-        if snapshot is not self._known:
-            self._known = snapshot
-            self._board.heed(snapshot.topology.deployments, time.perf_counter())
+        topology = self._catalogue.current.topology
+        if topology is not self._known:
+            self._known = topology
+            self._board.heed(topology.deployments, time.perf_counter())
 
     async def _read_probes(self) -> None:
         now = time.monotonic()
@@ -105,7 +110,7 @@ class Circuits:
             return
         self._probes_at = now
         try:
-            self._board.unhealthy = await asyncio.to_thread(_unhealthy)
+            self._board.unhealthy = await asyncio.to_thread(_read_unhealthy)
         except (DatabaseError, InterfaceError) as error:
             log.warning("what probes have found cannot be read", error=str(error))
 
@@ -137,12 +142,13 @@ class Circuits:
 
     async def _tell(self, redis: Redis) -> None:
         news = self._board.news()
-        policies = {each.id: each.provider.circuit for each in self._catalogue.current.topology.deployments}
+        deployments = self._catalogue.current.topology.by_id
         try:
             for deployment_id, state in news.items():
-                policy = policies.get(deployment_id)
+                deployment = deployments.get(deployment_id)
                 number = await redis.incr(_SEQUENCE)
-                told = _News(number, self._me, state, policy.open_s if policy else 0.0, time.time())
+                open_s = deployment.provider.circuit.open_s if deployment else 0.0
+                told = _News(number, self._me, state, open_s, time.time())
                 await redis.hset(_NEWS, deployment_id.hex, msgspec.json.encode(told))
         except (RedisError, OSError):
             for deployment_id in news:
@@ -202,9 +208,14 @@ class Circuits:
                 await redis.hdel(circuits.REPORTS_KEY, *gone)
 
 
-def _unhealthy() -> frozenset[UUID]:
+def unhealthy_providers(*, now: datetime) -> frozenset[UUID]:
+    """Whose last check has failed. An old one says nothing."""
+    failed = Health.objects.filter(status=Health.Status.UNHEALTHY, checked_at__gte=now - STALE_AFTER)
+    return frozenset(failed.values_list("provider_id", flat=True))
+
+
+def _read_unhealthy() -> frozenset[UUID]:
     try:
-        rows: Any = Health.objects.filter(status=Health.Status.UNHEALTHY).values_list("provider_id", flat=True)
-        return frozenset(rows)
+        return unhealthy_providers(now=timezone.now())
     finally:
         connection.close()

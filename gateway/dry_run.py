@@ -72,7 +72,7 @@ def dry_run(question: Question, snapshot: Snapshot, board: Board, *, now: dateti
     monotonic = time.perf_counter()
     allowed = snapshot.keyless.allowed.get(question.client)
     choices = routing.candidates(
-        snapshot.narrowed[(allowed,)] if allowed else snapshot.topology,
+        snapshot.within((allowed,) if allowed else ()),
         model=question.model,
         kind=question.kind,
         outlook=_Peek(board, monotonic, now, question.input_tokens, question.output_tokens),

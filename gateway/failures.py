@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from core.money import usd_text
+from gateway.http import Headers
 from providers.errors import CredentialRefusedError, ProviderFailureError
 from usage.budgets import BudgetExceededError
 from wire.errors import ApiError, Code
 
 _LEAST_RETRY_S = 1.0
+# Some clients sleep out any Retry-After within the call, an hour too: what takes longer must reach their code at once.
+_LONGEST_SLEEP_S = 120
 
 
 def api_error(failure: ProviderFailureError, provider: str) -> ApiError:
@@ -24,10 +28,34 @@ def api_error(failure: ProviderFailureError, provider: str) -> ApiError:
 
 
 def _told(failure: ProviderFailureError, provider: str) -> str:
-    """What a provider says of our own key would mislead a caller about its key; the usage row keeps it."""
+    """Whose failure it is, by its slug. A rejected call keeps the provider's own words, whoever that is.
+
+    What a provider says of our own key would mislead a caller about its key; the usage row keeps it.
+    """
     if isinstance(failure, CredentialRefusedError):
         return f"{provider} refuses this platform's own key (status {failure.status}): an administrator must see to it."
-    return failure.detail
+    if failure.fault == "caller" or failure.detail.startswith(provider):
+        return failure.detail
+    return (
+        f"{provider} answered {failure.status}: {failure.detail}" if failure.status else f"{provider}: {failure.detail}"
+    )
+
+
+def error_headers(error: ApiError) -> Headers:
+    """What a refusal says in headers, or in the metadata of a gRPC call."""
+    headers: Headers = []
+    if not error.retryable or (error.retry_after_s or 0) > _LONGEST_SLEEP_S:
+        headers.append((b"x-should-retry", b"false"))
+    if (wait_s := retry_after_s(error)) is not None:
+        headers.append((b"retry-after", b"%d" % wait_s))
+    if error.provider:
+        headers.append((b"x-provider", error.provider.encode()))
+    return headers
+
+
+def retry_after_s(error: ApiError) -> int | None:
+    """In whole seconds, never too few. None where nothing is known."""
+    return None if error.retry_after_s is None else max(math.ceil(error.retry_after_s), 1)
 
 
 def nobody_left(skipped: Mapping[str, str], retry_after_s: float | None) -> ApiError:

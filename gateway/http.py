@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from core import calling
-from core.ids import uuid7
-from gateway.patience import Patience
+from core.ids import uuid7_hex
+from gateway.patience import Patience, patience
 from wire.errors import ApiError, Code
 
 Scope = MutableMapping[str, Any]
@@ -20,6 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 JSON = (b"content-type", b"application/json")
 STALLED_S = 60.0
+WHOLE_ANSWER = "aiplatform.whole_answer"  # the extension of the ASGI scope that `aiplatform.http_server` offers
 
 
 class Exchange:
@@ -48,12 +49,13 @@ class Exchange:
 
     def header(self, name: bytes) -> str:
         """The value of a header given in lower case; '' where it is absent."""
-        return self._headers.get(name, b"").decode("latin-1")
+        value = self._headers.get(name)
+        return value.decode("latin-1") if value else ""
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body. Raises `ApiError` PAYLOAD_TOO_LARGE, before reading where Content-Length tells."""
-        length = self.header(b"content-length")
-        if length.isascii() and length.isdigit() and int(length) > limit_bytes:
+        length = self._headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > limit_bytes:
             raise _too_large(limit_bytes)
         parts: list[bytes] = []
         size = 0
@@ -66,7 +68,7 @@ class Exchange:
             if (size := size + len(parts[-1])) > limit_bytes:
                 raise _too_large(limit_bytes)
             more = message.get("more_body", False)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def watch(self) -> asyncio.Future[Any]:
         """Done when the caller has left. Only once the body has been read."""
@@ -77,12 +79,16 @@ class Exchange:
     def unwatch(self) -> None:
         if self._gone is not None:
             self._gone.cancel()
-        if self._patience is not None:
-            self._patience.close()
 
     async def answer(self, status: int, body: bytes, headers: Headers | None = None) -> None:
         """A whole answer, JSON unless `headers` bring a content type."""
-        await self._start(status, [(b"content-length", b"%d" % len(body)), *(headers or [JSON])])
+        headers = [(b"content-length", b"%d" % len(body)), *(headers or [JSON])]
+        extensions = self.scope.get("extensions") or {}
+        if WHOLE_ANSWER in extensions:
+            self.started = True
+            extensions[WHOLE_ANSWER](status, self._with_ours(headers), body)
+            return
+        await self._start(status, headers)
         await self._send({"type": "http.response.body", "body": body})
 
     async def start_stream(self, headers: Headers) -> None:
@@ -94,7 +100,7 @@ class Exchange:
         Until it does, nothing more is read from the provider either: buffers are bounded, whoever is slow.
         """
         if self._patience is None:
-            self._patience = Patience()
+            self._patience = patience()
         try:
             with self._patience.within(STALLED_S):
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -105,12 +111,15 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _start(self, status: int, headers: Headers) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": self._with_ours(headers)})
+        self.started = True
+
+    def _with_ours(self, headers: Headers) -> Headers:
         headers.append((b"x-request-id", self.request_id.encode()))
         headers += self.told
         if b"anthropic-version" in self._headers:
             headers.append((b"request-id", self.request_id.encode()))  # where Anthropic's SDKs look for it
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        self.started = True
+        return headers
 
 
 def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
@@ -131,7 +140,7 @@ def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, 
 
 def safe_request_id(given: str) -> str:
     """The caller's own, where it is safe to write everywhere; else a new one."""
-    return given if _SAFE_REQUEST_ID.fullmatch(given) else f"req_{uuid7().hex}"
+    return given if given and _SAFE_REQUEST_ID.fullmatch(given) else f"req_{uuid7_hex()}"
 
 
 class CallerLeftError(Exception):

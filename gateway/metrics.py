@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from core.money import PICO_PER_USD
 from gateway.status import ProviderStatus
 from usage.rows import RecordRow
+from wire.errors import ApiError
 
 DURATION_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 OVERHEAD_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -75,12 +76,13 @@ class Line(msgspec.Struct, array_like=True):
 class Tally:
     """Counts of one process, or of several. `lines` are by provider and model; both are "" for what went nowhere.
 
-    `misses`: how often the cache was asked in vain.
+    `misses`: how often the cache was asked in vain. `errors` are by door, HTTP status and code.
     """
 
     def __init__(self) -> None:
         self.lines: dict[tuple[str, str], Line] = {}
         self.misses = 0
+        self.errors: dict[tuple[str, int, str], int] = {}
 
     def add(self, record: RecordRow) -> None:
         """Count a row: a dispatch, a refusal, or an answer from the cache."""
@@ -97,14 +99,30 @@ class Tally:
             line.overhead.add(OVERHEAD_S, record.overhead_ms / 1000)
         line.cost_pico += record.cost_pico or 0
 
+    def add_error(self, surface: str, error: ApiError) -> None:
+        """Count an error that a caller was answered with: many of them, as a wrong key, have no row."""
+        key = surface, error.status, error.code.name
+        self.errors[key] = self.errors.get(key, 0) + 1
+
     def encode(self) -> bytes:
-        return msgspec.msgpack.encode((self.misses, [(*key, line) for key, line in self.lines.items()]))
+        lines = [(*key, line) for key, line in self.lines.items()]
+        return msgspec.msgpack.encode(_Written(self.misses, lines, list(self.errors.items())))
 
     def merge(self, encoded: bytes) -> None:
-        misses, lines = msgspec.msgpack.decode(encoded, type=tuple[int, list[tuple[str, str, Line]]])
-        self.misses += misses
-        for provider, model, line in lines:
+        written = msgspec.msgpack.decode(encoded, type=_Written)
+        self.misses += written.misses
+        for provider, model, line in written.lines:
             self.lines.setdefault((provider, model), Line.empty()).merge(line)
+        for key, count in written.errors:
+            self.errors[key] = self.errors.get(key, 0) + count
+
+
+class _Written(msgspec.Struct, array_like=True):
+    """A tally in its file."""
+
+    misses: int
+    lines: list[tuple[str, str, Line]]
+    errors: list[tuple[tuple[str, int, str], int]]
 
 
 class Tallies:
@@ -180,7 +198,14 @@ class _Collector:
         )
         for each in self._statuses:
             breaker.add_metric([each.name], _STATES[each.circuit_state])
-        yield from (requests, duration, overhead, tokens, cost, cache, breaker)
+        yield from (requests, duration, overhead, tokens, cost, cache, breaker, self._errors())
+
+    def _errors(self) -> Metric:
+        labels = ["door", "status", "code"]
+        errors = CounterMetricFamily("ai_proxy_errors", "Errors that callers were answered with", labels=labels)
+        for (surface, status, code), count in sorted(self._tally.errors.items()):
+            errors.add_metric([surface, str(status), code], count)
+        return errors
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], bounds: tuple[float, ...], spread: Spread) -> None:

@@ -1,69 +1,89 @@
-"""A bound for each of a stream's many waits, at the cost of one timer for all of them.
+"""A bound for each of many waits, at the cost of one timer for all that an event loop waits for.
 
-`asyncio.timeout` makes and cancels a timer for every wait, which for a stream means for every chunk. Here the timer
-stays where it is while waits come and go; when it rings too early it is set again.
+`asyncio.timeout` makes and cancels a timer for every wait: for every call, and for every chunk of a stream. Here waits
+come and go in a set, and the one timer, which rings at the earliest deadline that it knew of, is set again where it
+finds that one gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+
+def patience() -> Patience:
+    """The running loop's. To be asked once for many waits: finding the loop costs as much as a wait."""
+    loop = asyncio.get_running_loop()
+    found: Patience | None = getattr(_here, "patience", None)
+    if found is None or found.loop is not loop:
+        found = _here.patience = Patience(loop)
+    return found
 
 
 class Patience:
-    """`with patience.within(5): await …` raises `TimeoutError` after 5 s. Waits follow each other, in any tasks."""
+    """Of one event loop."""
 
-    __slots__ = ("_cancelling", "_deadline", "_limit_s", "_loop", "_rang", "_task", "_timer")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.waits: set[Wait] = set()
+        self._rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline: float | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._cancelling = 0
-        self._limit_s = 0.0
+
+    def within(self, limit_s: float) -> Wait:
+        """`with patience.within(5): await …` raises `TimeoutError` after 5 s."""
+        return Wait(self, self.loop.time() + limit_s)
+
+    def add(self, wait: Wait) -> None:
+        self.waits.add(wait)
+        if wait.deadline < self._rings_at:
+            self._set(wait.deadline)
+
+    def _set(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = moment
+        self._timer = self.loop.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        self._rings_at, self._timer = math.inf, None
+        now = self.loop.time()
+        for wait in [wait for wait in self.waits if wait.deadline <= now]:
+            self.waits.discard(wait)
+            wait.ring()
+        if self.waits:
+            self._set(min(wait.deadline for wait in self.waits))
+
+
+class Wait:
+    """Of one task, until `deadline` by its loop's clock."""
+
+    __slots__ = ("_cancelling", "_patience", "_rang", "_task", "deadline")
+
+    def __init__(self, patience: Patience, deadline: float) -> None:
+        self._patience = patience
+        self.deadline = deadline
         self._rang = False
 
-    def within(self, limit_s: float) -> Self:
-        self._limit_s = limit_s
-        return self
-
     def __enter__(self) -> None:
-        self._task = task = asyncio.current_task()
+        task: asyncio.Task[Any] | None = asyncio.current_task(self._patience.loop)
         assert task is not None
+        self._task = task
         self._cancelling = task.cancelling()
-        self._deadline = deadline = self._loop.time() + self._limit_s
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._ring)
-        elif self._timer.when() > deadline:
-            self._timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._ring)
+        self._patience.add(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._deadline = None
-        if not self._rang:
-            return
-        self._rang = False
-        assert self._task is not None
-        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        self._patience.waits.discard(self)
+        if self._rang and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
-    def close(self) -> None:
-        """No more waits: let go of the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _ring(self) -> None:
-        self._timer = None
-        if self._deadline is None:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
-            return
+    def ring(self) -> None:
         self._rang = True
-        assert self._task is not None
         self._task.cancel()
+
+
+_here = threading.local()

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from core.http1 import Session
 from gateway import plans as gateway_plans
 from gateway import settlement
 from gateway.admission import Admission, Admissions
@@ -38,7 +38,7 @@ class Pipeline:
         *,
         catalogue: Catalogue,
         writer: Writer,
-        session: aiohttp.ClientSession,
+        session: Session,
         cache: ResponseCache,
         admissions: Admissions,
     ) -> None:

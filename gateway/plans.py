@@ -87,8 +87,7 @@ def _choices(call: Call, snapshot: Snapshot, board: Board, now: datetime) -> lis
 
 
 def _not_allowed(model: str, seen: Topology) -> ApiError:
-    names = sorted({*seen.routes, *(deployment.name for deployment in seen.deployments)})
-    may = f"It may use: {', '.join(names)}." if names else "There is none that it may use."
+    may = f"It may use: {routing.some_of(seen.listed)}." if seen.listed else "There is none that it may use."
     return ApiError(
         Code.MODEL_NOT_ALLOWED, f"This key may not use {repr(model) if model else 'that'}. {may}", param="model"
     )
@@ -99,7 +98,7 @@ def _plan(call: Call, snapshot: Snapshot, choice: Choice, now: datetime, *, rout
     deployment = choice.deployment
     rates = pricing.in_force(deployment.prices, now)
     windows = _windows(call, snapshot, deployment, now)
-    budgeted = any(window.hard for window in windows)
+    budgeted = bool(windows) and any(window.hard for window in windows)
     if budgeted and rates is None:
         raise ApiError(
             Code.UNPRICED_MODEL,

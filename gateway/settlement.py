@@ -20,7 +20,7 @@ from providers.specs import CredentialSpec, DeploymentSpec
 from usage import estimates, pricing, taxonomy
 from usage.budgets import Window
 from usage.pricing import FREE, Cost, Rates
-from usage.rows import CallFacts, HoldRow, RecordRow
+from usage.rows import HoldRow, RecordRow
 from wire.errors import ApiError
 from wire.neutral import Usage
 
@@ -80,7 +80,6 @@ def attempt(
     credential: CredentialSpec | None,
     *,
     now: datetime,
-    ahead: timedelta,
     number: int,
     lease_id: UUID,
     left_s: float | None = None,
@@ -89,8 +88,7 @@ def attempt(
     """The dispatch of `call` as planned, within `left_s` where its time is bounded. `routing`: why it goes there.
 
     A call belongs to the moment when it began, with all its attempts: their keys, periods and prices are of
-    `call.started_at`. Only the deadline is counted from `now`; `ahead` is how far the database's clock, which judges
-    deadlines, is ahead.
+    `call.started_at`. Only the deadline is counted from `now`, by the clock of the database, which judges deadlines.
     """
     deployment, rates = plan.deployment, plan.rates
     envelope = call.envelope
@@ -125,9 +123,9 @@ def attempt(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         lease_id=lease_id,
-        deadline_at=now + ahead + timedelta(seconds=lasts_s),
+        deadline_at=now + timedelta(seconds=lasts_s),
     )
-    is_limited = any(window.hard for window in plan.windows)
+    is_limited = bool(plan.windows) and any(window.hard for window in plan.windows)
     return Attempt(call, deployment, plan.sendable, credential, hold, rates, timeout_s, lasts_s, is_limited)
 
 
@@ -148,12 +146,34 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
     cost = _cost(attempt, usage, evidence)
     elapsed_s = time.perf_counter() - attempt.call.started
     error_code, error_detail = _error(outcome)
+    hold = attempt.hold
     return RecordRow(
-        **_facts(attempt.hold),
+        id=hold.id,
+        request_id=hold.request_id,
+        client_id=hold.client_id,
+        client=hold.client,
+        key_id=hold.key_id,
+        key_prefix=hold.key_prefix,
+        end_user=hold.end_user,
+        tags=hold.tags,
+        surface=hold.surface,
+        stream=hold.stream,
+        requested_model=hold.requested_model,
+        provider_id=hold.provider_id,
+        provider=hold.provider,
+        deployment_id=hold.deployment_id,
+        deployment=hold.deployment,
+        credential=hold.credential,
+        attempt=hold.attempt,
+        price_id=hold.price_id,
+        usd_per_unit=hold.usd_per_unit,
+        windows=hold.windows,
+        routing=hold.routing,
+        started_at=hold.started_at,
         is_final=outcome.is_final,
         status=outcome.status,
         error_code=error_code,
-        error_detail=" ".join(filter(None, (error_detail, doubt)))[:_DETAIL_CHARS],
+        error_detail=f"{error_detail} {doubt}".strip()[:_DETAIL_CHARS],
         finish_reason=outcome.finish,
         served_model=_word(outcome.served_model),
         evidence=evidence,
@@ -168,7 +188,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
         audio_output_tokens=usage.audio_output_tokens,
         image_output_tokens=usage.image_output_tokens,
         usage_payload=usage.raw.decode("utf-8", "replace"),
-        cost_pico=attempt.hold.amount_pico if evidence == "upper_bound" else cost.total_pico if cost else None,
+        cost_pico=hold.amount_pico if evidence == "upper_bound" else cost.total_pico if cost else None,
         input_cost_pico=cost.input_pico if cost else None,
         output_cost_pico=cost.output_pico if cost else None,
         request_cost_pico=cost.request_pico if cost else None,
@@ -290,10 +310,3 @@ def _is_free(failure: ProviderFailureError) -> bool:
     A timeout's status says only that somebody on the way, or the provider itself, would not wait for the answer.
     """
     return not failure.sent or (failure.status is not None and failure.status not in _PERHAPS_BILLED)
-
-
-_FACTS = CallFacts.__struct_fields__
-
-
-def _facts(hold: HoldRow) -> dict[str, Any]:
-    return {name: getattr(hold, name) for name in _FACTS}

@@ -16,7 +16,7 @@ from gateway import settlement
 from gateway.cache import remembered
 from gateway.cache.stored import Stored, Tape, stored
 from gateway.failures import api_error
-from gateway.patience import Patience
+from gateway.patience import patience
 from gateway.relays import relay_between
 from gateway.replies import CacheWord, Outset
 from gateway.settlement import Attempt, Outcome
@@ -64,7 +64,7 @@ class LiveStream:
         self._answer = answer
         self._books = books
         self._witness = witness
-        self._patience = Patience()
+        self._patience = patience()
         self._ends_at = sent_at + attempt.timeout_s
         windows = attempt.hold.windows != "[]"
         self._room_bytes = estimates.likely_bytes(attempt.hold.output_tokens) if windows else math.inf
@@ -75,7 +75,6 @@ class LiveStream:
         self._waited_s = 0.0
         self._first = b""
         self._first_at: float | None = None
-        self._chunks = answer.chunks()
         # Embeddings do not stream.
         provider, caller = cast("Dialect", attempt.sendable.dialect), cast("CallerDialect", attempt.call.dialect)
         self._relay = relay_between(provider, caller, show_usage=attempt.call.envelope.show_usage)
@@ -177,6 +176,7 @@ class LiveStream:
                 latency_ms=record.latency_ms or 0.0,
                 finish=record.finish_reason,
                 usage=meter.usage or Usage(input_tokens=record.input_tokens, output_tokens=record.output_tokens),
+                overhead_ms=record.overhead_ms,
             )
         )
 
@@ -186,7 +186,6 @@ class LiveStream:
         record = self._record(status, failure, refusal)
         if not self._settled:
             self._settled = True
-            self._patience.close()
             self._answer.close()
             answer = self._stored(record)
             try:
@@ -226,7 +225,7 @@ class LiveStream:
         try:
             return self._relay.feed(chunk)
         except StreamFailedError as error:
-            detail = quotable(error.message, self.attempt.credential)
+            detail = quotable(error.message, self.attempt.deployment.provider, self.attempt.credential)
             raise UpstreamError(detail or "The provider ended its stream with an error.") from error
         except BadBodyError as error:
             raise BadAnswerError("The provider sent an event that its API does not have.") from error
@@ -248,7 +247,7 @@ class LiveStream:
         left_s = self._ends_at - began
         try:
             with self._patience.within(min(limit_s, left_s)):
-                return await anext(self._chunks, None)
+                return await self._answer.next_chunk()
         except TimeoutError as error:
             self._answer.close()
             raise TimedOutError(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from providers.specs import DeploymentSpec, TargetSpec, Topology
+from providers.specs import DeploymentSpec, Targets, Topology
 
 
 def narrowed(topology: Topology, lists: Iterable[Collection[str]]) -> Topology:
@@ -21,16 +21,20 @@ def narrowed(topology: Topology, lists: Iterable[Collection[str]]) -> Topology:
 
 
 def _narrowed(topology: Topology, allowed: frozenset[str]) -> Topology:
-    def is_allowed(deployment: DeploymentSpec) -> bool:
-        return deployment.name in allowed or deployment.full_name in allowed
-
-    def left(name: str, targets: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:
-        return targets if name in allowed else tuple(each for each in targets if is_allowed(each.deployment))
-
-    names = {name: left(name, targets) for name, targets in topology.names.items()}
+    """At the cost of what `allowed` names, however much else there is."""
+    mine = {each.id: each for name in allowed for each in topology.by_own_name.get(name, ())}
+    names: dict[str, Targets] = {}
+    for name in {name for deployment_id in mine for name in topology.leading_to.get(deployment_id, ())}:
+        names[name] = tuple(each for each in topology.names[name] if each.deployment.id in mine)
+    names |= {name: topology.names[name] for name in allowed if name in topology.names}
     return msgspec.structs.replace(
         topology,
         names=names,
-        deployments=tuple(filter(is_allowed, topology.deployments)),
-        routes=tuple(name for name in topology.routes if names[name]),
+        deployments=tuple(sorted((mine[each] for each in mine.keys() & topology.by_id.keys()), key=_by_name)),
+        routes=tuple(sorted(name for name, targets in names.items() if targets and name in topology.route_names)),
+        hidden=topology.hidden or topology.names,
     )
+
+
+def _by_name(deployment: DeploymentSpec) -> tuple[str, str]:
+    return deployment.name, deployment.provider.slug

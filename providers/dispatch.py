@@ -8,13 +8,14 @@ import math
 import time
 from collections.abc import Collection, Mapping
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
+from core.http1 import Session
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.errors import from_status
-from providers.specs import CredentialSpec, DeploymentSpec
+from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
 from wire.errors import ApiError, unsupported
 from wire.naming import in_callers_words
@@ -106,7 +107,7 @@ def _for(
 
 
 async def send(
-    session: aiohttp.ClientSession,
+    session: Session,
     deployment: DeploymentSpec,
     credential: CredentialSpec | None,
     sendable: Sendable,
@@ -123,18 +124,27 @@ async def send(
     answer = await adapter.send(session, deployment, Request(sendable.url, headers, sendable.body))
     if answer.status == 200:
         return answer
-    detail = quotable(await _error_detail(sendable.dialect, answer), credential)
+    provider = deployment.provider
+    detail = quotable(await _error_detail(sendable.dialect, answer), provider, credential)
+    detail = detail or f"{provider.slug} answered {answer.status}."
     raise from_status(answer.status, detail, retry_after_s=_retry_after(answer))
 
 
-def quotable(message: str, credential: CredentialSpec | None) -> str:
-    """A provider's own words, for callers and usage rows: some repeat the key that they refuse; no row holds a NUL."""
+def quotable(message: str, provider: ProviderSpec, credential: CredentialSpec | None) -> str:
+    """A provider's own words, for callers and usage rows.
+
+    Some repeat the key that they refuse, or where they are asked, which is nobody's business; no row holds a NUL.
+    """
     if credential is not None and credential.secret:
         message = message.replace(credential.secret.reveal(), str(credential.secret))
+    for address in (provider.address, urlsplit(provider.address).netloc):
+        if address:
+            message = message.replace(address, provider.slug)
     return message.replace("\0", "")[:_DETAIL_CHARS]
 
 
 async def _error_detail(dialect: Dialect | EmbeddingDialect, answer: Answer) -> str:
+    """What the answer says of itself; '' where that is nothing."""
     try:
         async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
             body = await answer.read()
@@ -142,12 +152,12 @@ async def _error_detail(dialect: Dialect | EmbeddingDialect, answer: Answer) -> 
         body = b""
     finally:
         answer.close()
-    return dialect.error_message(body) or f"The provider answered {answer.status}."
+    return dialect.error_message(body)
 
 
 def _retry_after(answer: Answer) -> float | None:
     """Seconds, from a count or an HTTP date (RFC 9110, section 10.2.3); None for what is neither."""
-    value = answer.headers.get("Retry-After")
+    value = answer.headers.get("retry-after")
     if not value:
         return None
     try:

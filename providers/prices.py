@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from typing import Any
-from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from providers.models import Deployment, ExchangeRate, PerMillion, Price
-from usage import pricing
-from usage.pricing import DOLLARS, RATE_NAMES, Exchange, ListPrice, Rates, TierPrice
+from usage.pricing import DOLLARS, RATE_NAMES, Exchange, ListPrice, TierPrice
 from usage.repricing import Terms
-
-
-def histories(*, since: datetime) -> dict[UUID, tuple[Rates, ...]]:
-    """Every deployment's rates that were in force at `since` or come after it, newest first."""
-    rows: dict[UUID, list[ListPrice]] = defaultdict(list)
-    for row in Price.objects.prefetch_related("tiers"):
-        rows[row.deployment_id].append(list_price(row))
-    known = exchanges({price.currency for prices in rows.values() for price in prices})
-    return {deployment_id: pricing.timeline(prices, known, since=since) for deployment_id, prices in rows.items()}
 
 
 def list_price(row: Price) -> ListPrice:
@@ -56,10 +46,12 @@ def has_exchange_rate(currency: str, now: datetime) -> bool:
     return currency == DOLLARS or ExchangeRate.objects.filter(currency=currency, day__lte=day).exists()
 
 
-def unpriced(deployments: Iterable[Deployment], *, now: datetime) -> list[Deployment]:
+def unpriced(deployments: QuerySet[Deployment], *, now: datetime) -> QuerySet[Deployment]:
     """Those whose calls' cost would be unknown now: without a price, or without its currency's exchange rate."""
-    known = histories(since=now)
-    return [each for each in deployments if pricing.in_force(known.get(each.pk, ()), now) is None]
+    in_force = Price.objects.filter(deployment=OuterRef("pk"), valid_from__lte=now).order_by("-valid_from")
+    rates = ExchangeRate.objects.filter(currency=OuterRef("priced_in"), day__lte=now.astimezone(UTC).date())
+    priced = deployments.annotate(priced_in=Subquery(in_force.values("currency")[:1]))
+    return priced.filter(Q(priced_in=None) | (~Q(priced_in=DOLLARS) & ~Exists(rates)))
 
 
 def terms(row: Price) -> Terms:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -94,23 +94,23 @@ def _is(provider: ProviderSpec, name: str) -> bool:
 
 
 def _is_known(topology: Topology, name: str) -> bool:
-    providers = (deployment.provider for deployment in topology.deployments)
-    return any(_is(provider, name) or provider.kind == name for provider in providers)
+    return name in topology.by_provider or name in topology.by_kind
 
 
 def _named(topology: Topology, model: str, provider: str | None) -> Iterable[TargetSpec]:
-    found = topology.names.get(model or DEFAULT_ROUTE)
-    if found is None and topology.catch_all:
-        found = topology.names[topology.catch_all]
     if provider and not model:
-        return [TargetSpec(deployment, 0, 1) for deployment in topology.deployments]
+        deployments = (*topology.by_provider.get(provider, ()), *topology.by_kind.get(provider, ()))
+        return [TargetSpec(each, 0, 1) for each in {each.id: each for each in deployments}.values()]
+    found = topology.targets(model or DEFAULT_ROUTE)
+    if found is None and topology.catch_all:
+        found = topology.targets(topology.catch_all)
     return found or ()
 
 
 def sharing(topology: Topology, model: str) -> RouteSpec:
     """How the targets of what callers call `model` share its calls."""
     name = model or DEFAULT_ROUTE
-    if name not in topology.names and topology.catch_all:
+    if topology.catch_all and topology.targets(name) is None:
         name = topology.catch_all
     return topology.sharing.get(name, _PLAIN)
 
@@ -209,8 +209,13 @@ def _not_found(topology: Topology, model: str, kind: str, provider: str | None) 
     wanted = f"No model '{model}'" if model else "No default model"
     if provider:
         wanted += f" at provider '{provider}'"
-    known = sorted({d.name for d in topology.deployments if d.type == kind} | set(topology.routes))
+    known = topology.listed_by_type.get(kind) or sorted(topology.routes)
     if not known:
         return f"{wanted}: no model is set up yet. An administrator can add one under Providers."
-    more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
-    return f"{wanted}. There is: {', '.join(known[:_NAMES_SHOWN])}{more}."
+    return f"{wanted}. There is: {some_of(known)}."
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of `names`, for a message: there may be thousands."""
+    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more

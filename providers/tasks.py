@@ -5,11 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 import structlog
-from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from core.jobs import app
 from providers import health
 
 _FIRST_CHECK_EXPIRES_S = 55  # then the round of all providers has made it
@@ -31,13 +31,13 @@ def _ask_for_probe(provider_id: UUID) -> None:
         log.warning("a new provider's check waits for the next round", provider_id=str(provider_id), error=str(error))
 
 
-@shared_task
+@app.task
 def probe_provider(*, provider_id: str) -> None:
     """Test one provider's connection. Safe to run twice: the newest finding stays."""
     health.probe(UUID(provider_id), now=timezone.now())
 
 
-@shared_task
+@app.task
 def probe_providers() -> None:
     """Test every active provider's connection. Safe to run twice: the newest finding stays."""
     health.probe_active(now=timezone.now())

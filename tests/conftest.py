@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import TransactionTestCase
 
-from accounts import audit
-from accounts.models import AuditEntry, Client
+from accounts.audit_keeping import audit_purge
+from accounts.models import Client
 from tests import product as products
 from tests import upstream_gemini, upstream_ollama, upstream_responses
 from tests.prepare import CAST
@@ -37,20 +36,10 @@ def pytest_configure() -> None:
     empty = case._fixture_teardown
 
     def empty_ledger_too(self: TransactionTestCase) -> None:
-        with ledger_purge(), _audit_trail_open():
+        with ledger_purge(), audit_purge():
             empty(self)
 
     case._fixture_teardown = empty_ledger_too
-
-
-@contextmanager
-def _audit_trail_open() -> Iterator[None]:
-    """PostgreSQL empties tables by TRUNCATE, which is no row's deletion."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP TRIGGER IF EXISTS {AuditEntry._meta.db_table}_no_delete")
-    yield
-    audit.install()
 
 
 @pytest.hookimpl(trylast=True)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateFilter, TextFilter
 from unfold.decorators import display as column
 from unfold.paginator import InfinitePaginator
 
@@ -57,6 +57,10 @@ class ReadOnlyAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = True
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        too_many = ClientFilter in self.list_filter and Client.objects.count() > display.MOST_OFFERED
+        return [ClientTypedFilter if too_many and each is ClientFilter else each for each in self.list_filter]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -138,6 +142,16 @@ class ClientFilter(NameFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return self.with_asked([(name, name) for name in Client.objects.values_list("name", flat=True)], request)
+
+
+class ClientTypedFilter(TextFilter):
+    """Where there are more clients than anybody would look through."""
+
+    title = parameter_name = "client"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        name = (self.value() or "").strip()
+        return queryset.filter(client=name) if name else queryset
 
 
 class ProviderFilter(NameFilter):
@@ -297,6 +311,8 @@ class UsageRecordAdmin(ReadOnlyAdmin):
             return f"number {row.attempt}: it failed, and the call was tried again"
         if row.attempt == 0:
             return "none: no provider was asked"
+        if row.status == UsageRecord.Status.INTERRUPTED and row.evidence == UsageRecord.Evidence.NONE:
+            return f"none after number {row.attempt}: the call was cut off before it could be tried again"
         return "the first and only one" if row.attempt == 1 else f"number {row.attempt}, the last"
 
     @column(description="Request id")

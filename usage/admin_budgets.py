@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from django import forms
 from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
@@ -49,6 +51,41 @@ def _choice(label: str) -> forms.ChoiceField:
     return forms.ChoiceField(required=False, label=label, widget=UnfoldAdminSelectWidget)
 
 
+def _typed(name: str) -> forms.CharField:
+    """In place of a choice among too many."""
+    return forms.CharField(
+        required=False, label=_TYPED[name][0], help_text=_TYPED[name][1], widget=UnfoldAdminTextInputWidget
+    )
+
+
+_TYPED = {
+    "client": ("Which client", "Its name, as on the list of clients."),
+    "key": ("Which API key", "Its beginning, as on the list of keys."),
+    "provider": ("Which provider", "Its short name."),
+}
+
+
+def _clients() -> QuerySet[Client]:
+    return Client.objects.order_by("name")
+
+
+def _keys() -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(is_active=True).select_related("client").order_by("client__name", "prefix")
+
+
+def _providers() -> QuerySet[Any]:
+    # By label: `usage` lies below `providers` and must not import it.
+    found: QuerySet[Any] = apps.get_model("providers", "Provider").objects.order_by("name")
+    return found
+
+
+_CHOICES: dict[str, Callable[[Any], tuple[str, str]]] = {
+    "client": lambda row: (row.name, row.name),
+    "key": lambda row: (str(row.pk), f"{row} ({row.prefix}…)"),
+    "provider": lambda row: (row.slug, row.name),
+}
+
+
 class BudgetForm(forms.ModelForm[Budget]):
     """Whose budget it is, is chosen among what there is; end users and tags, which nobody lists, are typed."""
 
@@ -72,20 +109,35 @@ class BudgetForm(forms.ModelForm[Budget]):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # By label: `usage` lies below `providers` and must not import it.
-        providers = apps.get_model("providers", "Provider").objects.order_by("name").values_list("slug", "name")
-        clients = Client.objects.order_by("name").values_list("name", flat=True)
-        keys = ApiKey.objects.filter(is_active=True).select_related("client").order_by("client__name", "prefix")
-        offered: dict[str, Any] = {
-            "client": [(name, name) for name in clients],
-            "key": [(str(key.pk), f"{key} ({key.prefix}…)") for key in keys],
-            "provider": providers,
-        }
-        for name, choices in offered.items():
-            if name in self.fields:
-                field = self.fields[name]
-                assert isinstance(field, forms.ChoiceField)
-                field.choices = [("", "Choose one"), *choices]
+        for name, offered in (("client", _clients()), ("key", _keys()), ("provider", _providers())):
+            if name not in self.fields:
+                continue
+            if offered.count() > display.MOST_OFFERED:
+                self.fields[name] = _typed(name)
+                continue
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = [("", "Choose one"), *map(_CHOICES[name], offered)]
+
+    def clean_client(self) -> str:
+        return self._known("client", _clients(), by="name")
+
+    def clean_key(self) -> str:
+        is_typed = not isinstance(self.fields["key"], forms.ChoiceField)
+        return self._known("key", _keys(), by="prefix" if is_typed else "pk")
+
+    def clean_provider(self) -> str:
+        return self._known("provider", _providers(), by="slug")
+
+    def _known(self, name: str, rows: QuerySet[Any], *, by: str) -> str:
+        """The budget's subject. Raises ValidationError for what was typed and is not there."""
+        wanted = str(self.cleaned_data[name]).strip().removesuffix("…")
+        if not wanted:
+            return ""
+        found = rows.filter(**{by: wanted}).first()
+        if found is None:
+            raise ValidationError(f"There is no “{wanted}”.")
+        return str(found.pk) if name == "key" else wanted
 
     def clean(self) -> dict[str, Any]:
         """The subject is that of the scope: what was chosen or typed before another scope was taken counts no more."""

@@ -13,7 +13,7 @@ from usage import periods
 from usage.periods import Period
 
 
-class BudgetSpec(msgspec.Struct, frozen=True):
+class BudgetSpec(msgspec.Struct, frozen=True, gc=False):
     """`subject` is a client's name, a key's id, an end user, `name=value` of a tag, a provider's slug, or ''."""
 
     id: UUID
@@ -26,7 +26,7 @@ class BudgetSpec(msgspec.Struct, frozen=True):
     hard: bool
 
 
-class Window(msgspec.Struct, frozen=True):
+class Window(msgspec.Struct, frozen=True, gc=False):
     """One period of one budget. `id` follows from both, so that every process knows it without asking."""
 
     id: UUID

@@ -8,18 +8,20 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from usage import ledger, sql
-from usage.ledger import Settle
+from usage import ledger, sql, unfinished
+from usage.ledger import Note, Settle
 from usage.models import Hold, Lease, UsageRecord
 from usage.rows import FACTS, RecordRow
 
 LEASE = timedelta(seconds=15)  # a process that has not been seen for so long is dead
 FORGET = timedelta(hours=1)
 SWEEP_LIMIT = 500
+
+_search = unfinished.Search()
 
 log = structlog.get_logger(__name__)
 
@@ -45,16 +47,28 @@ def live() -> list[UUID]:
 
 
 def sweep(*, now: datetime) -> int:
-    """Settle the holds of dead processes, and those past deadline + lease, at their upper bound. Returns how many."""
+    """Settle the holds of dead processes, and those past deadline + lease, at their upper bound. Returns how many.
+
+    Calls that were cut off while nothing was held for them are counted too: they get their final row.
+    """
     live = Lease.objects.filter(seen_at__gte=Now() - LEASE).values("pk")
     lost = Hold.objects.filter(~Q(lease_id__in=live) | Q(deadline_at__lt=Now() - LEASE)).order_by("id")[:SWEEP_LIMIT]
     swept = _settle([Settle(_interrupted(hold, now), swept=True) for hold in lost])
     Lease.objects.filter(seen_at__lt=Now() - FORGET).delete()
-    return swept
+    return swept + _finish(now)
 
 
-def _settle(entries: Sequence[Settle]) -> int:
-    """How many were settled. A hold whose record the database refuses is found by halving, and stops no other."""
+def _finish(now: datetime) -> int:
+    if _search.is_resting:
+        return 0
+    with transaction.atomic():
+        finals = _search.look(now=now)
+        unfinished.free_keys(finals, now=now)
+        return _settle([Note(final) for final in finals])
+
+
+def _settle(entries: Sequence[Settle | Note]) -> int:
+    """How many were settled. A call whose record the database refuses is found by halving, and stops no other."""
     try:
         if entries:
             ledger.apply(entries)
@@ -64,7 +78,7 @@ def _settle(entries: Sequence[Settle]) -> int:
         if len(entries) > 1:
             half = len(entries) // 2
             return _settle(entries[:half]) + _settle(entries[half:])
-        log.exception("a hold cannot be settled", hold=str(entries[0].record.id))
+        log.exception("a lost call cannot be settled", record=str(entries[0].record.id))
         return 0
     return len(entries)
 

@@ -6,7 +6,6 @@ transaction really inserted or deleted: any entry may be applied again without c
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -96,23 +95,27 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
         _await_lost(cursor, [entry.lost for entry in entries if isinstance(entry, Void) and entry.lost])
         freed = _delete_holds(cursor, [_ends(entry) for entry in entries if isinstance(entry, Settle | Void)])
         records, corrected = _records(cursor, entries, freed)
-        _lock_claims(cursor, entries, freed | passing)
-        late = _claim(cursor, entries)
+        ended = freed | passing if passing else freed
+        with_claims = _lock_claims(cursor, entries, ended)
+        late = _claim(cursor, entries) if with_claims else {}
         held = _read_holds(cursor, [entry.hold_id for entry in entries if isinstance(entry, Extend)])
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
-        windows.give_back(balances, freed.values())
-        windows.charge(balances, records, freed | passing | corrected)
-        refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
-        if holds:
-            _insert(cursor, "usage_hold", HoldRow, holds)
-        if extensions:
-            _extend(cursor, extensions)
-        if records:
-            _insert(cursor, "usage_usagerecord", RecordRow, records)
-            rollups.fold(cursor, records, shard=_SHARD)
         if balances:
-            windows.move(cursor, balances)
-        _end_claims(cursor, entries, records, freed | passing, refused)
+            windows.give_back(balances, freed.values())
+            windows.charge(balances, records, ended | corrected)
+        refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
+        with sql.sent_together():
+            if holds:
+                sql.insert(cursor, "usage_hold", holds)
+            if extensions:
+                _extend(cursor, extensions)
+            if records:
+                sql.insert(cursor, "usage_usagerecord", records)
+                rollups.fold(cursor, records, shard=_SHARD)
+            if balances:
+                windows.move(cursor, balances)
+            if with_claims:
+                _end_claims(cursor, entries, records, ended, refused)
     return refused
 
 
@@ -149,10 +152,16 @@ def _records(
 
     Of two settles of one call the first counts, also where they meet in one batch. With the bounds of corrections.
     """
-    settles = [entry for entry in reversed(entries) if isinstance(entry, Settle)]
-    sure = {each.record.id: each.record for each in settles if each.record.id in freed and not each.swept}
-    guesses = {each.record.id: each.record for each in settles if each.record.id in freed and each.swept}
-    late = {each.record.id: each.record for each in settles if each.record.id not in freed and not each.swept}
+    sure: dict[UUID, RecordRow] = {}
+    guesses: dict[UUID, RecordRow] = {}
+    late: dict[UUID, RecordRow] = {}
+    for entry in reversed(entries):
+        if isinstance(entry, Settle):
+            record = entry.record
+            if record.id in freed:
+                (guesses if entry.swept else sure)[record.id] = record
+            elif not entry.swept:
+                late[record.id] = record
     notes = _unwritten(cursor, [entry.record for entry in entries if isinstance(entry, Note)])
     unsure = late | guesses
     if not unsure:
@@ -177,7 +186,7 @@ def _balances(cursor: Cursor, entries: Sequence[Entry], held: Iterable[Held], re
     """The windows that this batch touches, locked."""
     asked = {window.id: window for entry in entries if isinstance(entry, Reserve) for window in entry.windows}
     touched = {key for each in held for key in each.windows}
-    touched |= {key for record in records for key in windows.ids_in(record.windows)}
+    touched |= {key for record in records if record.windows != windows.NONE for key in windows.ids_in(record.windows)}
     return windows.balances_of(cursor, touched=touched, asked=asked)
 
 
@@ -230,13 +239,14 @@ def _extended(entry: Extend, balances: Balances, held: Mapping[UUID, Held], *, r
 # --- idempotency keys ---------------------------------------------------------------------------------------------
 
 
-def _lock_claims(cursor: Cursor, entries: Sequence[Entry], ended: Mapping[UUID, Held]) -> None:
-    """Before any window: who has one waits for no key."""
+def _lock_claims(cursor: Cursor, entries: Sequence[Entry], ended: Mapping[UUID, Held]) -> bool:
+    """Before any window: who has one waits for no key. Returns whether any key is touched."""
     claims = [entry.idempotency for entry in entries if isinstance(entry, Reserve) and entry.idempotency]
     ids = [held.claim_id for held in ended.values() if held.claim_id]
     ids += [entry.answer.claim_id for entry in entries if isinstance(entry, Settle) and entry.answer]
     if claims or ids:
         idempotency.lock(cursor, ids, claims)
+    return bool(claims or ids)
 
 
 def _claim(cursor: Cursor, entries: Sequence[Entry]) -> dict[UUID, KeyInUseError]:
@@ -281,8 +291,7 @@ def _await_lost(cursor: Cursor, lost: Sequence[HoldRow]) -> None:
     """
     if lost and connection.vendor == "postgresql":
         empty = [msgspec.structs.replace(hold, amount_pico=None, windows="[]") for hold in lost]
-        statement = f"{_insert_sql('usage_hold', HoldRow)} ON CONFLICT (id) DO NOTHING"
-        cursor.executemany(statement, [msgspec.structs.astuple(hold) for hold in empty])
+        sql.insert(cursor, "usage_hold", empty, "ON CONFLICT (id) DO NOTHING")
 
 
 def _delete_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, Held]:
@@ -308,14 +317,3 @@ def _holds(cursor: Cursor, statement: str, ids: Iterable[UUID]) -> dict[UUID, He
 
 def _extend(cursor: Cursor, extensions: Sequence[tuple[int, UUID]]) -> None:
     cursor.executemany("UPDATE usage_hold SET amount_pico = amount_pico + %s WHERE id = %s", extensions)
-
-
-def _insert(cursor: Cursor, table: str, shape: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> None:
-    cursor.executemany(_insert_sql(table, shape), [msgspec.structs.astuple(row) for row in rows])
-
-
-@functools.cache
-def _insert_sql(table: str, shape: type[msgspec.Struct]) -> str:
-    columns = ", ".join(shape.__struct_fields__)
-    places = ", ".join(["%s"] * len(shape.__struct_fields__))
-    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - our own names

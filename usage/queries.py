@@ -135,23 +135,30 @@ def totals(start: datetime, end: datetime, **filters: Unpack[Filters]) -> Totals
 
 
 def grouped(
-    start: datetime, end: datetime, *, by: By, time_zone: tzinfo = UTC, **filters: Unpack[Filters]
+    start: datetime,
+    end: datetime,
+    *,
+    by: By,
+    time_zone: tzinfo = UTC,
+    top: int | None = None,
+    **filters: Unpack[Filters],
 ) -> list[Group]:
     """The sums of each group: time ascending, others dearest first. Only groups that have calls.
 
-    A call with several tags counts once under each of them, so tag groups may add up to more than the total.
+    `top`: of others than time, the dearest so many: there may be a hundred thousand end users. A call with several
+    tags counts once under each of them, so tag groups may add up to more than the total.
     """
     asked = _by_column(filters)
     if by in ("hour", "day", "week", "month"):
         return _by_time(start, end, by, time_zone, asked)
     columns = ("tags",) if by == "tag" else _COLUMNS[by]
-    lines = sums.lines(start, end, columns=columns, filters=asked)
+    lines = sums.lines(start, end, columns=columns, filters=asked, top=None if by == "tag" else top)
     if by == "tag":
         found = _folded((tag, line) for line in lines for tag in _tags(line.key[0]))
     else:
         found = _folded((_text(line.key), line) for line in lines)
     groups = [Group(key=key, **_totals(figures)) for key, figures in found.items()]
-    return sorted(groups, key=lambda group: (-(group.cost_pico or 0), -group.requests, group.key))
+    return sorted(groups, key=lambda group: (-(group.cost_pico or 0), -group.requests, group.key))[:top]
 
 
 def series(

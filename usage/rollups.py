@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from operator import add, attrgetter
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 from django.conf import settings
 
+from usage import sql
 from usage.rows import RecordRow
 from usage.sql import Cursor
 
@@ -40,15 +42,31 @@ FIGURES = (
     "latency_us",
 )
 Key = tuple[Any, ...]
-Sums = dict[Key, list[int]]
+Sums = tuple[int, ...]
+
+
+class Group(NamedTuple):
+    """What a rollup, or a figure, can tell records apart by. `quarter` is when their quarter-hour began."""
+
+    quarter: datetime
+    client: str
+    provider: str
+    deployment: str
+    surface: str
+    status: str
+    evidence: str
+    end_user: str
+    key_prefix: str
+    kind: str
+    is_final: bool
 
 
 class Rollup(msgspec.Struct, frozen=True):
-    """A table of sums: its dimensions (time first, shard last) and where a record belongs in it."""
+    """A table of sums: its dimensions (time first, shard last) and where a group of records belongs in it."""
 
     table: str
     dimensions: tuple[str, ...]
-    key: Callable[[RecordRow, ZoneInfo], Key]
+    key: Callable[[Group, ZoneInfo], Key]
 
 
 def quarter_of(moment: datetime) -> datetime:
@@ -57,12 +75,8 @@ def quarter_of(moment: datetime) -> datetime:
     return datetime.fromtimestamp(unix_s - unix_s % _QUARTER_S, UTC)
 
 
-def _kind_of(row: RecordRow) -> Key:
-    return row.client, row.provider, row.deployment, row.surface, row.status, row.evidence
-
-
-def _day(row: RecordRow, zone: ZoneInfo) -> str:
-    return _day_of(quarter_of(row.started_at), zone)
+def _kind_of(group: Group) -> Key:
+    return group[1:7]
 
 
 @functools.lru_cache(maxsize=256)
@@ -73,64 +87,68 @@ def _day_of(quarter: datetime, zone: ZoneInfo) -> str:
 
 _BY_KIND = ("client", "provider", "deployment", "surface", "status", "evidence", "shard")
 ROLLUPS = (
-    Rollup("usage_quarter", ("starts_at", *_BY_KIND), lambda row, _: (quarter_of(row.started_at), *_kind_of(row))),
-    Rollup("usage_day", ("day", *_BY_KIND), lambda row, zone: (_day(row, zone), *_kind_of(row))),
+    Rollup("usage_quarter", ("starts_at", *_BY_KIND), lambda group, _: (group.quarter, *_kind_of(group))),
+    Rollup("usage_day", ("day", *_BY_KIND), lambda group, zone: (_day_of(group.quarter, zone), *_kind_of(group))),
     Rollup(
         "usage_userday",
         ("day", "client", "end_user", "shard"),
-        lambda row, zone: (_day(row, zone), row.client, row.end_user),
+        lambda group, zone: (_day_of(group.quarter, zone), group.client, group.end_user),
     ),
     Rollup(
         "usage_keyday",
         ("day", "client", "key_prefix", "shard"),
-        lambda row, zone: (_day(row, zone), row.client, row.key_prefix),
+        lambda group, zone: (_day_of(group.quarter, zone), group.client, group.key_prefix),
     ),
 )
 
 
-def fold(cursor: Cursor, records: Sequence[RecordRow], *, shard: int) -> None:
+def fold(cursor: Cursor, records: Iterable[RecordRow], *, shard: int) -> None:
     """Add `records`, which are new, to all rollups."""
     zone = installation_zone()
-    added = [(row, figures(row)) for row in records]
-    for rollup in ROLLUPS:
-        sums: Sums = {}
-        for row, values in added:
-            _add(sums, (*rollup.key(row, zone), shard), values)
-        upsert = _upsert_sql(rollup)
-        cursor.executemany(upsert, [(*key, *sums[key]) for key in sorted(sums)])
+    totals = {group: figures(group, rows) for group, rows in _groups(records).items()}
+    for rollup, row, upsert in _WRITTEN:
+        sums: dict[Key, Sums] = {}
+        for group, added in totals.items():
+            key = (*rollup.key(group, zone), shard)
+            sums[key] = tuple(map(add, sums[key], added)) if key in sums else added
+        sql.insert(cursor, rollup.table, [row(*key, *sums[key]) for key in sorted(sums)], upsert)
 
 
-def figures(row: RecordRow) -> tuple[int, ...]:
-    """What one record adds, in the order of `FIGURES`. An adjustment adds tokens and money, but no call."""
-    call = row.is_final and row.kind == "call"
-    status = row.status if call else ""
-    answered = status == "ok" and row.latency_ms is not None
+def _groups(records: Iterable[RecordRow]) -> dict[Group, list[RecordRow]]:
+    """By quarter as a number first: few times are then made of many."""
+    found: dict[Key, list[RecordRow]] = {}
+    for row in records:
+        found.setdefault((int(row.started_at.timestamp()) // _QUARTER_S, *_kept_apart(row)), []).append(row)
+    return {Group(quarter_of(rows[0].started_at), *key[1:]): rows for key, rows in found.items()}
+
+
+_kept_apart = attrgetter(*Group._fields[1:])  # noqa: SLF001 - a word of every NamedTuple
+
+
+def figures(group: Group, rows: Sequence[RecordRow]) -> Sums:
+    """What a group's records add, in the order of `FIGURES`. An adjustment adds tokens and money, but no call."""
+    calls = len(rows) if group.is_final and group.kind == "call" else 0
+    status = group.status if calls else ""
+    latencies_ms = [row.latency_ms for row in rows if row.latency_ms is not None] if status == "ok" else []
+    costs = [row.cost_pico for row in rows if row.cost_pico is not None]
+    unknown = len(rows) - len(costs) if group.kind == "call" and group.evidence != "none" else 0
     return (
-        int(call),
-        int(status in ("error", "interrupted")),
-        int(status == "refused"),
-        int(status == "cancelled"),
-        int(status == "cached"),
-        int(answered),
-        row.input_tokens,
-        row.cached_input_tokens,
-        row.output_tokens,
-        row.reasoning_tokens,
-        row.cost_pico or 0,
-        int(row.cost_pico is not None),
-        int(row.cost_pico is None and row.kind == "call" and row.evidence != "none") - int(row.prices_unknown),
-        row.saved_pico or 0,
-        int((row.latency_ms or 0.0) * 1000) if answered else 0,  # cut off, as `usage.recompute` does in SQL
+        calls,
+        calls if status in ("error", "interrupted") else 0,
+        calls if status == "refused" else 0,
+        calls if status == "cancelled" else 0,
+        calls if status == "cached" else 0,
+        len(latencies_ms),
+        sum([row.input_tokens for row in rows]),
+        sum([row.cached_input_tokens for row in rows]),
+        sum([row.output_tokens for row in rows]),
+        sum([row.reasoning_tokens for row in rows]),
+        sum(costs),
+        len(costs),
+        unknown - sum([row.prices_unknown for row in rows]),
+        sum([row.saved_pico or 0 for row in rows]),
+        sum([int(latency_ms * 1000) for latency_ms in latencies_ms]),  # cut off, as `usage.recompute` does in SQL
     )
-
-
-def _add(sums: Sums, key: Key, added: Iterable[int]) -> None:
-    found = sums.get(key)
-    if found is None:
-        sums[key] = list(added)
-    else:
-        for index, value in enumerate(added):
-            found[index] += value
 
 
 def installation_zone() -> ZoneInfo:
@@ -138,12 +156,13 @@ def installation_zone() -> ZoneInfo:
     return ZoneInfo(settings.TIME_ZONE)
 
 
-@functools.cache
-def _upsert_sql(rollup: Rollup) -> str:
-    columns = (*rollup.dimensions, *FIGURES)
+def _row_of(rollup: Rollup) -> type[msgspec.Struct]:
+    return msgspec.defstruct(rollup.table, (*rollup.dimensions, *FIGURES), frozen=True)
+
+
+def _upsert_of(rollup: Rollup) -> str:
     added = ", ".join(f"{name} = {rollup.table}.{name} + EXCLUDED.{name}" for name in FIGURES)
-    places = ", ".join(["%s"] * len(columns))
-    return (
-        f"INSERT INTO {rollup.table} ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608 - our own names
-        f"ON CONFLICT ({', '.join(rollup.dimensions)}) DO UPDATE SET {added}"
-    )
+    return f"ON CONFLICT ({', '.join(rollup.dimensions)}) DO UPDATE SET {added}"
+
+
+_WRITTEN = tuple((rollup, _row_of(rollup), _upsert_of(rollup)) for rollup in ROLLUPS)

@@ -98,6 +98,7 @@ class RecordRow(CallFacts, frozen=True, kw_only=True):
     ended_at: datetime
 
 
+JSON_COLUMNS = ("tags", "windows")
 FACTS = CallFacts.__struct_fields__
 TOKENS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("_tokens"))
 COSTS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("cost_pico"))
@@ -106,4 +107,4 @@ COSTS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("cos
 def record_row(row: UsageRecord) -> RecordRow:
     """A row of the table, in memory."""
     values = {name: getattr(row, name) for name in RecordRow.__struct_fields__}
-    return RecordRow(**values | {name: msgspec.json.encode(values[name]).decode() for name in ("tags", "windows")})
+    return RecordRow(**values | {name: msgspec.json.encode(values[name]).decode() for name in JSON_COLUMNS})

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db.models import BigIntegerField, Count, Func, IntegerField, Model, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, F, Func, IntegerField, Model, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact
@@ -44,14 +44,18 @@ def lines(
     filters: Mapping[str, Any],
     grain: Grain = "none",
     time_zone: tzinfo = UTC,
+    top: int | None = None,
 ) -> Iterator[Line]:
     """The sums by `columns`, and by time as finely as `grain` says (days are those of `time_zone`).
 
-    A group may come several times, from several parts of the range: `added` adds them up.
+    A group may come several times, from several parts of the range: `added` adds them up. `top`: no more than so many
+    groups are wanted, the dearest; others may come all the same.
     """
     needed = {*columns, *filters}
-    for level, first, last in _parts(_levels(needed, grain, time_zone), start, end):
-        yield from _read(level, level.rows(first, last), columns, filters, grain)
+    parts = list(_parts(_levels(needed, grain, time_zone), start, end))
+    for level, first, last in parts:
+        most = top if len(parts) == 1 else None
+        yield from _read(level, _filtered(level.rows(first, last), filters), columns, grain, most)
 
 
 def added(left: Figures | None, right: Figures) -> Figures:
@@ -162,19 +166,27 @@ _RECORDS = _Level(rows=_records_between, floor=lambda moment: moment, ceiling=la
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def _read(
-    level: _Level, rows: QuerySet[Any], columns: Sequence[str], filters: Mapping[str, Any], grain: Grain
-) -> Iterator[Line]:
-    rows = _filtered(rows, filters).order_by()
+def _read(level: _Level, rows: QuerySet[Any], columns: Sequence[str], grain: Grain, top: int | None) -> Iterator[Line]:
+    rows = rows.order_by()
     sums = _OF_RECORDS if level.time is None else _OF_ROLLUPS
     time = [] if grain == "none" else [level.time or "quarter"]
     if time == ["quarter"]:
         rows = rows.annotate(quarter=QuarterNumber("started_at"))
+    if top is not None and len(columns) == 1 and not time:
+        rows = _of_the_dearest(rows, columns[0], sums, top)
     grouped = bool(time or columns)
     found = rows.values(*time, *columns).annotate(**sums) if grouped else [rows.aggregate(**sums)]
     for row in found:
         at = _moment(row[time[0]]) if time else None
         yield Line(at, tuple(row[column] for column in columns), _figures(row))
+
+
+def _of_the_dearest(rows: QuerySet[Any], column: str, sums: Mapping[str, Combinable], top: int) -> QuerySet[Any]:
+    """Only the rows of the dearest `top` groups: who those are takes two sums of each group, not all."""
+    needed = {name: sums[name] for name in ("sum_cost_pico", "sum_calls")}
+    order = (F("sum_cost_pico").desc(nulls_last=True), "-sum_calls", column)
+    keys = [row[column] for row in rows.values(column).annotate(**needed).order_by(*order)[:top]]
+    return rows if None in keys else rows.filter(**{f"{column}__in": keys})
 
 
 def _moment(value: Any) -> datetime:

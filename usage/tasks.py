@@ -6,11 +6,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from core.jobs import app
 from usage import corrections, idempotency, immutability, partitions, proofs
 from usage.models import Proof
 
@@ -28,7 +28,7 @@ def start_repricing(key: UUID) -> None:
         log.warning("a re-pricing waits for the broker", repricing_id=str(key), error=str(error))
 
 
-@shared_task
+@app.task
 def advance_repricing(*, repricing_id: str) -> None:
     """Compare or apply, as far as a task's turn goes; then the rest in another one. Safe to run twice."""
     for _ in range(_BATCHES):
@@ -37,14 +37,14 @@ def advance_repricing(*, repricing_id: str) -> None:
     advance_repricing.delay(repricing_id=repricing_id)
 
 
-@shared_task
+@app.task
 def resume_repricings() -> None:
     """Take up what a dead worker has left."""
     for key in corrections.unfinished(before=timezone.now() - _LOST):
         advance_repricing.delay(repricing_id=str(key))
 
 
-@shared_task
+@app.task
 def prove_books() -> None:
     """Prove that the books balance, and keep what was found. Safe to run twice: each is a proof of its moment."""
     if extent := proofs.due(now=timezone.now()):
@@ -61,7 +61,7 @@ def start_proof() -> bool:
     return True
 
 
-@shared_task
+@app.task
 def prove_now() -> None:
     """Make the proof that somebody waits for. Safe to run twice."""
     _say(proofs.prove_as_asked())
@@ -72,13 +72,13 @@ def _say(proof: Proof) -> None:
         log.error("the books do not balance", differences=proof.differences)
 
 
-@shared_task
+@app.task
 def forget_idempotency_keys() -> None:
     """Those that are over, with their answers. Safe to run twice."""
     idempotency.expire(now=timezone.now())
 
 
-@shared_task
+@app.task
 def keep_months() -> None:
     """Make the usage table's months ahead, and take old ones away where retention is asked for. Safe to run twice."""
     now = timezone.now()

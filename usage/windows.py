@@ -17,6 +17,7 @@ from usage.rows import RecordRow
 from usage.sql import Cursor
 
 Balances = dict[UUID, Balance]
+NONE = "[]"  # the column `windows` of a call that counts in no budget
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -31,7 +32,7 @@ def ids_in(column: Any) -> tuple[UUID, ...]:
     """The column `windows`, a JSON list: SQLite gives its text, psycopg its value."""
     if not isinstance(column, str):
         return tuple(map(UUID, column))
-    return () if column == "[]" else tuple(_decode_ids(column))
+    return () if column == NONE else tuple(_decode_ids(column))
 
 
 _decode_ids = msgspec.json.Decoder(list[UUID]).decode

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display as column
 
 from core import display
@@ -24,7 +24,7 @@ _DISTANCES = {"cosine": "direction (cosine)", "dot": "dot product", "euclid": "d
 class VectorCollectionAdmin(ModelAdmin):
     when_empty = "Clients make collections by their calls, and what they keep in them shows here."
     list_display = ("name", "client", "points", "size", "compared_by", "texts_by", "since")
-    list_filter = (("client", RelatedDropdownFilter), "model")
+    list_filter = (("client", AutocompleteSelectFilter), "model")
     search_fields = ("name", "client__name")
     list_select_related = ("client",)
     fields = ("name", "client", "points", "size", "compared_by", "texts_by", "since")

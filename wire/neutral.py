@@ -226,7 +226,8 @@ class Metered(msgspec.Struct, frozen=True):
 class Settled(msgspec.Struct, frozen=True):
     """The last event of every stream: what the gateway itself knows of the call, for the dialects that tell it.
 
-    `cost_usd` is an exact decimal, None where the cost is unknown. `cached`: no provider was asked.
+    `cost_usd` is an exact decimal, None where the cost is unknown. `cached`: no provider was asked. `overhead_ms` is
+    our own part of the latency.
     """
 
     request_id: str
@@ -237,6 +238,7 @@ class Settled(msgspec.Struct, frozen=True):
     finish: str
     usage: Usage
     cached: bool = False
+    overhead_ms: float | None = None
 
 
 StreamEvent = Started | TextDelta | ThinkingDelta | ToolCallStarted | ToolCallDelta | Finished | Metered | Settled

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.audit import Audited
+from accounts.audit import Audited, AuditedRows
 from alerts import rules, wording
 from alerts.measures import MEASURES, MOST_BY_CALL, SCOPES, is_counted_by_call
 from alerts.models.channels import Channel
@@ -117,7 +117,7 @@ class Rule(Audited, Identified):
         return timedelta(minutes=self.window_minutes)
 
 
-class IncidentQuerySet(models.QuerySet["Incident"]):
+class IncidentQuerySet(AuditedRows["Incident"]):
     def unresolved(self) -> IncidentQuerySet:
         """Also those that are only pending."""
         return self.exclude(state=rules.RESOLVED)
@@ -127,7 +127,7 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         return self.filter(state__in=[rules.OPEN, rules.ACKNOWLEDGED, rules.SILENCED])
 
 
-class Incident(Identified):
+class Incident(Audited, Identified):
     """A rule's limit crossed by one subject, from its beginning to its end (`alerts.rules` decides both).
 
     The rule's words are copied, so that the incident stays true when the rule is edited or deleted. `revision` grows
@@ -162,7 +162,9 @@ class Incident(Identified):
     resolved_at = models.DateTimeField(null=True)
     handled_by = models.CharField(max_length=150, blank=True)
 
-    objects = IncidentQuerySet.as_manager()
+    untold_fields: ClassVar = ("revision", "handled_by")  # the trail knows who it is
+
+    objects = IncidentQuerySet.as_manager()  # type: ignore[assignment,misc]  # the same, with words of its own
 
     class Meta:
         ordering: ClassVar = ["-id"]

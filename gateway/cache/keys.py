@@ -45,6 +45,12 @@ def key_of(call: Call, plans: list[Plan]) -> Key | None:
     return Key(scope, _hmac(b"answer", scope.encode() + asked))
 
 
+def item_key_of(caller: Caller, item_id: str) -> Key:
+    """Of an item in an answer. Its scope is apart from that of cached answers, which are counted and cleared by it."""
+    scope = f"items:{scope_of(caller)}"
+    return Key(scope, _hmac(b"item", scope.encode() + item_id.encode()))
+
+
 def fingerprint(call: Call) -> str:
     """Tells the bodies apart that come under one idempotency key; what is sent again is sent in the same words."""
     fields = sorted(call.envelope.fields.items())

@@ -61,16 +61,18 @@ class Replay:
 
     def _settled(self) -> Settled:
         answer = self._answer
+        latency_ms = (time.perf_counter() - self._call.started) * 1000
         return Settled(
             request_id=self._call.request_id,
             model=_model(answer),
             provider=answer.provider,
             cost_usd="0",
-            latency_ms=(time.perf_counter() - self._call.started) * 1000,
+            latency_ms=latency_ms,
             finish=answer.finish_reason,
             usage=self._relay.meter.usage
             or Usage(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens),
             cached=True,
+            overhead_ms=latency_ms,
         )
 
 

@@ -80,10 +80,13 @@ def answer_headers(reply: Reply) -> Headers:
 
 
 def stream_headers(stream: Stream) -> Headers:
+    return [(b"content-type", stream.outset.content_type), *stream_facts(stream)]
+
+
+def stream_facts(stream: Stream) -> Headers:
     """What a stream can say of itself at its start."""
     outset = stream.outset
     headers = [
-        (b"content-type", outset.content_type),
         (b"x-provider", outset.provider.encode()),
         (b"x-model", outset.model.encode()),
         (b"x-attempts", b"%d" % outset.attempts),

@@ -14,8 +14,10 @@ from gateway.authentication import authenticate, presented_in
 from gateway.calls import Call, open_call
 from gateway.catalogue import Caller
 from gateway.doors import grpc_dialect, health
-from gateway.doors.grpc_dialect import GRPC
+from gateway.doors.chat import answer_headers, stream_facts
+from gateway.doors.grpc_dialect import GRPC, metadata_of
 from gateway.doors.specification import told
+from gateway.failures import error_headers
 from gateway.generated import ai_proxy_pb2 as pb
 from gateway.http import Headers, safe_request_id
 from gateway.pump import pumped
@@ -81,12 +83,12 @@ class AIProxy:
             call = await self._call(request, metadata, context, stream=False)
             reply = await self._gateway.pipeline.complete_apart(call)
         except ApiError as error:
-            await _abort(context, error, metadata)
+            await self.abort(context, error, metadata)
         except Exception:  # the last resort: whatever broke, the caller gets a status and the log its cause
             log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
-            await _abort(context, ApiError(Code.INTERNAL, "Something went wrong on our side."), metadata)
+            await self.abort(context, ApiError(Code.INTERNAL, "Something went wrong on our side."), metadata)
         assert isinstance(reply, Reply), "it was not asked to stream"
-        await context.send_initial_metadata((("x-request-id", metadata.request_id),))
+        await _begin(context, metadata, answer_headers(reply))
         return grpc_dialect.message_of(told(call, reply))
 
     async def stream_complete(self, request: pb.CompleteRequest, context: Context) -> AsyncIterator[bytes]:
@@ -96,16 +98,18 @@ class AIProxy:
             call = await self._call(request, metadata, context, stream=True)
             stream = await self._gateway.pipeline.complete_apart(call)
         except ApiError as error:
-            await _abort(context, error, metadata)
+            await self.abort(context, error, metadata)
         assert not isinstance(stream, Reply), "it was asked to stream"
         frames = pumped(stream, detach=self._gateway.pipeline.detach)
-        await context.send_initial_metadata((("x-request-id", metadata.request_id),))
+        await _begin(context, metadata, stream_facts(stream))
         async for chunk in frames:
             for kind, message in grpc_dialect.frames_of(chunk):
-                if kind == grpc_dialect.ERROR:
-                    failed = grpc_dialect.error_in(message)
-                    await _abort(context, ApiError(Code[failed.code], failed.message), metadata)
-                yield message
+                if kind == grpc_dialect.MESSAGE:
+                    yield message
+                elif kind == grpc_dialect.FACTS:
+                    context.set_trailing_metadata(tuple(metadata_of(grpc_dialect.facts_in(message))))
+                else:
+                    await self.abort(context, grpc_dialect.error_in(message), metadata)
 
     async def health_check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         return pb.HealthCheckResponse(status="ok" if await health.is_ready() else "unavailable")
@@ -137,6 +141,14 @@ class AIProxy:
         call = open_call(metadata, surface=_SURFACE, caller=caller, dialect=GRPC, envelope=envelope, started=started)
         return call.within(context.time_remaining())
 
+    async def abort(self, context: Context, error: ApiError, metadata: Metadata) -> Never:
+        """Ends the call with the error's status; its code, and what headers say of it, come as trailing metadata."""
+        self._gateway.pipeline.books.tally.add_error(_SURFACE, error)
+        own = (("error-code", error.code.name), ("x-request-id", metadata.request_id))
+        facts = metadata_of([*error_headers(error), *metadata.told])
+        await context.abort(grpc.StatusCode[error.code.grpc], error.message, (*own, *facts))
+        raise AssertionError("unreachable: abort raises")
+
     async def caller(self, metadata: Metadata) -> Caller:
         """Raises `ApiError` UNAUTHENTICATED."""
         return await authenticate(self._gateway.pipeline.catalogue.current, presented_in(metadata.header))
@@ -158,22 +170,22 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic on
             try:
                 await self._service.caller(metadata)
             except ApiError as error:
-                return _refusing(await continuation(handler_call_details), error, metadata)
+                return _refusing(self._service, await continuation(handler_call_details), error, metadata)
         return await continuation(handler_call_details)
 
 
 def _refusing(
-    handler: grpc.RpcMethodHandler[Any, Any] | None, refusal: ApiError, metadata: Metadata
+    service: AIProxy, handler: grpc.RpcMethodHandler[Any, Any] | None, refusal: ApiError, metadata: Metadata
 ) -> grpc.RpcMethodHandler[Any, Any]:
     """A handler of the same shape that only refuses; an unknown method is refused as any other."""
 
     async def answer(_: Any, context: Context) -> Any:
-        await _abort(context, refusal, metadata)
+        await service.abort(context, refusal, metadata)
 
     async def stream(_: Any, context: Context) -> AsyncIterator[bytes]:
         for nothing in tuple[bytes]():  # it takes a generator to refuse a stream
             yield nothing
-        await _abort(context, refusal, metadata)
+        await service.abort(context, refusal, metadata)
 
     many_in = handler is not None and handler.request_streaming
     if handler is not None and handler.response_streaming:
@@ -181,13 +193,10 @@ def _refusing(
     return (grpc.stream_unary_rpc_method_handler if many_in else grpc.unary_unary_rpc_method_handler)(answer)
 
 
-async def _abort(context: Context, error: ApiError, metadata: Metadata) -> Never:
-    """Ends the call with the error's status; its code and request id come as trailing metadata."""
-    trailing = [("error-code", error.code.name), ("x-request-id", metadata.request_id)]
-    if error.retry_after_s is not None:
-        trailing.append(("retry-after", f"{max(1, round(error.retry_after_s))}"))
-    await context.abort(grpc.StatusCode[error.code.grpc], error.message, tuple(trailing))
-    raise AssertionError("unreachable: abort raises")
+async def _begin(context: Context, metadata: Metadata, facts: Headers) -> None:
+    """Say as initial metadata what HTTP answers say in their headers."""
+    own = ("x-request-id", metadata.request_id)
+    await context.send_initial_metadata((own, *metadata_of([*facts, *metadata.told])))
 
 
 def _serialized(message: Any) -> bytes:

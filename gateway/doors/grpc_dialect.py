@@ -9,24 +9,36 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from gateway.doors.spec_c import Body, SpecC
 from gateway.doors.specification import Told, told_by
 from gateway.generated import ai_proxy_pb2 as pb
-from wire.errors import ApiError
+from gateway.http import Headers
+from wire.errors import ApiError, Code
 from wire.neutral import Settled, StreamEvent, TextDelta
 
-MESSAGE, ERROR = 0, 1
+MESSAGE, ERROR, FACTS = 0, 1, 2
 _HEAD = struct.Struct(">BI")
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 
 class StreamError(msgspec.Struct, frozen=True):
-    """What ends a stream that has begun: a name of `wire.errors.Code`, and its message."""
+    """What ends a stream that has begun. `code` is a name of `wire.errors.Code`."""
 
     code: str
     message: str
+    retry_after_s: float | None
+    provider: str | None
+
+    @classmethod
+    def of(cls, error: ApiError) -> StreamError:
+        return cls(error.code.name, error.message, error.retry_after_s, error.provider)
+
+    def as_error(self) -> ApiError:
+        return ApiError(Code[self.code], self.message, retry_after_s=self.retry_after_s, provider=self.provider)
 
 
 class GrpcDialect(SpecC):
@@ -40,17 +52,19 @@ class GrpcDialect(SpecC):
     def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
         """Only streams have a body for it: other calls end in a status."""
         del request_id
-        return _frame(ERROR, msgspec.msgpack.encode(StreamError(error.code.name, error.message))) if stream else b""
+        return _frame(ERROR, msgspec.msgpack.encode(StreamError.of(error))) if stream else b""
 
 
 class Encoder:
-    """Neutral events -> framed `StreamCompleteResponse`s."""
+    """Neutral events -> framed `StreamCompleteResponse`s, and what is known at the end alone, as trailing metadata."""
 
     def encode(self, event: StreamEvent) -> bytes:
         if isinstance(event, TextDelta):
             return _frame(MESSAGE, pb.StreamCompleteResponse(delta=event.text).SerializeToString())
         if isinstance(event, Settled):
-            return _frame(MESSAGE, pb.StreamCompleteResponse(final=message_of(told_by(event))).SerializeToString())
+            told = told_by(event)
+            final = _frame(MESSAGE, pb.StreamCompleteResponse(final=message_of(told)).SerializeToString())
+            return final + _frame(FACTS, msgspec.msgpack.encode(_closing_facts(told)))
         return b""
 
     def close(self) -> bytes:
@@ -96,8 +110,26 @@ def frames_of(chunk: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def error_in(message: bytes) -> StreamError:
-    return msgspec.msgpack.decode(message, type=StreamError)
+def error_in(message: bytes) -> ApiError:
+    return msgspec.msgpack.decode(message, type=StreamError).as_error()
+
+
+def facts_in(message: bytes) -> Headers:
+    return msgspec.msgpack.decode(message, type=Headers)
+
+
+def metadata_of(headers: Headers) -> list[tuple[str, str]]:
+    """What HTTP says in headers. Metadata is ASCII: other letters, as a model's name may have, are percent-encoded."""
+    return [(name.decode(), quote(value, safe=_PRINTABLE)) for name, value in headers]
+
+
+def _closing_facts(told: Told) -> Headers:
+    facts: Headers = []
+    if told.cost_usd is not None:
+        facts.append((b"x-cost-usd", told.cost_usd.encode()))
+    if told.overhead_ms is not None:
+        facts.append((b"x-overhead-ms", b"%.2f" % told.overhead_ms))
+    return facts
 
 
 def _frame(kind: int, message: bytes) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.catalogue import Caller
 from gateway.http import Exchange
+from providers.routing import some_of
 from providers.specs import Topology
 from wire.errors import ApiError, Code
 
@@ -37,25 +38,29 @@ async def show_model(gateway: Gateway, door: Door, exchange: Exchange, caller: C
     """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
     name = exchange.scope["path"].partition("/models/")[2]
     topology = gateway.pipeline.catalogue.current.seen_by(caller)
-    names = _names(topology) | {deployment.full_name: deployment.provider.slug for deployment in topology.deployments}
-    if name not in names:
-        known = ", ".join(_names(topology))
-        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {known}.", param="model")
+    owner = _owner(topology, name)
+    if owner is None:
+        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {some_of(topology.listed)}.", param="model")
     if exchange.header(b"anthropic-version"):
         one = _anthropic_model(name)
     elif door.dialect.name == "gemini":
         one = _gemini_model(name, topology)
     else:
-        one = _openai_model(name, names[name])
+        one = _openai_model(name, owner)
     await exchange.answer(200, msgspec.json.encode(one))
 
 
 def _names(topology: Topology) -> dict[str, str]:
     """Name -> owner."""
-    owners = dict.fromkeys(topology.routes, "ai-platform")
-    for deployment in topology.deployments:
-        owners.setdefault(deployment.name, deployment.provider.slug)
-    return dict(sorted(owners.items()))
+    return {name: _owner(topology, name) or "" for name in topology.listed}
+
+
+def _owner(topology: Topology, name: str) -> str | None:
+    """None: nobody may ask for it. Of several providers' models of one name it is the first."""
+    if name in topology.route_names:
+        return "ai-platform"
+    found = topology.by_own_name.get(name, ())
+    return next((each.provider.slug for each in found if each.id in topology.by_id), None)
 
 
 def _openai(names: dict[str, str]) -> dict[str, Any]:
@@ -82,6 +87,6 @@ def _anthropic_model(name: str) -> dict[str, Any]:
 
 def _gemini_model(name: str, topology: Topology) -> dict[str, Any]:
     """A name of several kinds of model (a route's) can do what each of them can."""
-    kinds = {target.deployment.type for target in topology.names.get(name, ())}
+    kinds = {target.deployment.type for target in topology.targets(name) or ()}
     methods = [*(_CHATS if kinds - {"embedding"} else ()), *(_EMBEDS if "embedding" in kinds else ())]
     return {"name": f"models/{name}", "version": "", "displayName": name, "supportedGenerationMethods": methods}

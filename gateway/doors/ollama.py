@@ -12,7 +12,7 @@ from gateway.catalogue import Caller
 from gateway.doors.chat import answer_chat
 from gateway.doors.embeddings import answer_embeddings
 from gateway.http import Exchange
-from providers.specs import Topology
+from providers.routing import some_of
 from wire import ollama, ollama_embeddings, ollama_generate
 from wire.body import NAME, open_body
 from wire.errors import ApiError, Code, invalid
@@ -32,7 +32,7 @@ async def tell_version(gateway: Gateway, door: Door, exchange: Exchange, caller:
 async def list_tags(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """Routes and deployments, by name: those that the caller may use."""
     del door
-    names = _names(gateway.pipeline.catalogue.current.seen_by(caller))
+    names = gateway.pipeline.catalogue.current.seen_by(caller).listed
     await exchange.answer(200, msgspec.json.encode({"models": list(map(_model, names))}))
 
 
@@ -44,10 +44,9 @@ async def show(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller)
     if name is None:
         raise invalid("'model' must be a non-empty string.", param="model")
     topology = gateway.pipeline.catalogue.current.seen_by(caller)
-    targets = topology.names.get(name)
+    targets = topology.targets(name)
     if not targets:
-        known = ", ".join(_names(topology))
-        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {known}.", param="model")
+        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {some_of(topology.listed)}.", param="model")
     shown = {
         "modelfile": "",
         "parameters": "",
@@ -58,10 +57,6 @@ async def show(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller)
         "modified_at": _LONG_AGO,
     }
     await exchange.answer(200, msgspec.json.encode(shown))
-
-
-def _names(topology: Topology) -> list[str]:
-    return sorted({*topology.routes, *(deployment.name for deployment in topology.deployments)})
 
 
 def _capabilities(types: set[str]) -> list[str]:

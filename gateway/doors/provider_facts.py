@@ -13,6 +13,7 @@ from gateway.doors.telling import read, tell
 from gateway.http import Exchange
 from gateway.status import ProviderStatus, provider_statuses
 from providers.models import Health
+from providers.routing import some_of
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def health_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller:
     name = unquote(path.removeprefix(_START).removesuffix(_END))
     status = next((each for each in provider_statuses(gateway) if each.name == name), None)
     if not path.endswith(_END) or status is None:
-        known = ", ".join(each.name for each in provider_statuses(gateway))
+        known = some_of([each.name for each in provider_statuses(gateway)])
         raise ApiError(Code.NOT_FOUND, f"No provider '{name}'. There is: {known}.")
     check = await read(_last_check, name)
     await tell(exchange, {**_told(status), "last_check": check})

@@ -53,7 +53,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """An answer's facts. `cost_usd` is an exact decimal, None where the cost is unknown."""
+    """An answer's facts. `cost_usd` is an exact decimal, None where the cost is unknown.
+
+    `overhead_ms` is known of streams: whole answers say it in their headers.
+    """
 
     id: str
     text: str
@@ -65,6 +68,7 @@ class Told(msgspec.Struct, frozen=True):
     latency_ms: float
     finish: str
     cached: bool
+    overhead_ms: float | None = None
 
     @property
     def cost(self) -> msgspec.Raw | None:
@@ -217,6 +221,7 @@ def told_by(event: Settled) -> Told:
         latency_ms=round(event.latency_ms, 2),
         finish=event.finish,
         cached=event.cached,
+        overhead_ms=event.overhead_ms,
     )
 
 

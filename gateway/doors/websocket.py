@@ -25,8 +25,9 @@ from gateway.doors.specification import (
     Told,
     conversation,
 )
+from gateway.failures import retry_after_s
 from gateway.http import CallerLeftError, Exchange, Headers, Receive, Scope, Send, safe_request_id
-from gateway.replies import Reply, Stream, abandoned
+from gateway.replies import Outset, Reply, Stream, abandoned
 from wire.errors import ApiError, Code, invalid
 from wire.neutral import ChatRequest
 
@@ -38,6 +39,11 @@ MAX_CALLS = 32  # under way on one socket
 _FIRST_MESSAGE_S = 30.0
 _POLICY_VIOLATION, _TOO_BIG = 1008, 1009  # RFC 6455, section 7.4.1
 _SURFACE = "websocket"
+_RATE_LIMIT = {
+    "limit": b"x-ratelimit-limit",
+    "remaining": b"x-ratelimit-remaining",
+    "reset": b"x-ratelimit-reset",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +75,10 @@ class SocketDialect(Specification[Body]):
 
     name = "websocket"
 
-    def __init__(self, call_id: str) -> None:
+    def __init__(self, call_id: str | None, running: _Running) -> None:
         super().__init__(Body)
         self._id = call_id
+        self._running = running
 
     def asked(self, body: Body) -> Asked:
         request = ChatRequest(
@@ -99,17 +106,25 @@ class SocketDialect(Specification[Body]):
             "model": told.model,
             "provider": told.provider,
             "request_id": told.id,
+            "overhead_ms": None if told.overhead_ms is None else round(told.overhead_ms, 2),
+            **self._running.facts(),
         }
 
     def frame(self, event: dict[str, Any]) -> bytes:
         return msgspec.json.encode(event) + b"\n"
 
     def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
-        return self.frame({"id": self._id, "type": "error", **_told(error), "request_id": request_id})
+        said = {"error": error.message, "error_code": error.code.name, "field": error.param, "provider": error.provider}
+        event = {"id": self._id, "type": "error", **said, "request_id": request_id, **self._running.facts()}
+        if (wait_s := retry_after_s(error)) is not None:
+            event["retry_after"] = wait_s
+        return self.frame(event)
 
 
 class _Running:
     """A call on a socket: the handshake's headers, a request id of its own, and whether it is still wanted."""
+
+    outset: Outset | None = None  # known once it has begun to be answered
 
     def __init__(self, handshake: Exchange) -> None:
         self.header = handshake.header
@@ -117,6 +132,15 @@ class _Running:
         self.path = handshake.path
         self.told: Headers = []  # what HTTP answers say in headers
         self._unwanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def facts(self) -> dict[str, Any]:
+        """What HTTP answers say in headers, as fields of a call's last event."""
+        facts: dict[str, Any] = {}
+        if self.outset is not None:
+            facts |= {"cache": self.outset.cache, "attempts": self.outset.attempts}
+        if limits := dict(self.told):
+            facts["rate_limit"] = {name: int(limits[header]) for name, header in _RATE_LIMIT.items()}
+        return facts
 
     @property
     def is_wanted(self) -> bool:
@@ -173,21 +197,22 @@ class Socket:
 
     async def _take(self, text: str | bytes) -> None:
         body = text.encode() if isinstance(text, str) else text
+        running = _Running(self._handshake)
         try:
             asked = _decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return await self._send({"id": None, "type": "error", **_told(invalid(str(error)))})
-        dialect = SocketDialect(asked.id)
+            return await self._refuse(SocketDialect(None, running), running, invalid(str(error)))
         if asked.type == "cancel":
-            if running := self._calls.get(asked.id):
-                running.leave()
+            if unwanted := self._calls.get(asked.id):
+                unwanted.leave()
             return None
+        dialect = SocketDialect(asked.id, running)
         try:
             caller = await self._caller(asked.key)
             self._require_room(asked.id)
         except ApiError as error:
-            return await self._send({"id": asked.id, "type": "error", **_told(error)})
-        running = self._calls[asked.id] = _Running(self._handshake)
+            return await self._refuse(dialect, running, error)
+        self._calls[asked.id] = running
         task = self._gateway.pipeline.detach(self._answer(running, dialect, body, caller))
         task.add_done_callback(lambda _: self._calls.pop(asked.id))
         return None
@@ -217,15 +242,15 @@ class Socket:
             )
             reply = await self._gateway.pipeline.complete(call)
             assert not isinstance(reply, Reply), "it was asked to stream"
+            running.outset = reply.outset
             await self._relay(reply, running)
         except (CallerLeftError, OSError):  # nobody listens any more; the call has its row
             return
         except ApiError as error:
-            await self._send_frames(dialect.encode_error(error, request_id=running.request_id))
+            await self._refuse(dialect, running, error)
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=running.request_id, surface=_SURFACE)
-            fault = ApiError(Code.INTERNAL, "Something went wrong on our side.")
-            await self._send_frames(dialect.encode_error(fault, request_id=running.request_id))
+            await self._refuse(dialect, running, ApiError(Code.INTERNAL, "Something went wrong on our side."))
 
     async def _relay(self, stream: Stream, running: _Running) -> None:
         frames = stream.frames()
@@ -244,8 +269,9 @@ class Socket:
         for line in lines.splitlines():
             await self._send_text(line.decode())
 
-    async def _send(self, event: dict[str, Any]) -> None:
-        await self._send_text(msgspec.json.encode(event).decode())
+    async def _refuse(self, dialect: SocketDialect, running: _Running, error: ApiError) -> None:
+        self._gateway.pipeline.books.tally.add_error(_SURFACE, error)
+        await self._send_frames(dialect.encode_error(error, request_id=running.request_id))
 
     async def _send_text(self, text: str) -> None:
         async with self._sending:
@@ -257,10 +283,6 @@ class _ClosedError(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
-
-
-def _told(error: ApiError) -> dict[str, Any]:
-    return {"error": error.message, "error_code": error.code.name, "field": error.param}
 
 
 async def serve(gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,7 +19,7 @@ COLUMNS = {
 _PERIODS = {1: "a second", _MINUTE_S: "a minute", _HOUR_S: "an hour", 86_400: "a day"}
 
 
-class Limit(msgspec.Struct, frozen=True):
+class Limit(msgspec.Struct, frozen=True, gc=False):
     """At most `most` requests (or tokens) in any `window_s` seconds, counted under `key`. `whose` is for people."""
 
     key: str
@@ -34,7 +34,7 @@ class Limit(msgspec.Struct, frozen=True):
         return f"{self.most:,} {unit}{'' if self.most == 1 else 's'} {period}"
 
 
-class LimitSet(msgspec.Struct, frozen=True):
+class LimitSet(msgspec.Struct, frozen=True, gc=False):
     """Limits that hold together, and their part of a Redis command, packed once."""
 
     limits: tuple[Limit, ...] = ()
@@ -60,7 +60,7 @@ class LimitSet(msgspec.Struct, frozen=True):
 NO_LIMITS = LimitSet()
 
 
-class CallerLimits(msgspec.Struct, frozen=True):
+class CallerLimits(msgspec.Struct, frozen=True, gc=False):
     """A caller's limits: those that hold everywhere, and the whole sets of endpoints that have further ones.
 
     An endpoint is a path (`/v1/llm/generate`) or a door's name as on usage rows (`openai.chat`).

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
 
-from accounts.models import ApiKey, Client, EndpointLimit, Tier
+from accounts.models import EndpointLimit, Tier
 from gateway.limits.definitions import (
     CallerLimits,
     Limit,
@@ -19,7 +21,6 @@ from gateway.limits.definitions import (
     limits,
     numbers,
 )
-from providers.models import Deployment, Provider
 
 
 class Capacity(msgspec.Struct, frozen=True):
@@ -36,8 +37,8 @@ def tiers() -> dict[UUID, TierLimits]:
     return {row.id: TierLimits(row.name, numbers(row), endpoints[row.id]) for row in Tier.objects.all()}
 
 
-def of_key(key: ApiKey, tiers: dict[UUID, TierLimits]) -> CallerLimits:
-    """Its client's, its own, and its tier's; without a tier the operator's default."""
+def of_key(key: Any, tiers: dict[UUID, TierLimits]) -> CallerLimits:
+    """An `ApiKey` row's: its client's, its own, and its tier's; without a tier the operator's default."""
     subject = f"key:{key.id}"
     found = limits(f"client:{key.client_id}", f"the client {key.client.name}", numbers(key.client))
     found += limits(subject, f"the key {key.prefix}", numbers(key))
@@ -56,33 +57,6 @@ def of_key(key: ApiKey, tiers: dict[UUID, TierLimits]) -> CallerLimits:
 class Keyless(msgspec.Struct, frozen=True):
     """What callers without a key of ours are known by: their client, found by its name, and the tiers by theirs."""
 
-    clients: dict[str, tuple[UUID, list[Limit]]] = {}
+    clients: dict[str, tuple[UUID, Sequence[Limit]]] = {}
     allowed: dict[str, tuple[str, ...]] = {}  # the models of those clients that may not use all
     tiers: dict[str, TierLimits] = {}
-
-
-def keyless() -> Keyless:
-    clients = list(Client.objects.filter(is_active=True))
-    return Keyless(
-        clients={
-            row.name: (row.id, limits(f"client:{row.id}", f"the client {row.name}", numbers(row))) for row in clients
-        },
-        allowed={row.name: row.allowed_names for row in clients if row.allowed_names},
-        tiers={tier.name: tier for tier in tiers().values()},
-    )
-
-
-def capacity() -> Capacity:
-    of_providers = {
-        row.id: limits(f"provider:{row.id}", f"the provider {row.slug}", numbers(row))
-        for row in Provider.objects.filter(is_active=True)
-    }
-    found: dict[UUID, LimitSet] = {}
-    slots: dict[UUID, int] = {}
-    for row in Deployment.objects.filter(is_active=True):
-        own = limits(f"model:{row.id}", f"the model {row.name}", numbers(row)) + of_providers.get(row.provider_id, [])
-        if own:
-            found[row.id] = LimitSet.of(own)
-        if row.max_concurrent:
-            slots[row.id] = row.max_concurrent
-    return Capacity(found, slots)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
-import aiohttp
 import msgspec
 
+from core.http1 import Session
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire.dialect import Dialect, EmbeddingDialect, Envelope
 from wire.neutral import ChatRequest
@@ -22,17 +22,19 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(Protocol):
-    """A provider's answer whose headers have come. An aiohttp response is one."""
+    """A provider's answer whose headers have come."""
 
     @property
     def status(self) -> int: ...
 
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case name."""
 
     async def read(self) -> bytes: ...
 
-    def chunks(self) -> AsyncIterator[bytes]: ...
+    async def next_chunk(self) -> bytes | None:
+        """All of the body that has come since the last chunk; None at its end."""
 
     def close(self) -> None: ...
 
@@ -82,5 +84,5 @@ class Adapter(Protocol):
 
     def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]: ...
 
-    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
         """Raises `ProviderFailureError`."""

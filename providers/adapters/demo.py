@@ -12,9 +12,9 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from core.http1 import Session
 from providers.adapters import demo_reply, demo_vectors
 from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.demo_reply import TOKEN
@@ -37,7 +37,7 @@ class DemoAdapter:
         del deployment, credential
         return {}
 
-    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
         del session, deployment
         try:
             if request.url.endswith(_EMBEDDINGS):
@@ -70,6 +70,7 @@ class _DemoAnswer:
             "completion_tokens": written,
             "total_tokens": prompt_tokens + written,
         }
+        self._chunks = self._said()
 
     async def read(self) -> bytes:
         content = None if self._call else "".join(self._pieces)
@@ -79,7 +80,10 @@ class _DemoAnswer:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
         return msgspec.json.encode(self._body("chat.completion") | {"choices": [choice], "usage": self._usage})
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def next_chunk(self) -> bytes | None:
+        return await anext(self._chunks, None)
+
+    async def _said(self) -> AsyncIterator[bytes]:
         yield self._chunk({"role": "assistant", "content": ""})
         for piece in self._pieces:
             await asyncio.sleep(_BETWEEN_CHUNKS_S)
@@ -109,12 +113,14 @@ class _Vectors:
 
     def __init__(self, asked: demo_vectors.Embedded) -> None:
         self._asked = asked
+        self._is_read = False
 
     async def read(self) -> bytes:
+        self._is_read = True
         return demo_vectors.answer(self._asked)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield await self.read()
+    async def next_chunk(self) -> bytes | None:
+        return None if self._is_read else await self.read()
 
     def close(self) -> None:
         """Nothing is open."""

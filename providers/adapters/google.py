@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
@@ -50,7 +50,7 @@ class GoogleAdapter:
             headers["x-goog-api-key"] = credential.secret.reveal()
         return headers
 
-    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
         """A 400 that is about our key or account comes back as the 401 that Google does not have."""
         answer = await post(session, deployment.provider, request)
         if answer.status == 200:
@@ -58,7 +58,7 @@ class GoogleAdapter:
         body = await _read_in_time(answer)
         error = _error(body)
         is_ours = answer.status == 400 and not _OUR_ACCOUNTS.isdisjoint((error.status, *error.reasons))
-        headers = {"Retry-After": error.retry_after} if error.retry_after else answer.headers
+        headers = {"retry-after": error.retry_after} if error.retry_after else answer.headers
         return _Refusal(401 if is_ours else answer.status, headers, body)
 
 
@@ -117,12 +117,14 @@ class _Refusal:
         self.status = status
         self.headers = headers
         self._body = body
+        self._unread: bytes | None = body
 
     async def read(self) -> bytes:
         return self._body
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
+    async def next_chunk(self) -> bytes | None:
+        chunk, self._unread = self._unread, None
+        return chunk
 
     def close(self) -> None:
         """Nothing is open."""

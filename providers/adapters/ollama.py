@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import aiohttp
-
+from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
@@ -42,5 +41,5 @@ class OllamaAdapter:
             headers["Authorization"] = f"Bearer {credential.secret.reveal()}"
         return headers
 
-    async def send(self, session: aiohttp.ClientSession, deployment: DeploymentSpec, request: Request) -> Answer:
+    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
         return await post(session, deployment.provider, request)

@@ -10,15 +10,16 @@ from providers.adapters.openai import ChatCompletions
 from wire.dialect import Envelope
 from wire.neutral import ChatRequest, Thinking
 
+_THOUGHTS = "reasoning_content"
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_messages = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
 
 class StrictCompletions(ChatCompletions):
     """`without` is left out of every body, `renamed` is said in the host's own words.
 
     Both are of the body's own level, and lose nothing that changes the answer. What a model thought before is not sent
-    back either: none of these hosts takes `reasoning_content`. A caller of the same dialect who sends it is refused by
-    the host as it would be there.
+    back either, in whichever dialect the caller says it: none of these hosts takes `reasoning_content`.
     """
 
     def __init__(self, *, without: Collection[str] = (), renamed: Mapping[str, str] | None = None) -> None:
@@ -27,7 +28,8 @@ class StrictCompletions(ChatCompletions):
         self._renamed = renamed or {}
 
     def rewrite(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
-        return self._fitted(super().rewrite(envelope, model=model, max_output_tokens=max_output_tokens))
+        unthinking = _without_thoughts(envelope)
+        return self._fitted(super().rewrite(unthinking, model=model, max_output_tokens=max_output_tokens))
 
     def encode(self, request: ChatRequest) -> bytes:
         return self._fitted(super().encode(_without_thinking(request)))
@@ -38,6 +40,21 @@ class StrictCompletions(ChatCompletions):
         fields = _decode(body)
         fitted = {self._renamed.get(name, name): value for name, value in fields.items() if name not in self._without}
         return msgspec.json.encode(fitted)
+
+
+def _without_thoughts(envelope: Envelope) -> Envelope:
+    """The same where nobody has thought, which costs a look at the bytes. What is no message, the host will refuse."""
+    messages = envelope.fields.get("messages")
+    if messages is None or _THOUGHTS.encode() not in bytes(messages):
+        return envelope
+    try:
+        said = _decode_messages(messages)
+    except msgspec.DecodeError:
+        return envelope
+    kept = [{name: value for name, value in message.items() if name != _THOUGHTS} for message in said]
+    return msgspec.structs.replace(
+        envelope, fields=envelope.fields | {"messages": msgspec.Raw(msgspec.json.encode(kept))}
+    )
 
 
 def _without_thinking(request: ChatRequest) -> ChatRequest:

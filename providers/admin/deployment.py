@@ -46,7 +46,7 @@ class PricedFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> QuerySet[Deployment]:
         if self.value() is None:
             return queryset
-        missing = [row.pk for row in unpriced(Deployment.objects.all(), now=timezone.now())]
+        missing = unpriced(Deployment.objects.all(), now=timezone.now()).order_by().values("pk")
         return queryset.exclude(pk__in=missing) if self.value() == "known" else queryset.filter(pk__in=missing)
 
 

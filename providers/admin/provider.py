@@ -224,6 +224,7 @@ class ProviderAdmin(ModelAdmin):
         "test",
     )
     list_filter = (KindFilter, HealthFilter, "is_active")
+    list_per_page = 50
     search_fields = ("name", "slug", "deployments__name")
     actions = ("test_all", "reset_circuits", "activate", "deactivate")
     actions_detail = ("test_connection", "find_models", "reset_circuit", "activate_one", "deactivate_one")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,7 @@ from accounts.models import Client
 from core import display
 from core.display import Tone
 from providers.admin.rates import summary
-from providers.models import Deployment, Price
+from providers.models import Deployment, Price, PriceTier
 from providers.prices import terms
 from usage import corrections, queries
 from usage.corrections import NotReadyError
@@ -83,6 +84,33 @@ class RepricingForm(forms.Form):
         label="Why",
         help_text="Stands on every adjustment, with your name.",
     )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if Price.objects.count() > display.MOST_OFFERED:
+            self._search("price", PriceTier._meta.get_field("price"))
+            self._search("model", Price._meta.get_field("deployment"))
+        if Client.objects.count() > display.MOST_OFFERED:
+            self.fields["client"] = forms.CharField(
+                required=False,
+                label="Calls of the client",
+                help_text="Its name. Empty: every client.",
+                widget=UnfoldAdminTextInputWidget,
+            )
+
+    def _search(self, name: str, relation: Any) -> None:
+        """Too many to choose among: they are searched for, as on the form that has `relation`."""
+        field = self.fields[name]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.widget = AutocompleteSelect(relation, admin.site)
+        field.widget.choices = field.choices
+
+    def clean_client(self) -> str:
+        """Raises ValidationError for one that was typed and is not there."""
+        name = str(self.cleaned_data["client"]).strip()
+        if name and not Client.objects.filter(name=name).exists():
+            raise ValidationError(f"There is no client “{name}”.")
+        return name
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data

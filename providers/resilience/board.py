@@ -10,14 +10,13 @@ from uuid import UUID
 import msgspec
 
 from providers.errors import CredentialRefusedError, ProviderFailureError, RateLimitedError
-from providers.resilience.breaker import Breaker, Permit, State
+from providers.resilience.breaker import EARLY_SHARE, Breaker, Permit, State
 from providers.resilience.credentials import Keys, NoneReady
 from providers.resilience.figures import Figures
 from providers.resilience.retry import RetryBudget
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 
 _MOSTLY = 0.5
-_TRIAL_S = 1.0  # what a trial under way may take: nobody knows
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -39,12 +38,23 @@ class Obstacle(msgspec.Struct, frozen=True):
 class Circuit:
     """One deployment's breaker and figures."""
 
-    __slots__ = ("breaker", "figures", "told")
+    __slots__ = ("breaker", "figures", "told", "told_until")
 
     def __init__(self, now: float) -> None:
         self.breaker = Breaker(now)
         self.figures = Figures()
         self.told = State.CLOSED  # what other processes know of it, or have told us
+        self.told_until = 0.0  # how long it stays open, as they know
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it has opened, opened again after a trial, or closed, and nobody else knows."""
+        if self.breaker.state is State.OPEN:
+            return self.told is not State.OPEN or self.breaker.reopens_at > self.told_until
+        return self.breaker.state is State.CLOSED and self.told is not State.CLOSED
+
+    def is_told(self) -> None:
+        self.told, self.told_until = self.breaker.state, self.breaker.reopens_at
 
 
 class Board:
@@ -89,7 +99,8 @@ class Board:
         """How long until `deployment` may take a call that has nowhere else to go: 0 for now."""
         breaker = self.circuit(deployment.id, now).breaker
         if breaker.state is not State.CLOSED and not self._may_try(deployment.id, breaker, now):
-            return breaker.ready_in_s(now) or _TRIAL_S
+            # Nobody knows how long a trial under way takes: if it fails, this is how long nobody makes another.
+            return breaker.ready_in_s(now) or EARLY_SHARE * deployment.provider.circuit.open_s
         return self.keys.ready_in_s(deployment, now)
 
     def answered(self, leave: Pass, latency_ms: float, now: float) -> None:
@@ -178,9 +189,9 @@ class Board:
         """Circuits that have opened or closed here, of which nobody else knows. They count as told."""
         found: dict[UUID, State] = {}
         for deployment_id, circuit in self.circuits.items():
-            state = circuit.breaker.state
-            if state is not State.HALF_OPEN and state is not circuit.told:
-                found[deployment_id] = circuit.told = state
+            if circuit.is_news:
+                circuit.is_told()
+                found[deployment_id] = circuit.told
         return found
 
     def untold(self, deployment_id: UUID) -> None:
@@ -191,11 +202,13 @@ class Board:
     def hear(self, deployment_id: UUID, state: State, now: float, *, open_s: float) -> None:
         """Another process has opened or closed a circuit; it is to stay open for `open_s` more."""
         circuit = self.circuit(deployment_id, now)
-        circuit.told = state
-        if state is State.OPEN and circuit.breaker.state is State.CLOSED:
-            circuit.breaker.open(open_s, now)
-        elif state is State.CLOSED and circuit.breaker.state is not State.CLOSED:
-            circuit.breaker.close(now)
+        breaker = circuit.breaker
+        if state is State.CLOSED:
+            if breaker.state is not State.CLOSED:
+                breaker.close(now)
+        elif breaker.state is State.CLOSED or (now + open_s > breaker.reopens_at and not breaker.is_trying):
+            breaker.open(open_s, now)
+        circuit.told, circuit.told_until = state, breaker.reopens_at
 
     def is_trying(self, deployment: DeploymentSpec) -> bool:
         """Whether a trial is under way there, in this process."""

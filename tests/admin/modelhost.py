@@ -74,6 +74,9 @@ class ModelHost:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
+            def do_POST(self) -> None:
+                self.do_GET()
+
             def log_message(self, *_: Any) -> None:
                 """Silence."""
 

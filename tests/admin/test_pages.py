@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from tests.admin import demo
 
+admin.autodiscover()  # as the URLs do, with the first page
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 by_label = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
 

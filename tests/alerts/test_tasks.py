@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from aiplatform.celery import app
 from alerts import outbox, tasks
 from alerts.models import Channel, Delivery, ReportSchedule
+from core.jobs import app
 from tests.alerts.conftest import Calls, NewRule
 from tests.alerts.receivers import MailReceiver
 

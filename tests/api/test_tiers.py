@@ -8,6 +8,8 @@ from rest_framework.test import APIClient
 from accounts.models import ApiKey, Client, EndpointLimit, Tier
 from accounts.tiers import make_first_tiers
 from gateway.limits import reading
+from gateway.loading.deployments import Deployments
+from gateway.loading.pace import Pace
 from providers.models import Deployment, Provider
 
 pytestmark = pytest.mark.django_db
@@ -18,6 +20,12 @@ AT_GENERATE = {"endpoint": "/v1/llm/generate", "requestsPerMinute": 10}
 def limits_of(key: ApiKey, endpoint: str = "/v1/chat/completions") -> dict[str, int]:
     found = reading.of_key(key, reading.tiers()).at(endpoint, "openai.chat").limits
     return {f"{limit.whose}: {limit}".partition(": ")[2]: limit.most for limit in found}
+
+
+def capacity() -> reading.Capacity:
+    found = Deployments()
+    found.refresh(Pace(is_hurried=True))
+    return found.capacity
 
 
 def key_in(tier: Tier | None, **client: int) -> ApiKey:
@@ -74,7 +82,7 @@ def test_clients_keys_and_models_carry_limits_too(api: APIClient) -> None:
 
     assert (client["tokensPerMinute"], key["requestsPerHour"], model["maxConcurrent"]) == (9, 3, 2)
     assert limits_of(ApiKey.objects.get(pk=key["id"])) == {"9 tokens a minute": 9, "3 calls an hour": 3}
-    found = reading.capacity()
+    found = capacity()
     deployment = Deployment.objects.get(provider=provider)
     assert found.slots == {deployment.pk: 2}
     assert [limit.most for limit in found.limits[deployment.pk].limits] == [8, 100]
@@ -83,7 +91,7 @@ def test_clients_keys_and_models_carry_limits_too(api: APIClient) -> None:
 def test_what_nobody_limits_has_no_limits() -> None:
     Deployment.objects.create(provider=Provider.objects.create(name="Own", slug="own", kind="demo"), name="gpt")
     assert limits_of(key_in(None)) == {}
-    assert reading.capacity() == reading.Capacity()
+    assert capacity() == reading.Capacity()
 
 
 def test_a_key_answers_to_its_client_its_tier_and_the_endpoint() -> None:

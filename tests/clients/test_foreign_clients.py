@@ -117,14 +117,22 @@ def test_tools_go_round(house: Product, players: Players, client: Client, model:
     assert outcome["text"].endswith(HEARD)  # `llm` prints what was said before the calls too
 
 
-@pytest.mark.parametrize("model", ["acting-chat", "acting-claude", "acting-openai"])
-def test_a_reference_to_what_nobody_stores_is_refused_with_advice(house: Product, players: Players, model: str) -> None:
-    (vercel,) = (client for client in CLIENTS if client.name == "vercel-openai")
+every_model = pytest.mark.parametrize("model", ["acting-chat", "acting-claude", "acting-openai"])
 
-    outcome = players.play(vercel, "tools_by_reference", house, model=model)
 
-    _assert_raised(outcome, vercel, 400)
-    assert "store: false" in outcome["error"]["message"]
+@every_model
+def test_vercel_names_what_was_said_in_an_earlier_turn(house: Product, players: Players, model: str) -> None:
+    outcome = heard(players.play(_vercel(), "turns", house, model=model))
+
+    assert outcome["text"] == HEARD
+    assert outcome["named"] == ["msg", "msg"]
+
+
+@every_model
+def test_vercel_sends_everything_itself_where_nothing_is_stored(house: Product, players: Players, model: str) -> None:
+    outcome = heard(players.play(_vercel(), "tools_stateless", house, model=model))
+
+    assert outcome == {"calls": CALLS, "text": HEARD}
 
 
 @each_acting
@@ -197,6 +205,11 @@ def test_a_broken_stream_raises(
 def _assert_raised(outcome: dict[str, Any], client: Client, status: int) -> None:
     assert client.errors[status] in outcome["error"]["kinds"], outcome
     assert outcome["error"]["status"] in (status, None)
+
+
+def _vercel() -> Client:
+    (vercel,) = (client for client in CLIENTS if client.name == "vercel-openai")
+    return vercel
 
 
 def _last_row(house: Product) -> dict[str, Any]:

@@ -188,6 +188,41 @@ def test_tools_go_round(openai_client: openai.OpenAI, replay: Replay, model: str
 
 
 @pytest.mark.parametrize("model", ["gpt-replay", "claude-replay"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_go_round_by_name(openai_client: openai.OpenAI, replay: Replay, model: str, *, stream: bool) -> None:
+    """The model's items are named in place of being sent, as OpenAI's default of storing them allows."""
+    calls = [("call_p", PARIS), ("call_o", OSLO)]
+    chat, claude = captures.openai_message(None, calls=calls), captures.anthropic_message("Hm.", calls=calls)
+    streams = captures.openai_tool_stream(calls), captures.anthropic_tool_stream("Hm.", calls)
+    replay.says("gpt-replay", streams[0] if stream else chat, captures.openai_message("In Paris."))
+    replay.says("claude-replay", streams[1] if stream else claude, captures.anthropic_message("In Paris."))
+
+    asked = _asked(openai_client, model, stream=stream)
+    named: Any = [{"type": "item_reference", "id": item.id} for item in asked.output]
+    conversation = [{"role": "user", "content": QUESTION}, *named, *_results(_calls(asked))]
+    answered = openai_client.responses.create(model=model, tools=[WEATHER], input=conversation)
+
+    assert answered.output_text == "In Paris."
+    assert _results_heard(replay.asked[1], model) == [("call_p", "21 degrees"), ("call_o", "4 degrees")]
+
+
+def test_thinking_that_is_named_comes_back_to_who_signed_it(openai_client: openai.OpenAI, replay: Replay) -> None:
+    thought = {"type": "thinking", "thinking": "Paris is in the south.", "signature": "sig"}
+    answer = captures.anthropic_message("Paris.")
+    replay.says(
+        "claude-replay", answer | {"content": [thought, *answer["content"]]}, captures.anthropic_message("Yes.")
+    )
+
+    told = openai_client.responses.create(model="claude-replay", input=QUESTION, reasoning={"effort": "low"})
+    named: Any = [{"type": "item_reference", "id": item.id} for item in told.output]
+    further: Any = [{"role": "user", "content": QUESTION}, *named, {"role": "user", "content": "Sure?"}]
+    openai_client.responses.create(model="claude-replay", input=further, reasoning={"effort": "low"})
+
+    assert [item.type for item in told.output] == ["reasoning", "message"]
+    assert replay.asked[1]["messages"][1]["content"][0] == thought
+
+
+@pytest.mark.parametrize("model", ["gpt-replay", "claude-replay"])
 def test_tool_calls_stream(gateway: Product, openai_client: openai.OpenAI, replay: Replay, model: str) -> None:
     calls = [("call_p", PARIS), ("call_o", OSLO)]
     replay.says("gpt-replay", captures.openai_tool_stream(calls))
@@ -241,7 +276,6 @@ class TestErrors:
             ({"conversation": "conv_1"}, "conversation"),
             ({"background": True}, "background"),
             ({"tools": [{"type": "web_search"}]}, "tools[0]"),
-            ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
         ],
     )
     @pytest.mark.parametrize("model", [NATIVE, "up-chat"])
@@ -298,6 +332,13 @@ class TestErrors:
             pytest.raises(openai.APIError, match="overloaded just now"),
         ):
             list(stream)
+
+
+def _asked(client: openai.OpenAI, model: str, *, stream: bool) -> Response:
+    if not stream:
+        return client.responses.create(model=model, input=QUESTION, tools=[WEATHER])
+    with client.responses.stream(model=model, input=QUESTION, tools=[WEATHER]) as told:
+        return told.get_final_response()
 
 
 def _calls(answer: Response) -> list[Any]:

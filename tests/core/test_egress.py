@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohappyeyeballs import AddrInfoType
 from django.core.exceptions import ValidationError
 
 from core import blocking_http, egress
 from core.blocking_http import GuardedNetwork
 from core.egress import EgressRefusedError, Policy, is_allowed, literal
 from core.http import UnacceptableAnswerError, open_client, open_session, validate_address
+from core.http1 import ConnectError
+from core.http1.names import Lookup, system_lookup
 from tests.admin.modelhost import ModelHost
 
 CLOSED = Policy.parse(networks="none", ports=egress.USUAL_PORTS)
@@ -172,36 +173,28 @@ def test_a_port_is_refused_where_it_is_typed(settings: Any) -> None:
 # --- the client of the request path -------------------------------------------------------------------------------
 
 
-class Names(AbstractResolver):
+class Names:
     """Says that every name is at these addresses, and counts how often it was asked."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
         self.asked = 0
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def __call__(self, host: str, port: int) -> list[AddrInfoType]:
         self.asked += 1
-        return [
-            ResolveResult(hostname=host, host=each, port=port, family=_family(each), proto=0, flags=0)
-            for each in self.addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
+        return [(_family(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in self.addresses]
 
 
 def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-async def _get(url: str, policy: Policy, resolver: Names | None = None, times: int = 1) -> int:
-    async with open_session(policy=policy, resolver=resolver) as session:
+async def _post(url: str, policy: Policy, lookup: Lookup = system_lookup, times: int = 1) -> int:
+    async with open_session(policy=policy, lookup=lookup) as session:
         for _ in range(times):
-            async with session.get(url, allow_redirects=False) as response:
-                await response.read()
-    return response.status
+            answer = await session.post(url, {}, b"", connect_timeout_s=5)
+            await answer.read(1_000_000)
+    return answer.status
 
 
 @pytest.mark.parametrize(
@@ -209,20 +202,19 @@ async def _get(url: str, policy: Policy, resolver: Names | None = None, times: i
 )
 def test_no_form_of_this_machines_address_is_called(host: ModelHost, place: str) -> None:
     url = host.url.replace("127.0.0.1", place)
-    with pytest.raises((aiohttp.ClientConnectorError, aiohttp.InvalidURL)) as caught:
-        asyncio.run(_get(f"{url}/models", CLOSED))
-    if isinstance(caught.value, aiohttp.ClientConnectorError):
-        assert isinstance(caught.value.os_error, EgressRefusedError)
+    with pytest.raises(ConnectError) as caught:
+        asyncio.run(_post(f"{url}/models", CLOSED))
+    assert isinstance(caught.value.cause, EgressRefusedError)
     assert host.seen == []
 
 
 def test_a_name_is_looked_up_once_and_called_by_the_address_that_was_checked(host: ModelHost) -> None:
     names = Names("127.0.0.1")
     url = host.url.replace("127.0.0.1", "models.example") + "/models"
-    with pytest.raises(aiohttp.ClientConnectorError):
-        asyncio.run(_get(url, CLOSED, names))
+    with pytest.raises(ConnectError):
+        asyncio.run(_post(url, CLOSED, names))
     names.asked = 0
-    assert asyncio.run(_get(url, LOCAL, names, times=5)) == 200
+    assert asyncio.run(_post(url, LOCAL, names, times=5)) == 200
     assert names.asked == 1
     assert host.seen[0][1]["host"].startswith("models.example:")
 
@@ -230,10 +222,10 @@ def test_a_name_is_looked_up_once_and_called_by_the_address_that_was_checked(hos
 def test_of_a_names_addresses_those_that_are_refused_are_never_tried(host: ModelHost) -> None:
     url = host.url.replace("127.0.0.1", "rebinding.example") + "/models"
     for answers in (("127.0.0.1", "10.0.0.1"), ("10.0.0.1", "127.0.0.1"), ("169.254.169.254", "::1")):
-        with pytest.raises(aiohttp.ClientConnectorError) as caught:
-            asyncio.run(_get(url, CLOSED, Names(*answers)))
-        assert "setting" in str(caught.value.os_error) or "metadata" in str(caught.value.os_error)
-    assert asyncio.run(_get(url, LOCAL, Names("10.0.0.1", "127.0.0.1"))) == 200
+        with pytest.raises(ConnectError) as caught:
+            asyncio.run(_post(url, CLOSED, Names(*answers)))
+        assert "setting" in str(caught.value.cause) or "metadata" in str(caught.value.cause)
+    assert asyncio.run(_post(url, LOCAL, Names("10.0.0.1", "127.0.0.1"))) == 200
 
 
 # --- the client that blocks ---------------------------------------------------------------------------------------
@@ -277,4 +269,4 @@ def test_no_proxy_of_the_environment_is_used(host: ModelHost, monkeypatch: pytes
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with open_client(policy=LOCAL) as http:
         assert http.get(f"{host.url}/models").status_code == 200
-    assert asyncio.run(_get(f"{host.url}/models", LOCAL)) == 200
+    assert asyncio.run(_post(f"{host.url}/models", LOCAL)) == 200

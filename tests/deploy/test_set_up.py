@@ -95,6 +95,7 @@ def test_who_has_the_tests_requirements_has_the_products_too(checkout: Path) -> 
     [
         *("requirements.txt", "requirements-dev.txt"),
         *(f"tests/clients/foreign/{library}.txt" for library in ("langchain", "litellm", "llm", "pydantic_ai")),
+        "benchmarks/peers/litellm.txt",
     ],
 )
 def test_every_requirement_is_pinned_with_its_hashes_and_names_no_host(name: str) -> None:

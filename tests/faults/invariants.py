@@ -124,6 +124,8 @@ def _each_dispatch_has_its_row(books: Books, lines: dict[str, list[Dispatch]]) -
 
 
 def _is_dispatch(row: Row) -> bool:
+    if row["status"] == "interrupted" and row["evidence"] == "none":
+        return False  # the end of a call that was cut off between two dispatches
     return bool(row["kind"] == "call" and row["attempt"] > 0)
 
 

@@ -142,7 +142,7 @@ def test_36_a_name_that_comes_to_mean_this_machine(upstream: Upstream) -> None:
     call = dispatch.encode(openai_chat.open_chat(body), openai_chat, target, max_output_tokens=None)
 
     async def send(*addresses: str) -> None:
-        async with open_session(policy=closed, resolver=Names(*addresses)) as session:
+        async with open_session(policy=closed, lookup=Names(*addresses)) as session:
             await dispatch.send(session, target, None, call, forwarded={})
 
     for addresses in (("127.0.0.1",), ("169.254.169.254", "127.0.0.1"), ("::ffff:7f00:1",)):

@@ -159,9 +159,9 @@ def test_40_a_jump_moves_no_deadline_of_a_hold(
         writer = writers.Writer(tmp_path)
         await writer.start()
         try:
-            before = Jumping.now(UTC) + writer.ahead
+            before = writer.now
             Jumping.offset = jump
-            after = Jumping.now(UTC) + writer.ahead
+            after = writer.now
             due = after + timedelta(seconds=5)
             await writer.write(Reserve(hold(lease_id=writer.lease_id, deadline_at=due)))
             assert await asyncio.to_thread(_sweep) == 0

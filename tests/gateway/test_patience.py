@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.patience import Patience
+from gateway.patience import patience
 
 
 def on_a_loop(story: Callable[[], Awaitable[None]]) -> Callable[[], None]:
@@ -21,8 +21,8 @@ def on_a_loop(story: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 @on_a_loop
 async def test_a_wait_that_is_too_long() -> None:
-    patience = Patience()
-    with pytest.raises(TimeoutError), patience.within(0.01):
+    bound = patience()
+    with pytest.raises(TimeoutError), bound.within(0.01):
         await asyncio.sleep(10)
     task = asyncio.current_task()
     assert task is not None
@@ -31,38 +31,37 @@ async def test_a_wait_that_is_too_long() -> None:
 
 @on_a_loop
 async def test_waits_that_are_short_enough_whenever_the_timer_rings() -> None:
-    patience = Patience()
+    bound = patience()
     for _ in range(10):
-        with patience.within(0.05):
+        with bound.within(0.05):
             await asyncio.sleep(0.02)
 
 
 @on_a_loop
 async def test_a_shorter_limit_after_a_longer_one() -> None:
-    patience = Patience()
-    with patience.within(60):
+    bound = patience()
+    with bound.within(60):
         await asyncio.sleep(0)
-    with pytest.raises(TimeoutError), patience.within(0.01):
+    with pytest.raises(TimeoutError), bound.within(0.01):
         await asyncio.sleep(10)
-    patience.close()
 
 
 @on_a_loop
 async def test_time_between_waits_is_nobodys() -> None:
-    patience = Patience()
-    with patience.within(0.02):
+    bound = patience()
+    with bound.within(0.02):
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
-    with patience.within(0.02):
+    with bound.within(0.02):
         await asyncio.sleep(0)
 
 
 @on_a_loop
 async def test_a_cancelled_wait_is_no_timeout() -> None:
-    patience = Patience()
+    bound = patience()
 
     async def wait() -> None:
-        with patience.within(60):
+        with bound.within(60):
             await asyncio.sleep(10)
 
     task = asyncio.create_task(wait())
@@ -70,16 +69,15 @@ async def test_a_cancelled_wait_is_no_timeout() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    patience.close()
 
 
 @on_a_loop
 async def test_waits_of_several_tasks_one_after_the_other() -> None:
-    patience = Patience()
+    bound = patience()
 
     async def wait(seconds: float) -> str:
         try:
-            with patience.within(0.05):
+            with bound.within(0.05):
                 await asyncio.sleep(seconds)
         except TimeoutError:
             return "late"
@@ -90,7 +88,24 @@ async def test_waits_of_several_tasks_one_after_the_other() -> None:
 
 @on_a_loop
 async def test_another_failure_goes_through() -> None:
-    patience = Patience()
-    with pytest.raises(ValueError, match="other"), patience.within(1):
+    bound = patience()
+    with pytest.raises(ValueError, match="other"), bound.within(1):
         raise ValueError("other")
-    patience.close()
+
+
+@on_a_loop
+async def test_many_waits_at_once_end_each_at_its_own_time() -> None:
+    bound = patience()
+    assert patience() is bound
+
+    async def wait(limit_s: float) -> str:
+        try:
+            with bound.within(limit_s):
+                await asyncio.sleep(0.2)
+        except TimeoutError:
+            return "late"
+        return "in time"
+
+    found = await asyncio.gather(*(wait(limit_s) for limit_s in (60, 0.05, 10, 0.1, 0.02, 30)))
+    assert found == ["in time", "late", "in time", "late", "late", "in time"]
+    assert not bound.waits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from tests.product import Answer, Product
 from tests.servers import wait_until
 
 IN_FORCE_S = 1.0  # a change of the configuration is in force within a second, without a restart
+_numbers = itertools.count(1)
 _TIMES = 8  # connections are new each time, so that all web processes have had their say
 AFTER_THE_REST = -20  # a provider of this priority answers no call that was meant for another
 INPUT_PICO, OUTPUT_PICO = 2_500_000, 10_000_000  # a token, at the scripted provider's $2.50 and $10 a million
@@ -46,6 +48,15 @@ def add_provider(
     made: str = manage(product, "POST", "/api/ai-providers", body)["id"]
     if wait:
         until_in_force(lambda: product.request("GET", f"/v1/models/{name}/{model}", key=product.key).status == 200)
+    return made
+
+
+def limited_key(product: Product, **limits: int) -> str:
+    """A new key with limits of its own, of a new client, known to the doors."""
+    name = f"bounded-{next(_numbers)}"
+    manage(product, "POST", "/api/accounts/clients", {"name": name})
+    made: str = manage(product, "POST", "/api/accounts/keys", {"client": name, **limits})["key"]
+    until_in_force(lambda: product.request("GET", "/v1/models", key=made).status == 200)
     return made
 
 

@@ -179,7 +179,7 @@ def test_a_lone_provider_that_stays_broken(house: Product, upstream: Upstream) -
     answer = OPENAI.call(house, model)
 
     rows = operating.rows(house, answer.headers["x-request-id"])
-    assert (answer.status, OPENAI.message(answer.json())) == (502, "still broken")
+    assert (answer.status, OPENAI.message(answer.json())) == (502, f"{model}-a answered 500: still broken")
     assert [bool(row["is_final"]) for row in rows] == [False, False, True]
 
 

@@ -65,9 +65,25 @@ class Client:
         )
         return method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=timeout)
 
+    def told(self, **fields: Any) -> tuple[dict[str, str], dict[str, str]]:
+        """The initial and the trailing metadata of a call that may be refused."""
+        method = self._channel.unary_unary(
+            f"/{SERVICE}/Complete", pb.CompleteRequest.SerializeToString, pb.CompleteResponse.FromString
+        )
+        call: Any
+        try:
+            _, call = method.with_call(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=10)
+        except grpc.RpcError as error:
+            call = error
+        return _metadata(call.initial_metadata()), _metadata(call.trailing_metadata())
+
     def call(self, name: str, request: Any, answer: Any) -> Any:
         method = self._channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, answer.FromString)
         return method(request(), metadata=self.metadata, timeout=10)
+
+
+def _metadata(pairs: Any) -> dict[str, str]:
+    return {each.key: each.value for each in pairs or ()}
 
 
 @pytest.fixture
@@ -123,6 +139,51 @@ def test_a_stream_that_breaks_ends_in_a_status(client: Client, upstream: Upstrea
     with pytest.raises(grpc.RpcError) as failed:
         list(stream)
     assert failed.value.code().name == "UNAVAILABLE"
+
+
+def test_an_answer_says_in_its_metadata_what_http_says_in_headers(
+    channel: grpc.Channel, served: Product, upstream: Upstream
+) -> None:
+    client = Client(channel, operating.limited_key(served, requestsPerMinute=5))
+
+    initial, _ = client.told(model_id="up-chat", prompt="Hello")
+    stream = client.stream(model_id="up-chat", prompt="Hello")
+    *_, last = list(stream)
+    began, ended = _metadata(stream.initial_metadata()), _metadata(stream.trailing_metadata())
+
+    line = upstream.bill[0]
+    assert Decimal(initial["x-cost-usd"]) == operating.usd(operating.cost_pico(line.input_tokens, line.output_tokens))
+    assert float(initial["x-overhead-ms"]) > 0
+    for said in (initial, began):
+        assert (said["x-provider"], said["x-attempts"], said["x-cache"]) == ("upstream", "1", "off")
+        assert said["x-model"]
+        assert said["x-request-id"]
+    assert (ended["x-cost-usd"], float(ended["x-overhead-ms"]) > 0) == (last.final.cost_usd, True)
+    assert [said["x-ratelimit-remaining"] for said in (initial, began)] == ["4", "3"]
+
+
+def test_a_refusal_says_in_its_metadata_when_to_come_again(channel: grpc.Channel, served: Product) -> None:
+    client = Client(channel, operating.limited_key(served, requestsPerMinute=1))
+    client.complete(model_id="up-chat", prompt="Hello")
+
+    _, told = client.told(model_id="up-chat", prompt="Hello")
+    stream = client.stream(model_id="up-chat", prompt="Hello")
+    with pytest.raises(grpc.RpcError):
+        list(stream)
+
+    for refused in (told, _metadata(stream.trailing_metadata())):
+        assert (refused["error-code"], refused["x-ratelimit-remaining"]) == ("RATE_LIMITED", "0")
+        assert 50 <= int(refused["retry-after"]) <= 62
+        assert operating.row(served, refused["x-request-id"])["status"] == "refused"
+
+
+def test_a_broken_stream_names_its_provider(client: Client, upstream: Upstream) -> None:
+    upstream.on("up-chat", Fault(cut_after=3))
+    stream = client.stream(model_id="up-chat", prompt="Hello")
+
+    with pytest.raises(grpc.RpcError):
+        list(stream)
+    assert _metadata(stream.trailing_metadata())["x-provider"] == "upstream"
 
 
 def test_a_deadline_is_the_calls_own(client: Client, served: Product, upstream: Upstream) -> None:

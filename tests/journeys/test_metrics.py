@@ -77,6 +77,23 @@ def test_the_figures_equal_the_rows(new_product: NewProduct, upstream: Upstream)
         _check(product, port)
 
 
+def test_errors_are_counted_by_status_with_a_row_or_without(new_product: NewProduct, upstream: Upstream) -> None:
+    port = free_port()
+    with new_product(env={"METRICS_PORT": str(port)}) as product:
+        product.chat(key="aip_of_nobody")
+        for body in (b"no json", b"[]"):
+            product.request("POST", "/v1/chat/completions", body=body, key=product.key)
+        upstream.on("up-chat", Fault(status=500))
+        product.chat(model="up-chat")
+        product.chat(model="up-chat")
+
+        assert _scrape(port)["ai_proxy_errors_total"] == {
+            ("UNAUTHENTICATED", "openai.chat", "401"): 1,
+            ("INVALID_REQUEST", "openai.chat", "400"): 2,
+            ("PROVIDER_ERROR", "openai.chat", "502"): 1,
+        }
+
+
 def test_the_figures_of_several_processes_are_one(new_production: NewProduct, upstream: Upstream) -> None:
     port = free_port()
     with new_production(workers=2, env={"METRICS_PORT": str(port)}) as product:

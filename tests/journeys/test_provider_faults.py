@@ -49,9 +49,10 @@ class TestBeforeTheFirstWord:
 
         assert answer.status == 502
         assert door.code(answer.json()) == BAD_GATEWAY_TYPES[door.name]
-        assert door.message(answer.json())
+        provider = {"up-chat": "upstream", "up-claude": "upstream-anthropic"}[model]
+        assert door.message(answer.json()) == f"{provider} answered {status}: not today"
         assert "x-should-retry" not in answer.headers
-        assert answer.headers["x-provider"] == {"up-chat": "upstream", "up-claude": "upstream-anthropic"}[model]
+        assert answer.headers["x-provider"] == provider
         assert answer.headers.get("retry-after") == "7"
         check_failed(house, answer.headers["x-request-id"], "PROVIDER_ERROR", cost_pico=0)
 

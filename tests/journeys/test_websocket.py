@@ -67,6 +67,23 @@ def test_a_call_is_answered_piece_by_piece_and_billed(house: Product, upstream: 
     assert operating.row(house, done["request_id"])["surface"] == "websocket"
 
 
+def test_the_last_event_says_what_http_says_in_headers(house: Product, upstream: Upstream) -> None:
+    key = operating.limited_key(house, requestsPerMinute=1)
+    with _socket(house, key=key) as socket:
+        _ask(socket, "one")
+        *_, done = _until_done(socket)
+        _ask(socket, "two")
+        (refused,) = _until_done(socket)
+
+    assert (done["provider"], done["attempts"], done["cache"]) == ("upstream", 1, "off")
+    assert done["overhead_ms"] > 0
+    assert (done["rate_limit"]["limit"], done["rate_limit"]["remaining"]) == (1, 0)
+    assert (refused["error_code"], refused["rate_limit"]["remaining"]) == ("RATE_LIMITED", 0)
+    assert 50 <= refused["retry_after"] <= 62
+    assert refused["rate_limit"]["reset"] <= 62
+    assert operating.row(house, refused["request_id"])["status"] == "refused"
+
+
 def test_calls_share_a_socket(house: Product, upstream: Upstream) -> None:
     upstream.always("up-chat", Fault(chunk_s=0.05))
     with _socket(house, key=house.key) as socket:
@@ -91,6 +108,7 @@ def test_the_key_may_come_in_the_first_message(house: Product) -> None:
         events = _until_done(socket, calls=2)
 
     assert (refused["type"], refused["error_code"]) == ("error", "UNAUTHENTICATED")
+    assert refused["request_id"]
     assert {event["id"] for event in events if event["type"] == "done"} == {"keyed", "again"}
 
 

@@ -154,7 +154,7 @@ async def read(answer: Answer, dialect: Dialect) -> ChatResponse:
 async def read_stream(answer: Answer, dialect: Dialect) -> list[StreamEvent]:
     splitter, decoder = dialect.splitter(max_event_bytes=MAX_EVENT_BYTES), dialect.decoder()
     events: list[StreamEvent] = []
-    async for chunk in answer.chunks():
+    while (chunk := await answer.next_chunk()) is not None:
         for event in splitter.feed(chunk):
             events += decoder.decode(event)
     return events
@@ -457,6 +457,22 @@ def test_hosts_that_refuse_unknown_fields_are_not_told(kind: str) -> None:
     body = msgspec.json.decode(chat.encode(ask(messages=THOUGHT, tools=(WEATHER,))))
     assert "reasoning_content" not in body["messages"][1]
     assert body["messages"][1]["tool_calls"][0]["function"]["name"] == "get_weather"
+
+
+@pytest.mark.parametrize("kind", ["groq", "mistral", "cerebras"])
+def test_nor_where_the_caller_speaks_their_dialect(kind: str) -> None:
+    thought = {"role": "assistant", "content": "Sunny.", "reasoning_content": "Hm.", "name": "reasoning_content"}
+    said = [{"role": "user", "content": "Hi"}, thought, {"role": "user", "content": "reasoning_content?"}]
+    envelope = openai_chat.open_chat(msgspec.json.encode({"model": "m", "messages": said}))
+    call = dispatch.encode(envelope, openai_chat, target(kind, "https://h.example"), max_output_tokens=None)
+    del thought["reasoning_content"]
+    assert msgspec.json.decode(call.body)["messages"] == said
+
+
+def test_what_is_no_message_is_the_hosts_to_refuse() -> None:
+    envelope = openai_chat.open_chat(b'{"model": "m", "messages": ["reasoning_content"]}')
+    call = dispatch.encode(envelope, openai_chat, target("groq", "https://h.example"), max_output_tokens=None)
+    assert msgspec.json.decode(call.body)["messages"] == ["reasoning_content"]
 
 
 @every_caller

@@ -65,4 +65,5 @@ def test_what_may_not_be_used_is_in_no_list_and_is_not_unknown() -> None:
     seen = narrowed(EVERYTHING, [["america/gpt"]])
 
     assert (seen.deployments, seen.routes) == ((AMERICA,), ())
-    assert seen.names["claude"] == ()
+    assert seen.targets("claude") == ()
+    assert seen.targets("nobody's") is None

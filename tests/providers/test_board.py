@@ -112,6 +112,32 @@ class TestTwoProcesses:
         assert not there.is_open(ONE)
         assert there.news() == {}
 
+    def test_what_opens_again_after_a_trial_is_told_too(self) -> None:
+        here, there = Board(Random(0)), Board(Random(0))
+        break_down(here)
+        self.pass_on(here, there, 0)
+        here.failed(leave(here, now=60), BROKEN, 60)
+        self.pass_on(here, there, 60)
+
+        assert not isinstance(there.seek(ONE, 61), Pass)
+        assert there.obstacle_s(ONE, 60) == 6
+        assert there.news() == {}
+        assert here.news() == {}
+
+    def test_what_is_heard_late_shuts_nobody_out_for_longer(self) -> None:
+        board = Board(Random(0))
+        break_down(board)
+        board.hear(ONE.id, State.OPEN, 30, open_s=0)
+        assert board.obstacle_s(ONE, 1) == 5
+
+    def test_who_is_trying_goes_by_the_outcome(self) -> None:
+        board = Board(Random(0))
+        break_down(board)
+        trial = leave(board, now=60)
+        board.hear(ONE.id, State.OPEN, 60, open_s=60)
+        board.answered(trial, 100, 61)
+        assert isinstance(board.seek(ONE, 61), Pass)
+
     def test_what_could_not_be_told_is_news_still(self) -> None:
         board = Board(Random(0))
         break_down(board)

@@ -6,11 +6,11 @@ import asyncio
 import json
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
 
+from core.http import open_session
 from core.vault import Secret
 from providers import dispatch
 from providers.errors import CredentialRefusedError, ProviderFailureError, RateLimitedError, RejectedError
@@ -82,7 +82,7 @@ def _refused(status: int, error: Any) -> ProviderFailureError:
         key = CredentialSpec(target.id, "first", Secret("g-secret-key-123"))
         sendable = dispatch.encode(gemini.open_chat(HELLO), gemini, target, max_output_tokens=None)
         try:
-            async with aiohttp.ClientSession() as session:
+            async with open_session() as session:
                 await dispatch.send(session, target, key, sendable, forwarded={})
         finally:
             await runner.cleanup()

@@ -11,8 +11,8 @@ import pytest
 from celery import Task
 from kombu.exceptions import OperationalError
 
-from aiplatform.celery import app as celery_app
 from core.ids import uuid7_at
+from core.jobs import app as celery_app
 from providers import connection, health
 from providers.connection import Finding
 from providers.models import Health, Provider

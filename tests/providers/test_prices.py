@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from accounts import revision
 from gateway import catalogue
+from gateway.loading.deployments import Deployments
+from gateway.loading.pace import Pace
 from providers import prices
 from providers.models import Deployment, ExchangeRate, Price, PriceTier, Provider
 from providers.operations import Rates, save_price, set_price
@@ -41,7 +43,8 @@ def _euros(day: date, usd: str) -> ExchangeRate:
 
 
 def _cost(model: Deployment, at: datetime, prompt: int = 1_000) -> int | None:
-    rates = pricing.in_force(prices.histories(since=NOW - timedelta(days=400)).get(model.pk, ()), at)
+    rows = [prices.list_price(row) for row in Price.objects.filter(deployment=model)]
+    rates = pricing.in_force(pricing.timeline(rows, prices.exchanges({row.currency for row in rows})), at)
     return pricing.cost(rates, Usage(input_tokens=prompt)).total_pico if rates else None
 
 
@@ -64,7 +67,9 @@ def test_every_rate_and_tier_reaches_the_catalogue(model: Deployment) -> None:
     set_price(model, wanted, now=NOW)
     row = Price.objects.get()
     assert Rates.of(row) == wanted
-    assert prices.histories(since=NOW)[model.pk] == (pricing.rates(prices.list_price(row)),)
+    known = Deployments()
+    known.refresh(Pace(is_hurried=True))
+    assert known.topology.by_id[model.pk].prices == (pricing.rates(prices.list_price(row)),)
 
 
 def test_the_same_rates_make_no_new_row(model: Deployment) -> None:
@@ -87,13 +92,13 @@ def test_a_call_is_priced_at_its_days_exchange_rate(model: Deployment) -> None:
 
 def test_without_an_exchange_rate_the_model_is_unpriced(model: Deployment) -> None:
     _price(model, currency="EUR")
-    assert prices.unpriced([model], now=NOW) == [model]
+    assert list(prices.unpriced(Deployment.objects.all(), now=NOW)) == [model]
     assert not prices.has_exchange_rate("EUR", NOW)
     _euros(date(2026, 11, 21), "1.10")
     assert not prices.has_exchange_rate("EUR", NOW)
     _euros(date(2026, 11, 20), "1.10")
     assert prices.has_exchange_rate("EUR", NOW)
-    assert prices.unpriced([model], now=NOW) == []
+    assert not prices.unpriced(Deployment.objects.all(), now=NOW)
 
 
 def test_the_snapshot_holds_what_can_still_be_of_use(model: Deployment) -> None:

@@ -207,6 +207,26 @@ def test_where_all_circuits_are_open_calls_are_told_when_to_come_again() -> None
     assert Caller(ONE, TWO, board=board, now=1).step == Stop(5)
 
 
+def test_while_a_trial_is_under_way_calls_are_told_when_the_next_one_may_be_made() -> None:
+    board = Board(Random(0))
+    break_down(board, ONE)
+    assert Caller(ONE, board=board, now=7).where == "one:a"
+    caller = Caller(ONE, board=board, now=8)
+    while isinstance(caller.step, Wait):
+        caller.waits()
+
+    assert caller.step == Stop(6)
+
+
+def test_the_circuit_that_may_be_tried_first_says_when() -> None:
+    board, slow = Board(Random(0)), deployment("slow", keys=(key("c"),), circuit=Policy(open_s=600))
+    break_down(board, slow)
+    break_down(board, ONE)
+
+    assert Caller(slow, ONE, board=board, now=1).step == Stop(5)
+    assert Caller(slow, board=board, now=1).step == Stop(59)
+
+
 def test_the_last_candidate_is_tried_early_and_others_wait_for_the_outcome() -> None:
     """With one provider, nobody waits a minute to learn that it is back."""
     board = Board(Random(0))

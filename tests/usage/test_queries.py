@@ -116,6 +116,18 @@ def test_groups_come_dearest_first() -> None:
     ]
 
 
+@pytest.mark.parametrize("top", [1, 2, 3, 9])
+@pytest.mark.parametrize("by", ["client", "endUser", "clientId", "day"])
+@pytest.mark.parametrize("end", [FAR_AHEAD, FAR_AHEAD + timedelta(minutes=1)])
+def test_the_dearest_so_many_are_the_first_of_all(by: queries.By, top: int, end: datetime) -> None:
+    for number, client in enumerate(("shop", "blog", "wiki", "blog")):
+        record(client=client, end_user=client[:2], cost_pico=number or None)
+
+    whole = queries.grouped(LONG_AGO, end, by=by)
+
+    assert queries.grouped(LONG_AGO, end, by=by, top=top) == (whole if by == "day" else whole[:top])
+
+
 def test_a_call_counts_under_each_of_its_tags() -> None:
     record(tags={"team": "search", "env": "prod"}, latency_ms=100)
     record(tags={"team": "search"}, latency_ms=200)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
+
 import pytest
 import structlog
 from django.db import connection
 
-from usage import sql
+from tests.usage.rows import NOW, hold
+from usage import ledger, sql
+from usage.ledger import Reserve
+from usage.models import Hold
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +47,20 @@ def test_a_server_that_never_waits_for_its_disk_is_told_of() -> None:
     with structlog.testing.capture_logs() as told:
         sql.require_durable_commits()
     assert ["fsync is off" in each["event"] for each in told] == [True] * (connection.vendor == "postgresql")
+
+
+@pytest.mark.parametrize("microseconds", [0, 5])
+def test_a_time_is_stored_as_django_would_store_it(microseconds: int) -> None:
+    """Reports compare SQLite's times as texts."""
+    moment = NOW + timedelta(microseconds=microseconds)
+    mine = hold(started_at=moment, deadline_at=moment.astimezone(timezone(timedelta(hours=5, minutes=30))))
+    ledger.apply([Reserve(mine)])
+
+    assert Hold.objects.filter(started_at=moment, deadline_at=moment).count() == 1
+    stored = Hold.objects.get()
+    assert (stored.started_at, stored.deadline_at, stored.lease_id) == (moment, moment, mine.lease_id)
+    Hold.objects.update(started_at=moment)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CAST(started_at AS text), CAST(deadline_at AS text) FROM usage_hold")
+        by_django, by_ledger = cursor.fetchone() or ("", "?")
+    assert by_django == by_ledger

@@ -110,7 +110,6 @@ def test_there_must_be_an_input(given_input: Any) -> None:
         ({"tools": [{"type": "computer_use_preview"}]}, "tools[0]"),
         ({"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://x.example"}]}, "tools[0]"),
         ({"tools": [{"type": "image_generation"}]}, "tools[0]"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
     ],
 )
 def test_what_needs_a_memory_or_cannot_be_bounded_is_refused_at_every_provider(
@@ -132,14 +131,6 @@ def test_what_clients_send_for_nothing_is_taken() -> None:
     }
 
     assert openai_responses.open_chat(body(**nothing)).model == "m"
-    assert openai_responses.open_chat(body(input="an item_reference")).model == "m"
-
-
-def test_a_reference_is_seen_however_it_is_escaped() -> None:
-    raw = body(input=[{"type": "item_reference", "id": "msg_1"}]).replace(b"item_", b"item\\u005f")
-
-    with pytest.raises(ApiError, match="stored item"):
-        openai_responses.open_chat(raw)
 
 
 # --- rewriting ---

@@ -58,6 +58,12 @@ class StatisticsQuery(UsageFilters):
         default="provider",
         error_messages={"invalid_choice": f"Choose one of {', '.join(queries.GROUPINGS)}."},
     )
+    limit = serializers.IntegerField(
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        help_text="At most so many rows, the dearest. Groups of time are all told.",
+    )
 
     def validate(self, attrs: Any) -> Any:
         attrs = super().validate(attrs)
@@ -127,7 +133,8 @@ class Statistics(APIView):
         query = checked_query(StatisticsQuery, request)
         asked = query.validated_data
         start, end, by = asked["start"], asked["end"], asked["group_by"]
-        groups = queries.grouped(start, end, by=by, time_zone=asked["time_zone"], **query.filters)
+        zone, top = asked["time_zone"], asked.get("limit")
+        groups = queries.grouped(start, end, by=by, time_zone=zone, top=top, **query.filters)
         answer = {
             **asked,
             "totals": figures(queries.totals(start, end, **query.filters)),

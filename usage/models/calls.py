@@ -155,6 +155,7 @@ class UsageRecord(CallFacts):
             models.Index(
                 fields=["adjusts_id"], name="record_by_adjusted", condition=models.Q(adjusts_id__isnull=False)
             ),
+            models.Index(fields=["id"], name="record_unfinished", condition=models.Q(is_final=False, kind="call")),
         ]
 
     def __str__(self) -> str:

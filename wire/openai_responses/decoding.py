@@ -23,7 +23,7 @@ DROPPED = frozenset({
     "max_tool_calls",  # bounds the calls of hosted tools, of which there are none
     "metadata",  # labels of stored responses
     "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",  # hints to OpenAI's cache
-    "store",  # nothing is stored, as the answer says
+    "store",  # the door heeds it: no provider stores anything
     "stream_options",  # whether events are padded against eavesdroppers
 })  # fmt: skip
 

@@ -31,7 +31,10 @@ _NOT_STORED = msgspec.Raw(b"false")
 
 
 def open_chat(body: bytes) -> Envelope:
-    """`model` is "" where the body has none: the gateway then takes its default route."""
+    """`model` is "" where the body has none: the gateway then takes its default route.
+
+    Items that are named in `input` stand there still: `references` puts them in.
+    """
     fields = open_body(body)
     _refuse_unbounded(fields)
     _require_input(fields)
@@ -80,15 +83,5 @@ def _refuse_unbounded(fields: Fields) -> None:
 
 
 def _require_input(fields: Fields) -> None:
-    """Items by reference are refused: only whoever stores them knows what they cost to read."""
-    given = _INPUT.read(fields, "input")
-    if not given:
+    if not _INPUT.read(fields, "input"):
         raise invalid("'input' must be a string or a non-empty array.", param="input")
-    kinds = [] if isinstance(given, str) else _KINDS.read(fields, "input") or []
-    for index, item in enumerate(kinds):
-        if item.type == "item_reference":
-            raise unsupported(
-                f"input[{index}]",
-                "refers to a stored item, and this platform stores none: send the item itself (SDKs do if told so by "
-                "store: false).",
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,11 +45,11 @@ def encode_response(response: ChatResponse) -> bytes:
     """OpenAI knows one choice here, and its callers cannot ask for more."""
     choice = response.choices[0]
     logprobs = (choice.logprobs or {}).get("content") or []
+    body = frame(response.id, response.model, response.created)
     items = [
-        encode_item(part, item_id(_PREFIXES[type(part)], response.id, index), logprobs=logprobs)
+        encode_item(part, item_id(_PREFIXES[type(part)], body, index), logprobs=logprobs)
         for index, part in enumerate(choice.parts)
     ]
-    body = frame(response.id, response.model, response.created)
     return msgspec.json.encode(body | ended(choice.finish, items, response.usage))
 
 
@@ -56,9 +57,10 @@ def frame(answer_id: str, model: str, created: int) -> dict[str, Any]:
     """An answer that has just begun.
 
     OpenAI repeats the request in it. Of that, clients need the three fields whose usual values stand here.
+    Without an `answer_id` of the provider's it gets a new one: clients name its items by it.
     """
     return {
-        "id": answer_id,
+        "id": answer_id or f"resp_{secrets.token_hex(16)}",
         "object": "response",
         "created_at": created,
         "status": "in_progress",
@@ -85,9 +87,12 @@ def ended(finish: FinishReason, items: list[dict[str, Any]], usage: Usage | None
     }
 
 
-def item_id(prefix: str, answer_id: str, index: int) -> str:
-    """OpenAI, to whom a client may send the item back, knows its kinds by their prefixes."""
-    return f"{prefix}_{answer_id}_{index}"
+def item_id(prefix: str, answer: dict[str, Any], index: int) -> str:
+    """OpenAI, to whom a client may send the item back, knows its kinds by their prefixes.
+
+    The answer's time is in it for hosts that give all their answers one id.
+    """
+    return f"{prefix}_{answer['id']}_{answer['created_at']:x}_{index}"
 
 
 def encode_item(part: Part, id_: str, *, logprobs: list[Any], status: str = "completed") -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Encoder:
         return closing
 
     def _next_id(self, prefix: str) -> str:
-        return item_id(prefix, self._frame["id"], len(self._done) + (self._open is not None))
+        return item_id(prefix, self._frame, len(self._done) + (self._open is not None))
 
     def _events(self, events: Events) -> bytes:
         index = len(self._done)

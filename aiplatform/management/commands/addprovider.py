@@ -11,16 +11,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from accounts.commands import ActingCommand
 from aiplatform.management.in_force import wait_until_in_force
 from core.vault import Secret
 from providers.kinds import KINDS
 from providers.operations import ModelSpec, Rates, add_provider
 
 
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Add a provider with its models and their prices. --model, --input-price, --output-price repeat as triples."
 
     def add_arguments(self, parser: CommandParser) -> None:

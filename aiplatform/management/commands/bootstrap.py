@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from accounts.commands import ActingCommand
 from aiplatform import bootstrap
 
 
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Make the first administrator, provider, route and key where they are missing. Safe to run again."
 
     def handle(self, *args: Any, **options: Any) -> None:

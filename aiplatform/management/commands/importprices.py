@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from accounts.commands import ActingCommand
 from aiplatform.management.in_force import wait_until_in_force
 from core import display
 from providers import price_import
 from providers.price_import import Comparison, Verdict
 
 
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Compare the prices of what is deployed with the published ones. Changes nothing without --apply."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.commands import ActingCommand
 from accounts.models import ApiKey, Client, Tier
 from aiplatform.management.in_force import wait_until_in_force
 
 
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Make a key for a client (made too, if it is new) and print it: it is never shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:

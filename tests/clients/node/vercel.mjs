@@ -5,7 +5,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { Output, embedMany, generateText, isStepCount, jsonSchema, streamText, tool } from "ai";
 import { CITY, PERSON, PNG, QUESTION, WEATHER, serve } from "./protocol.mjs";
 
-// Unless told so, it sends what the model has said as references to what OpenAI has stored.
+// Unless told so, it names what the model has said, as items that OpenAI has stored.
 const STATELESS = { providerOptions: { openai: { store: false } } };
 
 await serve({
@@ -17,15 +17,24 @@ await serve({
     return { ...(await awaited(result)), pieces };
   },
   async tools(order) {
+    const result = await generateText(request(order, toolLoop()));
+    return { text: result.text, calls: calls(result.steps) };
+  },
+  async tools_streamed(order) {
+    const { result } = await gathered(request(order, toolLoop()));
+    return { text: await result.text, calls: calls(await result.steps) };
+  },
+  async tools_stateless(order) {
     const result = await generateText(request(order, { ...toolLoop(), ...STATELESS }));
     return { text: result.text, calls: calls(result.steps) };
   },
-  async tools_by_reference(order) {
-    return told(await generateText(request(order, toolLoop())));
-  },
-  async tools_streamed(order) {
-    const { result } = await gathered(request(order, { ...toolLoop(), ...STATELESS }));
-    return { text: await result.text, calls: calls(await result.steps) };
+  async turns(order) {
+    const { prompt, ...loop } = toolLoop();
+    const messages = [{ role: "user", content: prompt }];
+    const first = await generateText(request(order, { ...loop, messages }));
+    messages.push(...first.responseMessages, { role: "user", content: "Are you sure?" });
+    const second = await gathered(request(order, { ...loop, messages, include: { requestBody: true } }));
+    return { text: await second.result.text, named: named(await second.result.request) };
   },
   async structured(order) {
     const output = Output.object({ schema: jsonSchema(PERSON) });
@@ -92,4 +101,10 @@ function told({ text, usage }) {
 
 function calls(steps) {
   return steps.flatMap((step) => step.toolCalls.map((call) => [call.toolName, call.input]));
+}
+
+/** The kinds of items that a request named, by the prefixes of their ids. */
+function named({ body }) {
+  const items = (typeof body === "string" ? JSON.parse(body) : body).input;
+  return items.filter(({ type }) => type === "item_reference").map(({ id }) => id.split("_")[0]);
 }

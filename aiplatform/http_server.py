@@ -1,0 +1,44 @@
+"""Uvicorn's HTTP, and one thing more: a whole answer at once, in one system call where ASGI's two messages make two.
+
+Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows it as an extension of the ASGI scope.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from gateway.http import WHOLE_ANSWER, Headers
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["method"] == "POST":
+            extension: dict[str, Any] = {WHOLE_ANSWER: functools.partial(_answer, cycle)}
+            cycle.scope["extensions"] = extension
+        super()._start_asgi_task(cycle, app)
+
+
+def _answer(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
+    """What `RequestResponseCycle.send` does with an answer's start and its only body; `headers` tell its length.
+
+    Raises `ValueError` for a header that would begin another.
+    """
+    if cycle.disconnected:
+        return
+    lines = [name + b": " + value for name, value in (*cycle.default_headers, *headers)]
+    if not cycle.keep_alive:
+        lines.append(b"connection: close")
+    head = STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n"
+    if not head.count(b"\n") == head.count(b"\r") == len(lines) + 2:
+        raise ValueError("A header holds a line break.")
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.writelines((head, body))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()

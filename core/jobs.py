@@ -1,0 +1,9 @@
+"""Celery's app, to which every job belongs: who defines one imports it, so none goes to a broker that is not ours.
+
+It is loaded with the first module of jobs: a web worker that has served no page has none.
+"""
+
+from celery import Celery
+
+app = Celery("aiplatform")
+app.config_from_object("django.conf:settings", namespace="CELERY")

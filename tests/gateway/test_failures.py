@@ -1,0 +1,63 @@
+"""What callers are told of a provider's failure."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from core.vault import Secret
+from gateway.failures import api_error, error_headers, nobody_left
+from providers.dispatch import quotable
+from providers.errors import DisconnectedError, ProviderFailureError, TimedOutError, from_status
+from providers.specs import CredentialSpec
+from tests.providers.topologies import deployment, key
+from wire.errors import ApiError, Code
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (from_status(500, "Not today."), "acme answered 500: Not today."),
+        (from_status(503, "acme answered 503."), "acme answered 503."),
+        (from_status(429, "Slow down."), "acme answered 429: Slow down."),
+        (TimedOutError("acme did not answer within 3 s."), "acme did not answer within 3 s."),
+        (DisconnectedError("The provider's connection broke."), "acme: The provider's connection broke."),
+        (from_status(422, "'n' is too large."), "'n' is too large."),
+        (
+            from_status(401, "Incorrect API key: sk-1"),
+            "acme refuses this platform's own key (status 401): an administrator must see to it.",
+        ),
+    ],
+)
+def test_a_failure_names_its_provider_and_a_rejection_is_the_callers(
+    failure: ProviderFailureError, message: str
+) -> None:
+    assert api_error(failure, "acme").message == message
+
+
+def test_a_providers_words_are_told_without_its_key_and_address() -> None:
+    spec = deployment("acme").provider
+    provider = msgspec.structs.replace(spec, address="https://llm.internal:8443/v1")
+    credential: CredentialSpec = msgspec.structs.replace(key("a"), secret=Secret("sk-very-secret-key"))
+
+    told = quotable(
+        "sk-very-secret-key is wrong for https://llm.internal:8443/v1/chat (dial llm.internal:8443)\0",
+        provider,
+        credential,
+    )
+
+    assert "sk-very-secret-key" not in told
+    assert "llm.internal" not in told
+    assert told.endswith("is wrong for acme/chat (dial acme)")
+
+
+@pytest.mark.parametrize(("wait_s", "told"), [(0.2, b"1"), (5.2, b"6"), (54.0, b"54")])
+def test_retry_after_is_never_too_short(wait_s: float, told: bytes) -> None:
+    refused = nobody_left({"acme/chat": "circuit open"}, wait_s)
+    assert dict(error_headers(refused))[b"retry-after"] == told
+
+
+def test_what_must_not_be_retried_says_so() -> None:
+    assert dict(error_headers(ApiError(Code.INVALID_REQUEST, ""))) == {b"x-should-retry": b"false"}
+    assert b"x-should-retry" in dict(error_headers(ApiError(Code.RATE_LIMITED, "", retry_after_s=600)))
+    assert b"x-should-retry" not in dict(error_headers(ApiError(Code.RATE_LIMITED, "", retry_after_s=60)))
