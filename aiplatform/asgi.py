@@ -43,7 +43,9 @@ class Platform:
         self._grpc: grpc.aio.Server | None = None
         self._metrics: MetricsServer | None = None
         static = ServeStaticASGI(Pages(django_application), root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
-        self._rest: Any = ProxyHeadersMiddleware(static, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
+        self._rest: Any = ProxyHeadersMiddleware(
+            static, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -6,6 +6,7 @@ Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows it 
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -18,16 +19,23 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["method"] == "POST":
-            extension: dict[str, Any] = {WHOLE_ANSWER: functools.partial(_answer, cycle)}
+            # No reference to the cycle, which has the scope: else each call would wait for the garbage collector.
+            extension: dict[str, Any] = {WHOLE_ANSWER: functools.partial(_answer, weakref.ref(cycle))}
             cycle.scope["extensions"] = extension
         super()._start_asgi_task(cycle, app)
 
 
-def _answer(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
+async def _answer(asked: weakref.ref[RequestResponseCycle], status: int, headers: Headers, body: bytes) -> None:
     """What `RequestResponseCycle.send` does with an answer's start and its only body; `headers` tell its length.
 
-    Raises `ValueError` for a header that would begin another.
+    It waits while the caller does not take the answers before this one. Raises `ValueError` for a header that would
+    begin another.
     """
+    cycle = asked()
+    if cycle is None:  # its task, which has it, has ended
+        return
+    if cycle.flow.write_paused and not cycle.disconnected:
+        await cycle.flow.drain()
     if cycle.disconnected:
         return
     lines = [name + b": " + value for name, value in (*cycle.default_headers, *headers)]

@@ -28,7 +28,7 @@ class BenchmarkError(Exception):
 
 
 class Process:
-    """A server on loopback, started anew at will on the port it has."""
+    """A server on loopback, started anew at will on the port it has. `cores`: those it may run on, if not all."""
 
     def __init__(self, *, command: Sequence[str], cwd: Path, env: Mapping[str, str], port: int, log: Path) -> None:
         self.command = command
@@ -36,6 +36,7 @@ class Process:
         self.env = env
         self.port = port
         self.log = log
+        self.cores: Sequence[int] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,6 +51,8 @@ class Process:
             self._process = subprocess.Popen(
                 self.command, cwd=self.cwd, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+        if self.cores:
+            os.sched_setaffinity(self._process.pid, self.cores)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _accepts(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -83,6 +86,10 @@ class Driver:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.driver"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def begin(self, load: Load) -> None:
         """Start a load; `end` has its figures."""

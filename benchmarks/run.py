@@ -78,9 +78,8 @@ def _heading(plan: Plan) -> str:
     return (
         f"{results.machine()}. Medians of {pace.rounds} rounds of {pace.window_s:g} s and more, taken in turns.\n"
         "Calls come 64 at once unless said otherwise, streams 16. CPU is of the serving processes: one worker, unless "
-        f"said otherwise.\nStreams have {answers.CHUNKS} chunks; paced ones {1000 * answers.PACE_S:g} ms apart. The "
-        "driver, upstream and database run on the same cores:\nwith few of them, two workers have no second core to "
-        "themselves.\n"
+        f"said otherwise.\nStreams have {answers.CHUNKS} chunks; paced ones {1000 * answers.PACE_S:g} ms apart. "
+        "A worker has a core to itself; driver,\nupstream and database share the others, and two workers have all.\n"
     )
 
 

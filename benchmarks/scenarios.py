@@ -140,15 +140,15 @@ LARGE = Scenario(
     beside=PEERS,
 )
 USUAL = (
-    *(PLAIN_1, PLAIN_16, PLAIN_64, RATE, ANTHROPIC_DOOR, TO_ANTHROPIC, GEMINI_DOOR, SPEC_B, SESSION, EMBEDDINGS),
+    *(PLAIN_1, PLAIN_16, PLAIN_64, RATE, ANTHROPIC_DOOR, TO_ANTHROPIC, GEMINI_DOOR, SPEC_B, EMBEDDINGS),
     *(CACHED, FAILOVER_500, FAILOVER_REFUSED, STREAM, STREAM_ANTHROPIC_DOOR, STREAM_TO_ANTHROPIC),
     *(PACED, PACED_ANTHROPIC_DOOR, PACED_TO_ANTHROPIC),
 )
 # After the memory of usual calls has been taken.
-HEAVY = (LONG, LONG_SLOW_READER, LARGE)
+HEAVY = (LONG, LONG_SLOW_READER, LARGE, SESSION)
 CROWD = Scenario(name="crowd", title="500 slow calls at once", connections=500, model=answers.SLOW)
 CROWD_SESSION = Scenario(
-    name="crowd-drf", title="500 slow calls at once through DRF", connections=500, model=answers.SLOW, door="session"
+    name="crowd-drf", title="100 slow calls at once through DRF", connections=100, model=answers.SLOW, door="session"
 )
 CROWDS = (CROWD, CROWD_SESSION)
 EVERY = USUAL + HEAVY + CROWDS

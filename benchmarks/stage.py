@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import tempfile
@@ -13,7 +14,7 @@ import msgspec
 
 from benchmarks import peer as peers
 from benchmarks import product
-from benchmarks.measure import Driver, Process, free_port, python
+from benchmarks.measure import Driver, Process, free_port, python, with_descendants
 from benchmarks.product import Installation, Providers
 from benchmarks.rounds import Subject
 from tests import servers
@@ -58,7 +59,26 @@ def stage(*, with_postgresql: bool, peer: str = "", on_disk: bool = True) -> Ite
             subjects.append(peers.subject(peer, folder, address))
         for subject in subjects:
             stack.callback(subject.process.stop)
-        yield Stage(driver, subjects, installations)
+        set_up = Stage(driver, subjects, installations)
+        _part(set_up)
+        yield set_up
+
+
+def _part(set_up: Stage) -> None:
+    """A core for whoever is measured, the others for the rest: what shares a core changes what a call costs.
+
+    Two workers have all of them.
+    """
+    *others, last = sorted(os.sched_getaffinity(0))
+    if not others:
+        return
+    for subject in set_up.served:
+        if subject.name != WORKERS:
+            subject.process.cores = [last]
+    upstreams = [pid for each in set_up.subjects if each not in set_up.served for pid in each.process.pids]
+    databases = [pid for each in set_up.subjects if each.database_pid for pid in with_descendants(each.database_pid)]
+    for pid in {set_up.driver.pid, *upstreams, *databases}:
+        os.sched_setaffinity(pid, others)
 
 
 def _place(*, on_disk: bool) -> str | None:
@@ -95,7 +115,8 @@ def _floor(folder: Path, upstream: str) -> Process:
     """As the platform's own web process, in all that uvicorn can be told."""
     port = free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    quiet = ["--no-access-log", "--no-server-header", "--log-level", "warning", "--timeout-keep-alive", "75"]
+    quiet = ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"]
+    quiet += ["--timeout-keep-alive", "75"]
     return python(
         "uvicorn",
         "benchmarks.floor:application",

@@ -25,7 +25,7 @@ from usage.periods import Period
 
 __all__ = ["AllowedModels", "Caller", "Catalogue", "Snapshot", "load"]
 
-POLL_S = 0.5
+POLL_S = 0.25
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class Catalogue:
         return cls(first, source, reader)
 
     async def run(self) -> None:
-        """Until cancelled: look at the revision twice a second, and reload when it has moved."""
+        """Until cancelled: look at the revision four times a second, and reload when it has moved."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(POLL_S)

@@ -85,8 +85,8 @@ class Exchange:
         headers = [(b"content-length", b"%d" % len(body)), *(headers or [JSON])]
         extensions = self.scope.get("extensions") or {}
         if WHOLE_ANSWER in extensions:
+            await extensions[WHOLE_ANSWER](status, self._with_ours(headers), body)
             self.started = True
-            extensions[WHOLE_ANSWER](status, self._with_ours(headers), body)
             return
         await self._start(status, headers)
         await self._send({"type": "http.response.body", "body": body})
@@ -94,21 +94,23 @@ class Exchange:
     async def start_stream(self, headers: Headers) -> None:
         await self._start(200, [*headers, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")])
 
-    async def send(self, chunk: bytes) -> None:
-        """A part of a stream. Raises `CallerLeftError` where the caller has taken (nearly) nothing for STALLED_S.
+    async def send(self, chunk: bytes, *, more: bool = True) -> None:
+        """A part of a stream, its last unless there is `more`.
 
-        Until it does, nothing more is read from the provider either: buffers are bounded, whoever is slow.
+        Raises `CallerLeftError` where the caller has taken (nearly) nothing for STALLED_S. Until it does, nothing more
+        is read from the provider either: buffers are bounded, whoever is slow.
         """
         if self._patience is None:
             self._patience = patience()
         try:
             with self._patience.within(STALLED_S):
-                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
         except TimeoutError as error:
             raise CallerLeftError from error
 
     async def end_stream(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+        """Raises `CallerLeftError` as `send` does."""
+        await self.send(b"", more=False)
 
     async def _start(self, status: int, headers: Headers) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": self._with_ours(headers)})

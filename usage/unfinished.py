@@ -117,12 +117,12 @@ def _last_attempts(failed: Iterable[UUID]) -> list[UUID]:
         cursor.execute("SET LOCAL jit = off")  # it takes a range of keys for thousands of rows, and these are few
     cursor.execute(_OF_MOMENTS[connection.vendor], (msgspec.json.encode([*map(_bounds, moments)]).decode(),))
     attempts: dict[tuple[object, ...], list[tuple[int, UUID]]] = {}
-    ongoing_or_ended = set()
-    for key, attempt, is_over, *call in cursor.fetchall():
-        if is_over:
-            ongoing_or_ended.add(tuple(call))
+    safe = set()
+    for key, attempt, is_safe, *call in cursor.fetchall():
+        if is_safe:
+            safe.add(tuple(call))
         attempts.setdefault(tuple(call), []).append((attempt, sql.uuid_of(key)))
-    return [max(found)[1] for call, found in attempts.items() if call not in ongoing_or_ended]
+    return [max(found)[1] for call, found in attempts.items() if call not in safe]
 
 
 def _bounds(moment_ms: int) -> tuple[str, str]:
@@ -132,7 +132,7 @@ def _bounds(moment_ms: int) -> tuple[str, str]:
 
 
 def _of_moments(bounds: str) -> str:
-    of_a_moment = "JOIN {} AS r ON r.id >= moment.first AND r.id < moment.until"
+    of_a_moment = "JOIN {} AS r ON r.id >= moment.low AND r.id < moment.high"
     call = "r.request_id, r.client_id, r.started_at"
     return (
         f"WITH moment AS ({bounds}) "  # noqa: S608 - our own words
@@ -144,10 +144,12 @@ def _of_moments(bounds: str) -> str:
 
 _OF_MOMENTS = {
     "postgresql": _of_moments(
-        "SELECT CAST(value ->> 0 AS uuid) AS first, CAST(value ->> 1 AS uuid) AS until "
+        "SELECT CAST(value ->> 0 AS uuid) AS low, CAST(value ->> 1 AS uuid) AS high "
         "FROM jsonb_array_elements(CAST(%s AS jsonb))"
     ),
-    "sqlite": _of_moments("SELECT value ->> 0 AS first, value ->> 1 AS until FROM json_each(%s)"),
+    "sqlite": _of_moments(
+        "SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(%s)"
+    ),
 }
 
 

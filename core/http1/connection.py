@@ -55,7 +55,10 @@ class Connection(asyncio.Protocol):
         try:
             return await waiter
         except asyncio.CancelledError:
-            self.abort()
+            if waiter.cancelled():
+                self.abort()
+            elif not waiter.exception():
+                waiter.result().close()  # it came in the same moment, and whole: the connection may be another's now
             raise
 
     def pause(self) -> None:

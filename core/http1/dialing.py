@@ -85,8 +85,11 @@ class Dialer:
         return permitted
 
     async def _context(self) -> ssl.SSLContext:
-        """Made once, at the first call over TLS, in a thread: reading the trust store takes some 20 ms."""
-        if self._tls is None:
+        """Made once, at the first call over TLS, in a thread: reading the trust store takes some 20 ms.
+
+        A failure (no thread to be had, say) is not remembered.
+        """
+        if self._tls is None or (self._tls.done() and self._tls.exception()):
             self._tls = asyncio.ensure_future(asyncio.to_thread(_trusting_the_system))
         return await asyncio.shield(self._tls)
 

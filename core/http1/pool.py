@@ -81,6 +81,8 @@ class Pool:
     async def _dialed(self, connect_timeout_s: float) -> Connection:
         """A new connection, for a slot that is taken."""
         try:
+            if self._is_closed:
+                raise ConnectError("The session is closed.")  # noqa: TRY301 -- the slot goes back as for any other
             connection = await self._dialer.dial(self._origin, within_s=connect_timeout_s)
         except BaseException:
             self._hand_on(None)

@@ -1,11 +1,11 @@
 """Under which key an answer lies: who asks, what, and by which way. No key tells what was asked.
 
-A key is an HMAC, so that who reads the store learns neither prompts nor whether a guessed one was asked.
+A key is a keyed hash (BLAKE2b), so that who reads the store learns neither prompts nor whether a guessed one was asked.
 """
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from functools import lru_cache
 from uuid import UUID
 
@@ -32,7 +32,7 @@ class Key(msgspec.Struct, frozen=True):
 
 def scope_of(caller: Caller) -> str:
     """The client's part of its keys. Two clients never share one."""
-    return _scope(str(caller.client_id) if caller.client_id else f"name:{caller.client}")
+    return _scope(caller.client_id.hex if caller.client_id else f"name:{caller.client}")
 
 
 def key_of(call: Call, plans: list[Plan]) -> Key | None:
@@ -42,13 +42,13 @@ def key_of(call: Call, plans: list[Plan]) -> Key | None:
     except MALFORMED:
         return None
     scope = scope_of(call.caller)
-    return Key(scope, _hmac(b"answer", scope.encode() + asked))
+    return Key(scope, _keyed(b"answer", scope.encode() + asked))
 
 
 def item_key_of(caller: Caller, item_id: str) -> Key:
     """Of an item in an answer. Its scope is apart from that of cached answers, which are counted and cleared by it."""
     scope = f"items:{scope_of(caller)}"
-    return Key(scope, _hmac(b"item", scope.encode() + item_id.encode()))
+    return Key(scope, _keyed(b"item", scope.encode() + item_id.encode()))
 
 
 def fingerprint(call: Call) -> str:
@@ -56,7 +56,7 @@ def fingerprint(call: Call) -> str:
     fields = sorted(call.envelope.fields.items())
     envelope = call.envelope
     facts = (call.surface, call.dialect.name, call.provider, envelope.model, envelope.stream)
-    return _hmac(b"fingerprint", msgspec.msgpack.encode((facts, [(name, bytes(raw)) for name, raw in fields])))
+    return _keyed(b"fingerprint", msgspec.msgpack.encode((facts, [(name, bytes(raw)) for name, raw in fields])))
 
 
 def _asked(call: Call, plans: list[Plan]) -> bytes:
@@ -85,13 +85,13 @@ def _defaults(defaults: dict[str, object]) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _scope(client: str) -> str:
-    return _hmac(b"client", client.encode())[:_SCOPE_CHARS]
+    return _keyed(b"client", client.encode())[:_SCOPE_CHARS]
 
 
-def _hmac(purpose: bytes, content: bytes) -> str:
-    return hmac.digest(_secret(purpose), content, "sha256").hex()
+def _keyed(purpose: bytes, content: bytes) -> str:
+    return hashlib.blake2b(content, key=_secret(purpose), digest_size=32).hexdigest()
 
 
 @lru_cache(maxsize=4)
 def _secret(purpose: bytes) -> bytes:
-    return hmac.digest(settings.SECRET_KEY.encode(), b"gateway.cache:" + purpose, "sha256")
+    return hashlib.sha256(b"gateway.cache:" + purpose + b":" + settings.SECRET_KEY.encode()).digest()

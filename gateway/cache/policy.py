@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from wire.errors import invalid
 
@@ -14,10 +14,8 @@ def read_header(value: str) -> Wish | None:
     """`X-Cache`; None where it is absent. Raises `ApiError` INVALID_REQUEST."""
     if not value:
         return None
-    for wish in get_args(Wish):
-        if value == wish:
-            found: Wish = wish
-            return found
+    if value in WISHES:
+        return cast("Wish", value)
     raise invalid(f"One of {', '.join(WISHES)}.", param="X-Cache")
 
 

@@ -61,7 +61,7 @@ class Table(Generic[Made]):
                 for (place, mark, _), each in zip(new, pace.over(values), strict=True):
                     made = self._make(SimpleNamespace(**dict(zip(self._columns, each, strict=True))))
                     found[place] = (mark, each[0], made)
-        if changes or len(found) != len(self._known):
+        if changes or len(found) != len(self.made):
             self._known = found
             self.made = {key: made for _, key, made in found.values()}
             self.version += 1

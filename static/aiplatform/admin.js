@@ -62,7 +62,10 @@
       for (const row of table.tBodies[0]?.rows ?? []) heads.forEach((head, at) => { if (row.cells[at]) row.cells[at].dataset.head = head; });
     }
     for (const frame of document.querySelectorAll("iframe[data-fit]")) {
-      const fit = () => { frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 2}px`; };
+      const fit = () => {
+        const inside = frame.contentDocument?.documentElement; // none while its page is on the way
+        if (inside) frame.style.height = `${inside.scrollHeight + 2}px`;
+      };
       frame.addEventListener("load", fit);
       window.addEventListener("resize", fit);
       fit();

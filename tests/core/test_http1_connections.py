@@ -392,6 +392,27 @@ def test_closing_an_answer_that_was_read_leaves_its_connection_to_others(run: Ru
     run(story())
 
 
+def test_who_leaves_as_the_answer_comes_ends_nobody_elses_call(run: Run) -> None:
+    """The connection has gone from hand to hand before the first caller's task has had its turn."""
+
+    async def story() -> None:
+        async def turn(line: Line) -> None:
+            if len(host.requests) == 2:
+                await line.say(HELLO)
+
+        async with calling(turn) as (host, session):
+            leaving = asyncio.create_task(read(host, session))
+            await until(lambda: len(host.requests) == 1)
+            [connection] = only_pool(session)._unlost
+            following = asyncio.create_task(read(host, session))
+            connection.data_received(HELLO)
+            await cancelled(leaving)
+            assert await following == b"hello"
+            assert len(host.lines) == 1
+
+    run(story())
+
+
 def test_a_session_ends_what_is_under_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MAX_CONNECTIONS", 1)
 
@@ -409,5 +430,6 @@ def test_a_session_ends_what_is_under_way(run: Run, monkeypatch: pytest.MonkeyPa
                     await session.post(f"http://{place}:{host.port}/", {}, b"", connect_timeout_s=CONNECT_S)
             assert counted(session) == (0, 0, 0)
             await host.lines[0].gone.wait()
+            assert len(host.lines) == 1  # nobody was dialed any more
 
     run(story())

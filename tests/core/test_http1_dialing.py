@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,29 @@ def test_a_connection_over_tls_is_trusted_as_the_system_trusts(
     run(story("localhost"))
     run(story("127.0.0.1"))
     assert spoken == {"http/1.1"}
+
+
+def test_a_trust_store_that_could_not_be_read_is_read_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = certificate(tmp_path)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+    async def story() -> None:
+        async with raw_host(saying(HELLO), tls=server) as host, open_local() as session:
+            url = f"https://127.0.0.1:{host.port}/"
+            no_threads = ThreadPoolExecutor(1)
+            no_threads.shutdown()
+            asyncio.get_running_loop().set_default_executor(no_threads)
+            with pytest.raises(ConnectError):
+                await session.post(url, {}, b"", connect_timeout_s=CONNECT_S)
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+            answer = await session.post(url, {}, b"", connect_timeout_s=CONNECT_S)
+            assert await answer.read(100) == b"hello"
+
+    run(story())
 
 
 def test_a_certificate_of_another_name_is_not_trusted(

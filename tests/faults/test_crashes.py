@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
+from uuid import uuid4
 
+from core.ids import uuid7_of
 from tests.faults import invariants, load
 from tests.faults.conftest import Limit, MortalPostgres, NewInstallation, children
 from tests.journeys import operating
@@ -119,6 +123,48 @@ def test_3_a_refused_hold_that_was_committed_after_all_is_no_charge(
         books = invariants.read(product)
         assert [row["status"] for row in books.records if row["status"] != "refused"] == ["ok"]
         assert len(upstream.bill) == 1
+
+
+def test_1_killed_between_two_attempts(new_installation: NewInstallation, upstream: Upstream) -> None:
+    """After a failed attempt's settle, before the next one's hold: as the crash leaves the tables, three hours ago."""
+    with new_installation(workers=2, limits=LIMITS) as product:
+        upstream.on("up-chat", Fault(status=400))
+        refused, cut_off = load.new_name(), load.new_name()
+        assert _call(product, 1, refused) == 400
+        product.kill_web()
+        _leave_cut_off(product, cut_off, like=refused)
+        product.manage("rebuildrollups")
+        product.start()
+
+        wait_until(lambda: len(invariants.read(product).of(cut_off)) == 2, what="its final row")
+        books = invariants.check(product, upstream.bill)
+        failed, final = sorted(books.of(cut_off), key=lambda row: bool(row["is_final"]))
+        assert (final["status"], final["evidence"], final["cost_pico"]) == ("interrupted", "none", 0)
+        assert [final[name] == failed[name] for name in ("client", "key_id", "surface", "started_at")] == [True] * 4
+        assert not product.sql("SELECT * FROM usage_idempotencykey")
+        assert '"ok": true' in product.manage("verifyledger", "--json")
+
+
+def _leave_cut_off(product: Product, name: str, *, like: str) -> None:
+    """The row of a failed attempt, not its call's last, and the call's claim to an idempotency key."""
+    began_at = datetime.now(UTC) - timedelta(hours=3)
+    changed = {
+        "id": str(uuid7_of(began_at)),
+        "request_id": name,
+        "is_final": False,
+        "started_at": began_at.isoformat(),
+        "ended_at": began_at.isoformat(),
+    }
+    product.sql(
+        "INSERT INTO usage_usagerecord SELECT (jsonb_populate_record(r, CAST(%s AS jsonb))).* "
+        "FROM usage_usagerecord r WHERE request_id = %s",
+        *(json.dumps(changed), like),
+    )
+    product.sql(
+        "INSERT INTO usage_idempotencykey (id, client, key, fingerprint, request_id, hold_id, status, created_at, "
+        "expires_at) VALUES (%s, 'alice', 'order-7', 'body', %s, %s, '', %s, %s)",
+        *(uuid4(), name, changed["id"], began_at, began_at + timedelta(days=1)),
+    )
 
 
 def _kill_unsettled(product: Product, postgres: MortalPostgres, upstream: Upstream, *, journalled: bool) -> str:

@@ -146,6 +146,17 @@ def test_a_row_that_cannot_be_understood_hides_no_other_change() -> None:
     assert sorted(table.made.values()) == ["search", "store"]
 
 
+def test_rows_that_go_while_all_are_to_be_made_anew_are_gone() -> None:
+    table = Table(ApiKey.objects.all(), ("prefix",), lambda row: row.prefix)
+    table.refresh(HURRIED)
+    table.forget()
+    ApiKey.objects.all().delete()
+
+    table.refresh(HURRIED)
+
+    assert table.made == {}
+
+
 def test_long_work_naps() -> None:
     def busy(number: int) -> None:
         until = time.perf_counter() + 0.0002

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -179,6 +181,32 @@ def test_a_hold_that_cannot_be_settled_lets_the_next_process_start(tmp_path: Pat
     with refused_records_of("mallory"):
         _with_writer(story, tmp_path)
     assert {row.client for row in UsageRecord.objects.all()} == {"alice", "bob"}
+
+
+@pytest.mark.parametrize(
+    "unwritable",
+    [
+        {"input_tokens": 2**63},
+        {"input_tokens": 2**64},
+        {"end_user": "\ud800"},
+        {"tags": "{"},
+        {"status": None},
+        {"latency_ms": math.nan},
+    ],
+)
+def test_a_value_that_cannot_be_written_fails_alone(tmp_path: Path, unwritable: dict[str, Any]) -> None:
+    """Wherever it is found out: before the statement is sent, by the statement, or when its pipeline ends."""
+
+    async def story(writer: Writer) -> None:
+        holds = [hold(lease_id=writer.lease_id) for _ in range(5)]
+        await asyncio.gather(*(writer.write(Reserve(held)) for held in holds))
+        records = [record(held, **(unwritable if held is holds[2] else {})) for held in holds]
+        told = await asyncio.gather(*(writer.write(Settle(each)) for each in records), return_exceptions=True)
+        assert [error is None for error in told] == [True, True, False, True, True]
+        await writer.write(Settle(record(holds[2])))
+
+    _with_writer(story, tmp_path)
+    assert (UsageRecord.objects.count(), Hold.objects.count()) == (5, 0)
 
 
 def _rename(table: str, name: str) -> None:

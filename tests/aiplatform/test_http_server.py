@@ -1,0 +1,188 @@
+"""Whole answers on uvicorn's connections: bounded, in order, and forgotten once they are out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.server import ServerState
+
+import gateway.http
+from aiplatform.http_server import Protocol
+from gateway.http import CallerLeftError, Exchange, Receive, Scope, Send
+from tests.core.hosts import Run
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n{}"
+ANSWER_BYTES = 256 * 1024
+
+Handle = Callable[[Exchange, RequestResponseCycle], Awaitable[None]]
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a story on each kind of event loop: uvloop is what the product's servers have."""
+    chosen: Run = request.param
+    return chosen
+
+
+@contextlib.asynccontextmanager
+async def serving(handle: Handle) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A caller's connection to a server whose application is `handle`."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await handle(Exchange(scope, receive, send), cycle_of(send))
+
+    config, state = uvicorn.Config(application, log_config=None, lifespan="off"), ServerState()
+    server = await asyncio.get_running_loop().create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=HIGH_WATER_LIMIT)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        server.close()
+        while state.tasks:
+            await asyncio.wait(state.tasks)
+
+
+def cycle_of(send: Any) -> RequestResponseCycle:
+    cycle: RequestResponseCycle = send.__self__
+    return cycle
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    return head, await reader.readexactly(int(length))
+
+
+def test_what_a_caller_does_not_read_is_not_piled_up(run: Run) -> None:
+    """It asks and asks on one connection, and takes no answer."""
+    calls = 100
+    waiting_bytes: list[int] = []
+
+    async def story() -> None:
+        is_full = asyncio.Event()
+
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            if cycle.flow.write_paused:
+                is_full.set()
+            await exchange.body(100)
+            await exchange.answer(200, bytes(ANSWER_BYTES))
+            waiting_bytes.append(cycle.transport.get_write_buffer_size())
+
+        async with serving(handle) as (reader, writer):
+            writer.write(REQUEST * calls)
+            await is_full.wait()
+            for _ in range(calls * 10):  # turns enough for all of them, were they answered
+                await asyncio.sleep(0)
+            for _ in range(calls):
+                assert (await answered(reader))[1] == bytes(ANSWER_BYTES)
+
+    run(story())
+    assert len(waiting_bytes) == calls
+    assert max(waiting_bytes) < ANSWER_BYTES + 2 * HIGH_WATER_LIMIT
+
+
+def test_a_stream_whose_end_nobody_takes_is_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.http, "STALLED_S", 0.2)
+
+    async def story() -> None:
+        is_left = asyncio.Event()
+
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.body(100)
+            await exchange.start_stream([])
+            await exchange.send(bytes(64 * ANSWER_BYTES))
+            assert cycle.flow.write_paused
+            with pytest.raises(CallerLeftError):
+                await exchange.end_stream()
+            is_left.set()
+
+        async with serving(handle) as (_, writer):
+            writer.write(REQUEST)
+            await asyncio.wait_for(is_left.wait(), 5)
+
+    run(story())
+
+
+def test_a_call_that_is_over_is_forgotten_at_once() -> None:
+    """Else its body and its answer would wait for the garbage collector."""
+    cycles: list[weakref.ref[RequestResponseCycle]] = []
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            cycles.append(weakref.ref(cycle))
+            await exchange.body(100)
+            await exchange.answer(200, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            for _ in range(5):
+                writer.write(REQUEST)
+                await answered(reader)
+            assert [each() is None for each in cycles] == [True] * 4 + [False]
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(story())
+    finally:
+        gc.enable()
+
+
+def test_a_header_that_would_begin_another_is_not_sent_and_another_answer_can_be() -> None:
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.body(100)
+            with pytest.raises(ValueError, match="line break"):
+                await exchange.answer(200, b"{}", [(b"x-model", b"a\r\nx-forged: b")])
+            assert not exchange.started
+            await exchange.answer(500, b"no")
+
+        async with serving(handle) as (reader, writer):
+            writer.write(REQUEST)
+            head, body = await answered(reader)
+            assert head.startswith(b"HTTP/1.1 500 ")
+            assert b"x-forged" not in head
+            assert body == b"no"
+
+    asyncio.run(story())
+
+
+def test_an_answer_before_the_body_has_come_leaves_the_connection_to_the_next_call(run: Run) -> None:
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            body = b"" if exchange.path == "/early" else await exchange.body(100)
+            await exchange.answer(200, b"[%b]" % body)
+
+        async with serving(handle) as (reader, writer):
+            writer.write(b"POST /early HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n")
+            assert (await answered(reader))[1] == b"[]"
+            writer.write(bytes(1_000_000) + REQUEST)
+            assert (await answered(reader))[1] == b"[{}]"
+
+    run(story())
+
+
+def test_a_caller_who_keeps_no_connection_has_it_closed(run: Run) -> None:
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.body(100)
+            await exchange.answer(200, bytes(ANSWER_BYTES))
+
+        async with serving(handle) as (reader, writer):
+            writer.write(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            head, body = await answered(reader)
+            assert b"connection: close\r\n" in head
+            assert body == bytes(ANSWER_BYTES)
+            assert await reader.read() == b""
+
+    run(story())

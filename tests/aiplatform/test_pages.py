@@ -1,0 +1,65 @@
+"""Django has so many requests under way at once, and no more: each of them has a thread and a database connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from aiplatform import pages
+from aiplatform.pages import AT_ONCE, Pages
+from gateway.http import Receive, Scope, Send
+
+
+class Slow:
+    """An application whose answers wait for a word."""
+
+    def __init__(self) -> None:
+        self.is_full = asyncio.Event()
+        self.go = asyncio.Event()
+        self.under_way = 0
+        self.most = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        if self.under_way == AT_ONCE:
+            self.is_full.set()
+        await self.go.wait()
+        self.under_way -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+async def _ask(application: Pages) -> int:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    await application({"type": "http", "path": "/admin/"}, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+def test_so_many_at_once_the_others_in_turn_and_too_many_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_WAITING", 10)
+
+    async def story() -> tuple[list[int], int]:
+        django = Slow()
+        application = Pages(django)
+        asked = [asyncio.create_task(_ask(application)) for _ in range(AT_ONCE)]
+        await django.is_full.wait()
+        asked += [asyncio.create_task(_ask(application)) for _ in range(12)]
+        await asyncio.sleep(0)
+        asked[-3].cancel()  # who waits no more takes no room
+        django.go.set()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return [status for status in found if isinstance(status, int)], django.most
+
+    statuses, most = asyncio.run(story())
+    assert most == AT_ONCE
+    assert sorted(statuses) == [200] * (AT_ONCE + 9) + [503] * 2
