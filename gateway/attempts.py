@@ -67,6 +67,7 @@ class Attempts:
             try:
                 return await self._dispatched(attempt, step, sent_at)
             except ProviderFailureError as failure:
+                failure.__traceback__ = None  # it has the frames that have it: all would wait for the garbage collector
                 tour.failed(step, failure, time.perf_counter())
                 if admission is not None:
                     admission.leave(attempt.hold.id)
@@ -75,7 +76,10 @@ class Attempts:
         if error is None:
             error = self._never_sent(plans, tour, step)
             self._books.detach(self._books.note(settlement.refusal(call, error)))
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # as above
 
     async def _begin(self, call: Call, tour: Tour) -> Go | Stop:
         """Where to go first. Raises `CallerLeftError`."""

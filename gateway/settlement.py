@@ -246,16 +246,11 @@ def cached(call: Call, answer: Stored) -> RecordRow:
     )
 
 
+_NOWHERE = {"provider_id": None, "provider": "", "deployment_id": None, "deployment": ""}
+
+
 def _undispatched(call: Call, **more: Any) -> RecordRow:
-    facts = {
-        "provider_id": None,
-        "provider": "",
-        "deployment_id": None,
-        "deployment": "",
-        "credential": "",
-        "attempt": 0,
-        "price_id": None,
-    }
+    facts = _NOWHERE | more
     return RecordRow(
         id=uuid7_of(call.started_at),
         request_id=call.request_id,
@@ -276,7 +271,10 @@ def _undispatched(call: Call, **more: Any) -> RecordRow:
         request_cost_pico=0,
         latency_ms=(time.perf_counter() - call.started) * 1000,
         ended_at=datetime.now(UTC),
-        **(facts | more),
+        credential="",
+        attempt=0,
+        price_id=None,
+        **facts,
     )
 
 

@@ -41,6 +41,7 @@ class Dialer:
         except TimeoutError as error:
             raise ConnectTimeoutError(f"No connection within {within_s:g} s.", error) from error
         except (OSError, UnicodeError, RuntimeError) as error:  # uvloop raises RuntimeError for a socket's failure
+            error.__traceback__ = None  # its frames hold it: they would wait for the garbage collector
             raise ConnectError("No connection.", error) from error
 
     async def _connected(self, origin: Origin) -> Connection:
