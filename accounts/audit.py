@@ -33,7 +33,7 @@ class AuditedRows(models.QuerySet[RowT]):
             _note_all(actor, before, _stored(self.model, before))
         return count
 
-    update.alters_data = True  # type: ignore[attr-defined]
+    update.alters_data = True  # type: ignore[attr-defined]  # Django looks for it there
 
     def delete(self) -> tuple[int, dict[str, int]]:
         actor = acting.current()
@@ -43,8 +43,8 @@ class AuditedRows(models.QuerySet[RowT]):
             _note_deletion(actor, _locked(self.model, self.values_list("pk", flat=True)))
             return super().delete()
 
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
+    delete.alters_data = True  # type: ignore[attr-defined]  # as above
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as above
 
     def bulk_create(self, objs: Iterable[RowT], *args: Any, **options: Any) -> list[RowT]:
         actor = acting.current()

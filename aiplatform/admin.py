@@ -33,12 +33,12 @@ class Told:
         told = message if isinstance(message, list) else []
         fields = [name for each in told for name in each.get("changed", {}).get("fields", ())]
         audit.note(obj, AuditEntry.Action.CHANGED, fields)
-        return super().log_change(request, obj, message)  # type: ignore[misc]
+        return super().log_change(request, obj, message)  # type: ignore[misc]  # as above
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for each in queryset:
             audit.note(each, AuditEntry.Action.DELETED)
-        return super().log_deletions(request, queryset)  # type: ignore[misc]
+        return super().log_deletions(request, queryset)  # type: ignore[misc]  # as above
 
 
 @admin.register(User)

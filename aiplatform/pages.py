@@ -12,11 +12,14 @@ from typing import Any
 
 from django.urls import get_resolver, reverse
 
-from gateway.http import Receive, Scope, Send
+from gateway.doors import plain_errors
+from gateway.failures import error_headers
+from gateway.http import JSON, Exchange, Receive, Scope, Send
+from wire.errors import ApiError, Code
 
 AT_ONCE = 64
 MOST_WAITING = 1_000
-_BUSY = b"The platform is busy. Try again in a moment."
+_BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
 
 
 class Pages:
@@ -33,7 +36,7 @@ class Pages:
         if not self._are_loaded:
             await self._load()
         if self._waiting >= MOST_WAITING:
-            await _refuse(send)
+            await _refuse(Exchange(scope, receive, send).request_id, send)
             return
         self._waiting += 1
         try:
@@ -53,11 +56,11 @@ class Pages:
                 self._are_loaded = True
 
 
-async def _refuse(send: Send) -> None:
-    length = b"%d" % len(_BUSY)
-    headers = [(b"content-type", b"text/plain"), (b"content-length", length), (b"retry-after", b"5")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": _BUSY})
+async def _refuse(request_id: str, send: Send) -> None:
+    body = plain_errors.encode_error(_BUSY, request_id=request_id, operation="page")
+    headers = [JSON, (b"content-length", b"%d" % len(body)), *error_headers(_BUSY)]
+    await send({"type": "http.response.start", "status": _BUSY.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _import_pages() -> None:

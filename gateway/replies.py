@@ -58,6 +58,35 @@ class Stream(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Passing:
+    """Another's stream, for doors that change what goes out of it: they say in `frames` how."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    @property
+    def caller_left(self) -> bool:
+        return self._stream.caller_left
+
+    @caller_left.setter
+    def caller_left(self, left: bool) -> None:
+        self._stream.caller_left = left
+
+    @property
+    def outset(self) -> Outset:
+        return self._stream.outset
+
+    @property
+    def drains(self) -> bool:
+        return self._stream.drains
+
+    def frames(self) -> AsyncIterator[bytes]:
+        return self._stream.frames()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 async def left_behind(task: asyncio.Task[Reply | Stream]) -> None:
     """What becomes of a call whose door was cancelled: it goes on as far as it must, and its errors are nobody's."""
     with contextlib.suppress(Exception):

@@ -39,7 +39,7 @@ def cursor() -> Cursor:
     if connection.vendor == "sqlite":
         return cast("Cursor", raw.cursor(_SQLiteCursor))
     import psycopg  # noqa: PLC0415 - an embedded installation has no use for it, and saves a tenth of its memory
-    from psycopg.types.numeric import Int8Dumper  # noqa: PLC0415
+    from psycopg.types.numeric import Int8Dumper  # noqa: PLC0415 - as above
 
     raw.prepare_threshold = _PREPARE_AFTER
     prepared = psycopg.Cursor(raw)

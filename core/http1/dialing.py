@@ -57,7 +57,7 @@ class Dialer:
             _, connection = await loop.create_connection(
                 lambda: Connection(loop), sock=found, ssl=context, server_hostname=name
             )
-        except BaseException:
+        except BaseException:  # cancelled too: a socket that nobody has is closed
             found.close()
             raise
         return connection

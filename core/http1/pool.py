@@ -84,7 +84,7 @@ class Pool:
             if self._is_closed:
                 raise ConnectError("The session is closed.")  # noqa: TRY301 -- the slot goes back as for any other
             connection = await self._dialer.dial(self._origin, within_s=connect_timeout_s)
-        except BaseException:
+        except BaseException:  # cancelled too: the slot is another's
             self._hand_on(None)
             raise
         if self._is_closed or not connection.is_open:

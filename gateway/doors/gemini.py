@@ -20,7 +20,7 @@ from gateway.doors.chat import answer_headers, answer_opened, relay
 from gateway.doors.models import list_models, show_model
 from gateway.http import JSON, Exchange, Scope
 from gateway.relays import MAX_EVENT_BYTES
-from gateway.replies import Outset, Reply, Stream
+from gateway.replies import Outset, Passing, Reply
 from usage import estimates
 from wire import gemini, gemini_embeddings
 from wire.body import open_body
@@ -114,27 +114,12 @@ async def _embedded(
     return reply, encoded
 
 
-class _ArrayStream:
+class _ArrayStream(Passing):
     """A stream whose events go out as the elements of a JSON array."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    @property
-    def caller_left(self) -> bool:
-        return self._stream.caller_left
-
-    @caller_left.setter
-    def caller_left(self, left: bool) -> None:
-        self._stream.caller_left = left
 
     @property
     def outset(self) -> Outset:
         return msgspec.structs.replace(self._stream.outset, content_type=CONTENT_TYPE)
-
-    @property
-    def drains(self) -> bool:
-        return self._stream.drains
 
     async def frames(self) -> AsyncIterator[bytes]:
         framing = ArrayFraming(max_event_bytes=MAX_EVENT_BYTES)
@@ -142,9 +127,6 @@ class _ArrayStream:
             if elements := framing.feed(frame):
                 yield elements
         yield framing.close()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def _asks_for_sse(exchange: Exchange) -> bool:

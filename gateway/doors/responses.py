@@ -11,7 +11,7 @@ from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.doors.chat import answer_headers, relay
 from gateway.http import JSON, Exchange
-from gateway.replies import Outset, Reply, Stream
+from gateway.replies import Passing, Reply, Stream
 from wire import openai_responses
 from wire.dialect import Envelope
 from wire.neutral import ChatResponse
@@ -53,29 +53,13 @@ async def _resolved(gateway: Gateway, caller: Caller, envelope: Envelope) -> Env
     return openai_responses.resolved(envelope, named, found)
 
 
-class KeptStream:
-    """A stream whose items are kept when it ends (`gateway.replies.Stream`)."""
+class KeptStream(Passing):
+    """A stream whose items are kept when it ends."""
 
     def __init__(self, stream: Stream, items: Items, caller: Caller) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._items = items
         self._caller = caller
-
-    @property
-    def caller_left(self) -> bool:
-        return self._stream.caller_left
-
-    @caller_left.setter
-    def caller_left(self, left: bool) -> None:
-        self._stream.caller_left = left
-
-    @property
-    def outset(self) -> Outset:
-        return self._stream.outset
-
-    @property
-    def drains(self) -> bool:
-        return self._stream.drains
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The last frame follows when its items are kept: its caller may name them at once."""
@@ -84,6 +68,3 @@ class KeptStream:
             if items:
                 await self._items.keep(self._caller, items)
             yield frame
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

@@ -40,7 +40,7 @@ async def _ask(application: Pages) -> int:
     async def receive() -> Any:
         await asyncio.Event().wait()
 
-    await application({"type": "http", "path": "/admin/"}, receive, send)
+    await application({"type": "http", "path": "/admin/", "headers": []}, receive, send)
     status: int = sent[0]["status"]
     return status
 
