@@ -113,7 +113,7 @@ def _take(job: Repricing, rows: Sequence[RecordRow], now: datetime) -> None:
     if job.state == State.COMPARING:
         _count(job, rows, adjustments)
         return
-    ledger.apply([Note(each) for each in adjustments if each is not None])
+    ledger.apply([Note(each) for each in adjustments if each is not None], replayed=True)
     job.adjusted_rows += sum(each is not None for each in adjustments)
     job.adjusted_pico += _difference(adjustments)
 

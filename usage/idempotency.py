@@ -13,7 +13,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import connection
 
 from usage import sql
 from usage.models import IdempotencyKey
@@ -73,8 +73,8 @@ def free(claim_id: UUID) -> None:
     A call that has its final record keeps its key, as that says. Raises django.db.Error.
     """
     try:
-        with connection.wrap_database_errors, transaction.atomic():
-            sql.cursor().execute("DELETE FROM usage_idempotencykey WHERE id = %s AND status = ''", (claim_id,))
+        with sql.transaction() as cursor:
+            cursor.execute("DELETE FROM usage_idempotencykey WHERE id = %s AND status = ''", (claim_id,))
     finally:
         if not connection.in_atomic_block:
             connection.close()  # the thread is anybody's
@@ -97,12 +97,11 @@ def lock(cursor: Cursor, ids: Iterable[UUID], claims: Iterable[Claim]) -> None:
     All processes ask for them in one order, so that none waits for another in a circle. Rows could not be locked so:
     some of them are yet to be written. SQLite's transactions are alone anyway.
     """
-    if connection.vendor != "postgresql":
+    if not sql.on_postgresql():
         return
     keys = {(each.client, each.key) for each in claims}
     if ending := [*ids]:
-        cursor.execute("SELECT client, key FROM usage_idempotencykey WHERE id = ANY(%s)", [ending])
-        keys.update(cursor.fetchall())
+        keys.update(sql.rows("SELECT client, key FROM usage_idempotencykey WHERE id = ANY(%s)", [ending]))
     cursor.execute("SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS number", [_numbers(keys)])
 
 
@@ -122,8 +121,7 @@ def claim(cursor: Cursor, claims: Mapping[UUID, Claim]) -> dict[UUID, KeyInUseEr
     cursor.executemany(_UPSERT, [_values(hold_id, each) for hold_id, each in ordered])
     late = {}
     for hold_id, each in ordered:
-        cursor.execute(f"{_SELECT} WHERE client = %s AND key = %s", (each.client, each.key))
-        (kept,) = map(_kept, cursor.fetchall())
+        (kept,) = map(_kept, sql.rows(f"{_SELECT} WHERE client = %s AND key = %s", (each.client, each.key)))
         if kept.claim_id != each.id:
             late[hold_id] = KeyInUseError(kept)
     return late

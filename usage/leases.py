@@ -71,7 +71,7 @@ def _settle(entries: Sequence[Settle | Note]) -> int:
     """How many were settled. A call whose record the database refuses is found by halving, and stops no other."""
     try:
         if entries:
-            ledger.apply(entries)
+            ledger.apply(entries, replayed=True)  # another process may have settled them meanwhile
     except Exception as error:
         if not sql.is_of_a_row(error):
             raise

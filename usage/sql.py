@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
 import msgspec
 import structlog
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    connection,
+    connections,
+)
+from django.db.transaction import atomic
 
 from usage.rows import JSON_COLUMNS
 
 _PREPARE_AFTER = 2
+_BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BETWEEN = '","'
 
 log = structlog.get_logger(__name__)
@@ -33,10 +43,40 @@ class Cursor(Protocol):
     def fetchall(self) -> list[tuple[Any, ...]]: ...
 
 
+@contextmanager
+def transaction() -> Iterator[Cursor]:
+    """A transaction and its cursor; within another one of Django's a part of that. Raises django.db.Error.
+
+    To PostgreSQL its statements go without waiting for one another: only `rows` waits, and the commit at the end.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    with database.wrap_database_errors:
+        if database.in_atomic_block:
+            with atomic(), _sent_together():
+                yield cursor()
+            return
+        database.ensure_connection()
+        try:
+            with _sent_together():
+                written = cursor()
+                written.execute(_BEGIN[database.vendor])
+                yield written
+                written.execute("COMMIT")
+        except BaseException:
+            database.connection.rollback()
+            raise
+
+
+@functools.cache
+def on_postgresql() -> bool:
+    """Or on SQLite. Asked once: Django's way to a thread's connection is long."""
+    return connection.vendor == "postgresql"
+
+
 def cursor() -> Cursor:
     """On Django's connection, within its transaction. Its errors are the driver's own."""
     raw: Any = connection.connection
-    if connection.vendor == "sqlite":
+    if not on_postgresql():
         return cast("Cursor", raw.cursor(_SQLiteCursor))
     import psycopg  # noqa: PLC0415 - an embedded installation has no use for it, and saves a tenth of its memory
     from psycopg.types.numeric import Int8Dumper  # noqa: PLC0415 - as above
@@ -48,10 +88,16 @@ def cursor() -> Cursor:
     return cast("Cursor", prepared)
 
 
-def sent_together() -> AbstractContextManager[object]:
-    """Within it, statements whose results nobody reads go to PostgreSQL without waiting for one another."""
+def rows(statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """What a statement gives, by a cursor of its own: one that wrote before may yet be shown what came of that."""
+    asked = cursor()
+    asked.execute(statement, values)
+    return asked.fetchall()
+
+
+def _sent_together() -> AbstractContextManager[object]:
     raw: Any = connection.connection
-    return raw.pipeline() if connection.vendor == "postgresql" else nullcontext()
+    return raw.pipeline() if on_postgresql() else nullcontext()
 
 
 class NotDurableError(Exception):
@@ -97,7 +143,7 @@ def insert(cursor: Cursor, table: str, rows: Sequence[msgspec.Struct], more: str
     """
     if not rows:
         return
-    if connection.vendor == "postgresql":
+    if on_postgresql():
         cursor.execute(_insert_from_json(table, type(rows[0]), more), (_json.encode(rows).decode(),))
     else:
         cursor.executemany(_insert_values(table, type(rows[0]), more), _plain(rows))
@@ -106,21 +152,21 @@ def insert(cursor: Cursor, table: str, rows: Sequence[msgspec.Struct], more: str
 def among(ids: Iterable[UUID]) -> tuple[str, list[str]]:
     """A condition for a set of ids, and its parameter (none for no ids)."""
     keys = sorted({key.hex for key in ids})
-    if connection.vendor == "postgresql":
+    if on_postgresql():
         return "= ANY(%s::uuid[])", [f"{{{','.join(keys)}}}"] if keys else []
     return "IN (SELECT value FROM json_each(%s))", [f'["{_BETWEEN.join(keys)}"]'] if keys else []
 
 
 def for_update(table: str = "") -> str:
     """A row lock; SQLite's transactions are alone anyway (IMMEDIATE)."""
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         return ""
     return f" FOR UPDATE OF {table}" if table else " FOR UPDATE"
 
 
 def for_share() -> str:
     """A lock against changes of a row that is read, on PostgreSQL."""
-    return " FOR SHARE" if connection.vendor == "postgresql" else ""
+    return " FOR SHARE" if on_postgresql() else ""
 
 
 def uuid_of(value: UUID | str) -> UUID:
@@ -147,10 +193,13 @@ def _insert_values(table: str, shape: type[msgspec.Struct], more: str) -> str:
 
 def _plain(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
     """The rows' values as Django writes them on SQLite."""
-    plain: list[list[Any]] = _from_json(_json.encode([msgspec.structs.astuple(row) for row in rows]))
-    for place in _times(type(rows[0])):
-        for values in plain:
-            values[place] = _utc_text(values[place])
+    plain: list[list[Any]] = _from_json(_json.encode([*map(msgspec.structs.astuple, rows)]))
+    places = _times(type(rows[0]))
+    for values in plain:
+        for place in places:
+            moment = values[place]  # "2026-01-02T03:04:05.6Z"
+            is_utc = moment[-1] == "Z"
+            values[place] = f"{moment[:10]} {moment[11:-1]}" if is_utc else _text_of(datetime.fromisoformat(moment))
     return plain
 
 
@@ -177,12 +226,8 @@ def _question_marks(sql: str) -> str:
     return sql.replace("%s", "?")
 
 
-def _utc_text(moment: str) -> str:
-    """A time of JSON as Django writes it on SQLite."""
-    return f"{moment[:10]} {moment[11:-1]}" if moment[-1] == "Z" else _text_of(datetime.fromisoformat(moment))
-
-
 def _text_of(moment: datetime) -> str:
+    """A time as Django writes it on SQLite."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 

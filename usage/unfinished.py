@@ -85,7 +85,7 @@ def free_keys(finals: Sequence[RecordRow], *, now: datetime) -> None:
 
 def _alone() -> bool:
     """Whether no other process looks just now. SQLite's transactions are alone anyway (IMMEDIATE)."""
-    if connection.vendor != "postgresql":
+    if not sql.on_postgresql():
         return True
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
@@ -94,13 +94,12 @@ def _alone() -> bool:
 
 def _failed(first: UUID, end: UUID) -> list[UUID]:
     """A page of attempts that were not their calls' last, by the index of these."""
-    cursor = sql.cursor()
-    cursor.execute(
+    found = sql.rows(
         "SELECT id FROM usage_usagerecord WHERE NOT is_final AND kind = 'call' AND id >= %s AND id < %s "
         "ORDER BY id LIMIT %s",
         (first, end, PAGE),
     )
-    return [sql.uuid_of(key) for (key,) in cursor.fetchall()]
+    return [sql.uuid_of(key) for (key,) in found]
 
 
 def _last_attempts(failed: Iterable[UUID]) -> list[UUID]:
@@ -112,13 +111,12 @@ def _last_attempts(failed: Iterable[UUID]) -> list[UUID]:
     moments = sorted({key.int >> _RANDOM_BITS for key in failed})
     if not moments:
         return []
-    cursor = sql.cursor()
-    if connection.vendor == "postgresql":
-        cursor.execute("SET LOCAL jit = off")  # it takes a range of keys for thousands of rows, and these are few
-    cursor.execute(_OF_MOMENTS[connection.vendor], (msgspec.json.encode([*map(_bounds, moments)]).decode(),))
+    if sql.on_postgresql():
+        sql.cursor().execute("SET LOCAL jit = off")  # it takes a range of keys for thousands of rows, and these are few
+    found = sql.rows(_OF_MOMENTS[connection.vendor], (msgspec.json.encode([*map(_bounds, moments)]).decode(),))
     attempts: dict[tuple[object, ...], list[tuple[int, UUID]]] = {}
     safe = set()
-    for key, attempt, is_safe, *call in cursor.fetchall():
+    for key, attempt, is_safe, *call in found:
         if is_safe:
             safe.add(tuple(call))
         attempts.setdefault(tuple(call), []).append((attempt, sql.uuid_of(key)))

@@ -40,11 +40,11 @@ _decode_ids = msgspec.json.Decoder(list[UUID]).decode
 
 def balances_of(cursor: Cursor, *, touched: set[UUID], asked: Mapping[UUID, Window]) -> Balances:
     """The windows' figures, locked. Of those that are `asked` for, periods that have just begun are opened."""
-    balances = _lock(cursor, touched | asked.keys())
+    balances = _lock(touched | asked.keys())
     missing = asked.keys() - balances.keys()
     if missing:
         _open(cursor, [asked[key] for key in missing])
-        balances = _lock(cursor, touched | asked.keys())
+        balances = _lock(touched | asked.keys())
     return balances
 
 
@@ -88,12 +88,12 @@ def move(cursor: Cursor, balances: Balances) -> None:
     )
 
 
-def _lock(cursor: Cursor, ids: Iterable[UUID]) -> Balances:
+def _lock(ids: Iterable[UUID]) -> Balances:
     """The windows' rows, locked in the order of their ids: no two processes wait for each other in a circle."""
     condition, keys = sql.among(ids)
     if not keys:
         return {}
-    cursor.execute(
+    found = sql.rows(
         "SELECT w.id, b.name, w.cap_pico + w.raised_pico, b.hard AND b.is_active, w.held_pico, w.settled_pico "  # noqa: S608
         "FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id "
         f"WHERE w.id {condition} ORDER BY w.id{sql.for_update('w')}",
@@ -101,7 +101,7 @@ def _lock(cursor: Cursor, ids: Iterable[UUID]) -> Balances:
     )
     return {
         sql.uuid_of(key): Balance(name=name, cap_pico=cap, hard=bool(hard), held_pico=held, settled_pico=settled)
-        for key, name, cap, hard, held, settled in cursor.fetchall()
+        for key, name, cap, hard, held, settled in found
     }
 
 

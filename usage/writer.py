@@ -151,6 +151,9 @@ class Writer:
     def _resolve(self, outcomes: Sequence[Outcome]) -> None:
         for ticket, error in outcomes:
             self._pending.pop(ticket, None)
+            if error is None and not ticket.told and not ticket.done.done():  # as nearly always
+                ticket.done.set_result(None)
+                continue
             refused_before = ticket.told and not _may_be_journalled(ticket.entry)
             if error is None and isinstance(ticket.entry, Reserve) and (refused_before or ticket.done.cancelled()):
                 self.write(Void(ticket.entry.hold.id))
