@@ -18,7 +18,7 @@ from django.conf import settings
 from servestatic import ServeStaticASGI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from aiplatform.doors import door_of
+from aiplatform.doors import door_of, is_for_sessions
 from aiplatform.pages import Pages
 from aiplatform.serving import new_gateway, new_metrics, start_grpc
 from gateway.doors import health, websocket
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import grpc
 
     from gateway.metrics_server import MetricsServer
+    from gateway.session_door import SessionDoor
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +43,12 @@ class Platform:
         self.gateway = new_gateway()
         self._grpc: grpc.aio.Server | None = None
         self._metrics: MetricsServer | None = None
-        static = ServeStaticASGI(Pages(django_application), root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
-        self._rest: Any = ProxyHeadersMiddleware(
-            static, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
-        )
+        self._session_door: SessionDoor | None = None
+        self._pages = Pages(django_application)
+        static = ServeStaticASGI(self._pages, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
+        trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+        self._rest: Any = ProxyHeadersMiddleware(static, trusted_hosts=trusted)
+        self._in_session: Any = ProxyHeadersMiddleware(self._complete_in_session, trusted_hosts=trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -54,12 +57,22 @@ class Platform:
                 await self.gateway.serve(door, scope, receive, send)
             elif scope["path"] in health.PATHS:
                 await health.answer(scope, receive, send)
+            elif is_for_sessions(scope):
+                await self._in_session(scope, receive, send)
             else:
                 await self._rest(*with_request_id(scope, receive, send))
         elif scope["type"] == "websocket":
             await websocket.serve(self.gateway, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
+
+    async def _complete_in_session(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._session_door is None:
+            await self._pages.load()
+            from gateway.session_door import SessionDoor  # noqa: PLC0415 - with the pages, not before
+
+            self._session_door = self._session_door or SessionDoor()
+        await self._session_door(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Django answers no lifespan events, so they are ours."""
@@ -94,6 +107,8 @@ class Platform:
         if self._grpc is not None:
             await self._grpc.stop(_GRPC_GRACE_S)
         await self.gateway.stop()
+        if self._session_door is not None:
+            await self._session_door.stop()
         if self._metrics is not None:  # last, so that the last calls are in it
             await self._metrics.stop()
 

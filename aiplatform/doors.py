@@ -31,7 +31,11 @@ def door_of(scope: Scope) -> Door | None:
         found = (each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start))
         door = next(found, None)
         return None if door is None else gemini.instead_of(door, scope)
-    # Browser sessions take the DRF action of the same path, which checks their CSRF token.
     if (method, path) in spec_d.PATHS and not carries_key(scope):
-        return None
+        return None  # a browser session's, or nobody's
     return gemini.instead_of(door, scope)
+
+
+def is_for_sessions(scope: Scope) -> bool:
+    """Whether what `door_of` knows no door for is for the DRF action (`gateway.session_door`)."""
+    return (scope["method"], scope["path"]) in spec_d.PATHS

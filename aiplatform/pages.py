@@ -33,8 +33,7 @@ class Pages:
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._are_loaded:
-            await self._load()
+        await self.load()
         if self._waiting >= MOST_WAITING:
             await _refuse(Exchange(scope, receive, send).request_id, send)
             return
@@ -48,7 +47,10 @@ class Pages:
         finally:
             self._room.release()
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Once."""
+        if self._are_loaded:
+            return
         async with self._loading:
             if not self._are_loaded:
                 await asyncio.to_thread(_import_pages)

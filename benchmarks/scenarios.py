@@ -148,7 +148,7 @@ USUAL = (
 HEAVY = (LONG, LONG_SLOW_READER, LARGE, SESSION)
 CROWD = Scenario(name="crowd", title="500 slow calls at once", connections=500, model=answers.SLOW)
 CROWD_SESSION = Scenario(
-    name="crowd-drf", title="100 slow calls at once through DRF", connections=100, model=answers.SLOW, door="session"
+    name="crowd-drf", title="500 slow calls at once through DRF", connections=500, model=answers.SLOW, door="session"
 )
 CROWDS = (CROWD, CROWD_SESSION)
 EVERY = USUAL + HEAVY + CROWDS

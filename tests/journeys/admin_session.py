@@ -16,16 +16,23 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class AdminSession:
-    def __init__(self, product: Product) -> None:
+    """`admin`'s, unless another is named."""
+
+    def __init__(self, product: Product, *, name: str = "admin", password: str = "") -> None:
         self._product = product
         self._cookies: dict[str, str] = {}
         form = self.form("/admin/login/")
-        self.submit("/admin/login/", form | {"username": "admin", "password": product.admin_password})
+        self.submit("/admin/login/", form | {"username": name, "password": password or product.admin_password})
         assert "sessionid" in self._cookies, "the administrator could not sign in"
 
     @property
     def csrf_token(self) -> str:
         return self._cookies["csrftoken"]
+
+    @property
+    def cookie(self) -> dict[str, str]:
+        """The header of that name."""
+        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
 
     def form(self, path: str) -> dict[str, str]:
         """The fields of a page's form with what they hold."""
@@ -48,8 +55,7 @@ class AdminSession:
         self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[HTTPResponse]:
         """Any call in this session; add `X-CSRFToken` where the call changes something and is no form."""
-        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        with self._product.opened(method, path, body=body, headers={**(headers or {}), "Cookie": cookies}) as answer:
+        with self._product.opened(method, path, body=body, headers={**(headers or {}), **self.cookie}) as answer:
             for cookie in answer.headers.get_all("Set-Cookie") or []:
                 name, _, value = cookie.partition(";")[0].partition("=")
                 self._cookies[name] = value
