@@ -19,7 +19,7 @@ _command: ContextVar[str] = ContextVar("commanding", default="")
 
 
 class Actor(NamedTuple):
-    """`kind` is `administrator`, `key` (a token counts as one) or `command`."""
+    """`kind` is `administrator`, `key` (a token counts as one), `command` or `stranger`."""
 
     kind: str
     name: str

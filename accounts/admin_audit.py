@@ -21,6 +21,7 @@ _TONES: dict[str, Tone] = {
     AuditEntry.Action.ADDED: "success",
     AuditEntry.Action.CHANGED: "info",
     AuditEntry.Action.DELETED: "danger",
+    AuditEntry.Action.REFUSED: "warning",
 }
 _MOST_IN_LIST = 3  # changes of a row; its own page has them all
 

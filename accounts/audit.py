@@ -14,7 +14,7 @@ from django.db.models.deletion import Collector
 
 from accounts import acting
 from accounts.acting import Actor
-from accounts.audit_entries import AuditEntry, compared, entry
+from accounts.audit_entries import AuditEntry, compared, entry, entry_of
 
 RowT = TypeVar("RowT", bound=models.Model)
 Rows = dict[Any, models.Model]  # by their keys
@@ -100,6 +100,14 @@ def note(row: models.Model, action: str, fields: Sequence[str] = ()) -> None:
     if actor is not None:
         changes = [{"field": name, "before": None, "after": None} for name in fields]
         entry(actor, action, row, changes).save(force_insert=True)
+
+
+def note_count(kind: str, name: str, what: str, count: int) -> None:
+    """One entry for what was done to many rows at once, where no row has anything else to tell than that."""
+    actor = acting.current()
+    if actor is not None:
+        changes = [{"field": what, "before": None, "after": count}]
+        entry_of(actor, AuditEntry.Action.CHANGED, kind=kind, name=name, changes=changes).save(force_insert=True)
 
 
 # --- what was before, and what is now ----------------------------------------------------------------------------

@@ -21,17 +21,19 @@ _MOST_CHARACTERS = 1_000  # of a value; the rest is cut off
 
 
 class AuditEntry(Identified):
-    """One row that was added, changed or deleted. `changes`: `[{"field", "before", "after"}]`, without secrets."""
+    """What somebody did to a row, or was refused. `changes`: `[{"field", "before", "after"}]`, without secrets."""
 
     class Action(models.TextChoices):
         ADDED = "added", "Added"
         CHANGED = "changed", "Changed"
         DELETED = "deleted", "Deleted"
+        REFUSED = "refused", "Refused"
 
     class ActorKind(models.TextChoices):
         ADMINISTRATOR = "administrator", "Administrator"
         KEY = "key", "API key or token"
         COMMAND = "command", "manage.py"
+        STRANGER = "stranger", "Not signed in"
 
     at = models.DateTimeField("when", default=timezone.now, db_index=True)
     actor_kind = models.CharField(max_length=16, choices=ActorKind.choices)
@@ -95,14 +97,19 @@ def shortened(text: str) -> str:
 
 
 def entry(actor: Actor, action: str, row: models.Model, changes: list[Facts]) -> AuditEntry:
+    return entry_of(actor, action, kind=str(row._meta.verbose_name), key=str(row.pk), name=str(row), changes=changes)
+
+
+def entry_of(actor: Actor, action: str, *, kind: str, key: str = "", name: str, changes: list[Facts]) -> AuditEntry:
+    """Of what is no single row: `kind` and `name` say what it is."""
     serving = calling.current()
     return AuditEntry(
         actor_kind=actor.kind,
         actor=actor.name[:200],
         action=action,
-        object_type=str(row._meta.verbose_name)[:64],
-        object_id=str(row.pk),
-        object_name=str(row)[:200],
+        object_type=kind[:64],
+        object_id=key,
+        object_name=name[:200],
         changes=changes,
         request_id=serving.request_id if serving is not None else "",
     )

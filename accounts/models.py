@@ -13,9 +13,10 @@ from django.utils import timezone
 from accounts import keys
 from accounts.audit import Audited
 from accounts.audit_entries import AuditEntry
+from accounts.guessing import Guesses
 from core.models import Identified, RateLimited
 
-__all__ = ["ApiKey", "AuditEntry", "Client", "EndpointLimit", "Revision", "Tier", "slug_like"]
+__all__ = ["ApiKey", "AuditEntry", "Client", "EndpointLimit", "Guesses", "Revision", "Tier", "slug_like"]
 
 _MOST_NAMES, _MOST_NAME_CHARACTERS = 500, 200
 

@@ -98,6 +98,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "AI Platform",
     "SITE_SYMBOL": "hub",
     "SITE_URL": None,
+    "LOGIN": {"form": "accounts.sign_in.SignInForm"},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _static("aiplatform/icon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "aiplatform.dashboard.add_figures",

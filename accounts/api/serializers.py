@@ -146,7 +146,7 @@ class ChangeSerializer(CamelCase):
 
 
 class AuditSerializer(RowSerializer[AuditEntry]):
-    """One row that somebody added, changed or deleted."""
+    """What somebody did to a row, or was refused."""
 
     changes: Any = ChangeSerializer(many=True, read_only=True)
 

@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from accounts.models import AuditEntry
 from aiplatform import rotation
 from aiplatform.rotation import Column
 from alerts.models import Channel
@@ -82,6 +83,16 @@ def test_afterwards_the_first_key_alone_reads_everything(turned: str, settings: 
     assert vault.ring().decrypt(bytes(answers[0])) == b"an answer"
     after = [_columns_but(*each) for each in ((Credential, "secret"), (Channel, "secret"), (IdempotencyKey, "answer"))]
     assert after == before
+
+
+def test_the_audit_trail_has_one_entry_that_counts_and_tells_no_secret(turned: str) -> None:
+    _rotate()
+    _rotate()  # which changes nothing
+
+    (entry,) = AuditEntry.objects.all()
+    secrets = rotation.BATCH_ROWS + 1 + 1 + 1
+    assert (entry.actor, str(entry)) == ("command: rotatekeys", "Changed encryption stored secrets")
+    assert entry.changes == [{"field": "encrypted again", "before": None, "after": secrets}]
 
 
 def test_a_second_run_writes_nothing(turned: str) -> None:

@@ -1,0 +1,111 @@
+"""Who guesses passwords is refused for a while; nobody else is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client as Browser
+from django.utils import timezone
+
+from accounts import guessing
+from accounts.guessing import MOST_WRONG, REFUSED_FOR, Guesses, TooManyGuessesError
+from accounts.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+RIGHT, WRONG = "a-long-password", "not-that-one"
+HERE = "203.0.113.9"
+REFUSED = "Too many wrong passwords"
+
+
+@pytest.fixture(autouse=True)
+def anna() -> User:
+    return User.objects.create_superuser("anna", password=RIGHT)
+
+
+def sign_in(password: str, *, name: str = "anna", address: str = HERE) -> Any:
+    return Browser(REMOTE_ADDR=address).post("/admin/login/", {"username": name, "password": password})
+
+
+def guess(times: int = MOST_WRONG, **more: str) -> None:
+    for _ in range(times):
+        assert REFUSED not in sign_in(WRONG, **more).content.decode()
+
+
+def test_after_five_wrong_passwords_even_the_right_one_is_refused_and_the_page_says_until_when() -> None:
+    guess()
+
+    answer = sign_in(RIGHT)
+
+    assert answer.status_code == 200
+    assert REFUSED in answer.content.decode()
+    assert "try again in 15 minutes" in answer.content.decode()
+
+
+def test_the_right_password_begins_anew() -> None:
+    for _ in range(3):
+        guess(MOST_WRONG - 1)
+        assert sign_in(RIGHT).status_code == 302
+    assert not Guesses.objects.exists()
+
+
+def test_another_name_and_another_address_are_not_refused() -> None:
+    User.objects.create_superuser("berta", password=RIGHT)
+    guess()
+
+    assert sign_in(RIGHT, name="berta").status_code == 302
+    assert sign_in(RIGHT, address="203.0.113.10").status_code == 302
+
+
+def test_whoever_owns_an_ipv6_network_has_one_address() -> None:
+    for last in range(MOST_WRONG):
+        guess(1, address=f"2001:db8:1:2::{last}")
+
+    assert REFUSED in sign_in(RIGHT, address="2001:db8:1:2:ffff::1").content.decode()
+    assert sign_in(RIGHT, address="2001:db8:1:3::1").status_code == 302
+
+
+def test_the_audit_trail_says_it_once_and_of_names_that_there_are(anna: User) -> None:
+    guess()
+    guess(name="nobody")
+    sign_in(WRONG)
+    sign_in(RIGHT)
+
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.actor_kind, entry.actor) == ("stranger", f"somebody at {HERE}")
+    assert (str(entry), entry.object_id) == ("Refused sign-in anna", str(anna.pk))
+    assert entry.changes == [{"field": "wrong passwords", "before": None, "after": MOST_WRONG}]
+    page = Browser()
+    page.force_login(anna)
+    assert "wrong passwords: 5" in page.get("/admin/accounts/auditentry/").content.decode()
+
+
+def test_it_is_over_after_a_quarter_of_an_hour_whatever_was_tried_meanwhile() -> None:
+    began = timezone.now()
+    who = {"name": "anna", "address": HERE}
+    assert [guessing.begin(**who, now=began) for _ in range(MOST_WRONG)] == [1, 2, 3, 4, 5]
+    for minutes in (0, 7, 14.9):
+        with pytest.raises(TooManyGuessesError) as refused:
+            guessing.begin(**who, now=began + timedelta(minutes=minutes))
+        assert refused.value.left == REFUSED_FOR - timedelta(minutes=minutes)
+
+    assert guessing.begin(**who, now=began + REFUSED_FOR) == 1
+
+
+def test_what_counts_no_more_is_forgotten_and_no_name_is_kept() -> None:
+    began = timezone.now()
+    for number in range(10):
+        guessing.begin(name=f"name-{number}", address=HERE, now=began)
+    assert "name-" not in str(list(Guesses.objects.values()))
+
+    guessing.begin(name="late", address=HERE, now=began + REFUSED_FOR)
+
+    assert Guesses.objects.count() == 1
+
+
+def test_nothing_is_counted_where_nothing_was_given() -> None:
+    for _ in range(MOST_WRONG + 1):
+        assert REFUSED not in sign_in("").content.decode()
+    assert not Guesses.objects.exists()
