@@ -22,13 +22,10 @@ from wire.errors import ApiError
 
 DURATION_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 OVERHEAD_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+MOST_LINES = 10_000
+OTHER = "other"
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
-_TOKENS = {
-    "prompt": "input_tokens",
-    "completion": "output_tokens",
-    "cached": "cached_input_tokens",
-    "reasoning": "reasoning_tokens",
-}
+_TOKENS = ("prompt", "completion", "cached", "reasoning")
 
 
 class Spread(msgspec.Struct, array_like=True):
@@ -54,50 +51,66 @@ class Line(msgspec.Struct, array_like=True):
     """The rows of one model at one provider. `cost_pico` is the sum of the known costs."""
 
     statuses: dict[str, int]
-    tokens: dict[str, int]
-    duration: Spread
-    overhead: Spread
     cost_pico: int = 0
-
-    @classmethod
-    def empty(cls) -> Line:
-        return cls({}, dict.fromkeys(_TOKENS, 0), Spread.of(DURATION_S), Spread.of(OVERHEAD_S))
 
     def merge(self, other: Line) -> None:
         for status, count in other.statuses.items():
             self.statuses[status] = self.statuses.get(status, 0) + count
-        for kind, count in other.tokens.items():
-            self.tokens[kind] += count
+        self.cost_pico += other.cost_pico
+
+
+class Times(msgspec.Struct, array_like=True):
+    """How long the rows of one provider took. Not told by model: with a thousand of them that would be megabytes."""
+
+    duration: Spread
+    overhead: Spread
+
+    @classmethod
+    def empty(cls) -> Times:
+        return cls(Spread.of(DURATION_S), Spread.of(OVERHEAD_S))
+
+    def merge(self, other: Times) -> None:
         self.duration.merge(other.duration)
         self.overhead.merge(other.overhead)
-        self.cost_pico += other.cost_pico
 
 
 class Tally:
     """Counts of one process, or of several. `lines` are by provider and model; both are "" for what went nowhere.
 
-    `misses`: how often the cache was asked in vain. `errors` are by door, HTTP status and code.
+    Beyond MOST_LINES of them, those of a provider's further models are one, of the model OTHER. `times` are by
+    provider. `misses`: how often the cache was asked in vain. `errors` are by door, HTTP status and code.
     """
 
     def __init__(self) -> None:
         self.lines: dict[tuple[str, str], Line] = {}
+        self.times: dict[str, Times] = {}
+        self.tokens = dict.fromkeys(_TOKENS, 0)
         self.misses = 0
         self.errors: dict[tuple[str, int, str], int] = {}
 
     def add(self, record: RecordRow) -> None:
         """Count a row: a dispatch, a refusal, or an answer from the cache."""
-        line = self.lines.get((record.provider, record.deployment))
-        if line is None:
-            line = self.lines[record.provider, record.deployment] = Line.empty()
+        line = self.lines.get((record.provider, record.deployment)) or self._line(record.provider, record.deployment)
         line.statuses[record.status] = line.statuses.get(record.status, 0) + 1
-        for kind, column in _TOKENS.items():
-            if count := getattr(record, column):
-                line.tokens[kind] += count
-        if record.latency_ms is not None:
-            line.duration.add(DURATION_S, record.latency_ms / 1000)
-        if record.overhead_ms is not None:
-            line.overhead.add(OVERHEAD_S, record.overhead_ms / 1000)
         line.cost_pico += record.cost_pico or 0
+        tokens = self.tokens
+        tokens["prompt"] += record.input_tokens
+        tokens["completion"] += record.output_tokens
+        tokens["cached"] += record.cached_input_tokens
+        tokens["reasoning"] += record.reasoning_tokens
+        times = self.times.get(record.provider) or self._times(record.provider)
+        if record.latency_ms is not None:
+            times.duration.add(DURATION_S, record.latency_ms / 1000)
+        if record.overhead_ms is not None:
+            times.overhead.add(OVERHEAD_S, record.overhead_ms / 1000)
+
+    def _line(self, provider: str, model: str) -> Line:
+        if len(self.lines) >= MOST_LINES and (provider, model) not in self.lines:
+            model = OTHER
+        return self.lines.setdefault((provider, model), Line({}))
+
+    def _times(self, provider: str) -> Times:
+        return self.times.setdefault(provider, Times.empty())
 
     def add_error(self, surface: str, error: ApiError) -> None:
         """Count an error that a caller was answered with: many of them, as a wrong key, have no row."""
@@ -106,13 +119,17 @@ class Tally:
 
     def encode(self) -> bytes:
         lines = [(*key, line) for key, line in self.lines.items()]
-        return msgspec.msgpack.encode(_Written(self.misses, lines, list(self.errors.items())))
+        return msgspec.msgpack.encode(_Written(self.misses, self.tokens, self.times, lines, list(self.errors.items())))
 
     def merge(self, encoded: bytes) -> None:
         written = msgspec.msgpack.decode(encoded, type=_Written)
         self.misses += written.misses
+        for kind, count in written.tokens.items():
+            self.tokens[kind] += count
+        for provider, times in written.times.items():
+            self._times(provider).merge(times)
         for provider, model, line in written.lines:
-            self.lines.setdefault((provider, model), Line.empty()).merge(line)
+            self._line(provider, model).merge(line)
         for key, count in written.errors:
             self.errors[key] = self.errors.get(key, 0) + count
 
@@ -121,6 +138,8 @@ class _Written(msgspec.Struct, array_like=True):
     """A tally in its file."""
 
     misses: int
+    tokens: dict[str, int]
+    times: dict[str, Times]
     lines: list[tuple[str, str, Line]]
     errors: list[tuple[tuple[str, int, str], int]]
 
@@ -149,8 +168,7 @@ class Tallies:
         written.replace(self._path)
 
     def all(self) -> Tally:
-        """All processes' counts together."""
-        self.write()
+        """All processes' counts together, as last written. For any thread."""
         found = Tally()
         for path in self._folder.glob(f"{os.getppid()}-*.tally"):
             found.merge(path.read_bytes())
@@ -170,25 +188,24 @@ class _Collector:
         self._statuses = statuses
 
     def collect(self) -> Iterator[Metric]:
-        labels = ["model", "provider"]
+        labels, timed = ["model", "provider"], ["provider"]
         requests = CounterMetricFamily("ai_proxy_requests", "Usage rows by how they ended", labels=[*labels, "status"])
         cost = CounterMetricFamily("ai_proxy_cost", "Known cost in US dollars", labels=labels)
         tokens = CounterMetricFamily("ai_proxy_tokens_used", "Tokens", labels=["type"])
-        duration = HistogramMetricFamily("ai_proxy_request_duration_seconds", "From call to answer", labels=labels)
+        duration = HistogramMetricFamily("ai_proxy_request_duration_seconds", "From call to answer", labels=timed)
         overhead = HistogramMetricFamily(
-            "ai_proxy_overhead_seconds", "From call to answer, without the provider's part", labels=labels
+            "ai_proxy_overhead_seconds", "From call to answer, without the provider's part", labels=timed
         )
         hits = 0
-        used = dict.fromkeys(_TOKENS, 0)
         for (provider, model), line in sorted(self._tally.lines.items()):
             for status, count in sorted(line.statuses.items()):
                 requests.add_metric([model, provider, status], count)
             hits += line.statuses.get("cached", 0)
-            used = {kind: count + line.tokens[kind] for kind, count in used.items()}
             cost.add_metric([model, provider], line.cost_pico / PICO_PER_USD)
-            _add(duration, [model, provider], DURATION_S, line.duration)
-            _add(overhead, [model, provider], OVERHEAD_S, line.overhead)
-        for kind, total in used.items():
+        for provider, times in sorted(self._tally.times.items()):
+            _add(duration, [provider], DURATION_S, times.duration)
+            _add(overhead, [provider], OVERHEAD_S, times.overhead)
+        for kind, total in self._tally.tokens.items():
             tokens.add_metric([kind], total)
         cache = CounterMetricFamily("ai_proxy_cache_hits", "Answers from the cache, and misses", labels=["result"])
         cache.add_metric(["hit"], hits)

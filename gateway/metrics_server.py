@@ -53,8 +53,10 @@ class MetricsServer:
 
     async def _answer(self, request: web.Request) -> web.Response:
         del request
-        # In a thread: with a thousand models it takes a quarter of a second, and calls must go on meanwhile.
-        body = await asyncio.to_thread(exposition, self._tallies.all(), provider_statuses(self._gateway))
+        self._tallies.write()
+        statuses = provider_statuses(self._gateway)
+        # In a thread: with thousands of models it takes a quarter of a second, and calls must go on meanwhile.
+        body = await asyncio.to_thread(lambda: exposition(self._tallies.all(), statuses))
         return web.Response(body=body, headers={"Content-Type": _CONTENT_TYPE})
 
     async def _write(self) -> None:
