@@ -1,6 +1,7 @@
-"""Uvicorn's HTTP, and one thing more: a whole answer at once, in one system call where ASGI's two messages make two.
+"""Uvicorn's HTTP, and two things more: a whole answer at once, in one system call where ASGI's two messages make two;
+and hanging up on a caller who takes nothing.
 
-Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows it as an extension of the ASGI scope.
+Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows both as extensions of the ASGI scope.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.http import WHOLE_ANSWER, Headers
+from gateway.http import HANG_UP, WHOLE_ANSWER, Headers
 
 
 class Protocol(HttpToolsProtocol):
@@ -20,8 +21,12 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["method"] == "POST":
             # No reference to the cycle, which has the scope: else each call would wait for the garbage collector.
-            extension: dict[str, Any] = {WHOLE_ANSWER: functools.partial(_answer, weakref.ref(cycle))}
-            cycle.scope["extensions"] = extension
+            asked = weakref.ref(cycle)
+            extensions: dict[str, Any] = {
+                WHOLE_ANSWER: functools.partial(_answer, asked),
+                HANG_UP: functools.partial(_hang_up, asked),
+            }
+            cycle.scope["extensions"] = extensions
         super()._start_asgi_task(cycle, app)
 
 
@@ -38,7 +43,7 @@ async def _answer(asked: weakref.ref[RequestResponseCycle], status: int, headers
         await cycle.flow.drain()
     if cycle.disconnected:
         return
-    lines = [name + b": " + value for name, value in (*cycle.default_headers, *headers)]
+    lines = [*map(b": ".join, cycle.default_headers), *map(b": ".join, headers)]
     if not cycle.keep_alive:
         lines.append(b"connection: close")
     head = STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n"
@@ -50,3 +55,11 @@ async def _answer(asked: weakref.ref[RequestResponseCycle], status: int, headers
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
+
+
+def _hang_up(asked: weakref.ref[RequestResponseCycle]) -> None:
+    """Close the connection without waiting for the caller to take what was sent."""
+    cycle = asked()
+    if cycle is not None:
+        cycle.disconnected = True  # else uvicorn would complain of the answer that is not whole
+        cycle.transport.abort()

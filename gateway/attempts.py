@@ -22,6 +22,7 @@ from gateway.cache.stored import stored
 from gateway.calls import Call
 from gateway.failures import api_error, nobody_left
 from gateway.http import CallerLeftError
+from gateway.leaving import UntilLeft
 from gateway.patience import patience
 from gateway.plans import Plan
 from gateway.replies import Reply
@@ -55,7 +56,9 @@ class Attempts:
         """The first answer, settled; or, for a stream, its beginning. Raises `ApiError`, which has its row."""
         tour = Tour(self._board, [plan.deployment for plan in plans], deadline=_deadline(call, plans))
         error: ApiError | None = None
-        step = await self._begin(call, tour)
+        step = tour.next(time.perf_counter())
+        if isinstance(step, Wait):
+            step = await self._begin(call, tour, step)
         while isinstance(step, Go):
             plan = plans[step.place]
             try:
@@ -72,7 +75,8 @@ class Attempts:
                 if admission is not None:
                     admission.leave(attempt.hold.id)
                 step = await self._after(call, tour, attempt, failure, sent_at)
-                error = api_error(failure, plan.deployment.provider.slug)
+                again_s = step.retry_after_s if isinstance(step, Stop) else None
+                error = api_error(failure, plan.deployment.provider.slug, again_s=again_s)
         if error is None:
             error = self._never_sent(plans, tour, step)
             self._books.detach(self._books.note(settlement.refusal(call, error)))
@@ -81,17 +85,19 @@ class Attempts:
         finally:
             del error  # as above
 
-    async def _begin(self, call: Call, tour: Tour) -> Go | Stop:
-        """Where to go first. Raises `CallerLeftError`."""
+    async def _begin(self, call: Call, tour: Tour, wait: Wait) -> Go | Stop:
+        """Where to go first, which takes a `wait`. Raises `CallerLeftError`."""
         try:
-            return await self._next(call, tour)
+            return await self._after_waits(call, tour, wait)
         except (CallerLeftError, asyncio.CancelledError):
             self._left(call)
             raise
 
     async def _next(self, call: Call, tour: Tour) -> Go | Stop:
         """What the tour says, after the waits that it asks for. Raises `CallerLeftError`."""
-        step = tour.next(time.perf_counter())
+        return await self._after_waits(call, tour, tour.next(time.perf_counter()))
+
+    async def _after_waits(self, call: Call, tour: Tour, step: Go | Wait | Stop) -> Go | Stop:
         while isinstance(step, Wait):
             await _pause(call, step.seconds)
             step = tour.next(time.perf_counter())
@@ -251,15 +257,8 @@ class Attempts:
         """
         if attempt.deployment.provider.drains or attempt.call.watch is None:
             return await work
-        task, gone = asyncio.ensure_future(work), attempt.call.watch()
-        try:
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not task.done():
-                task.cancel()
-        if task.cancelling():
-            raise CallerLeftError
-        return await task
+        with UntilLeft(attempt.call.watch()):
+            return await work
 
 
 async def _pause(call: Call, seconds: float) -> None:

@@ -46,15 +46,11 @@ class Bookkeeper:
         """The database's time."""
         return self._writer.now
 
-    async def reserve(self, reserve: Reserve) -> None:
-        """Returns when the hold is durable. Raises `ApiError` where a hard budget has no room, or cannot be asked."""
-        await self._reserve(reserve)
+    async def reserve(self, entry: Reserve | Extend) -> None:
+        """Returns when the hold, or its extension, is durable.
 
-    async def extend(self, extend: Extend) -> None:
-        """Raises as `reserve`."""
-        await self._reserve(extend)
-
-    async def _reserve(self, entry: Reserve | Extend) -> None:
+        Raises `ApiError` where a hard budget has no room, or cannot be asked.
+        """
         written = self._writer.write(entry)
         try:
             await written

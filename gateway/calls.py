@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -43,8 +43,25 @@ class Asking(Protocol):
     @property
     def watch(self) -> Callable[[], Future[Any]] | None: ...
 
+    @property
+    def names(self) -> Iterable[bytes]:
+        """Of its headers, in lower case."""
+
     def header(self, name: bytes) -> str:
         """The value of a header given in lower case; '' where it is absent."""
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What headers ask for besides the body: nothing, in most calls. `tags` is JSON text."""
+
+    provider: str = ""
+    end_user: str = ""
+    tags: str = "{}"
+    timeout_s: float | None = None
+    forwarded: dict[str, str] = {}
+    cache: policy.Wish | None = None
+    idempotency_key: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -102,24 +119,45 @@ def open_call(
     started: float,
 ) -> Call:
     """The call of `envelope`, and what headers ask besides. Raises `ApiError` INVALID_REQUEST, naming the header."""
+    wishes = _NONE if _WISHES.isdisjoint(asking.names) else _wishes(asking)
     return Call(
         request_id=asking.request_id,
         surface=surface,
         caller=caller,
         dialect=dialect,
         envelope=envelope,
-        provider=asking.header(b"x-provider") or envelope.provider,
-        end_user=(caller.end_user or envelope.end_user or asking.header(b"x-end-user"))[:_MAX_END_USER_CHARS],
-        tags=_tags(asking.header(b"x-tags")),
-        timeout_s=_timeout_s(asking.header(b"x-timeout-ms")),
+        provider=wishes.provider or envelope.provider,
+        end_user=(caller.end_user or envelope.end_user or wishes.end_user)[:_MAX_END_USER_CHARS],
+        tags=wishes.tags,
+        timeout_s=wishes.timeout_s,
         started=started,
         started_at=datetime.now(UTC),
         watch=asking.watch,
+        forwarded=wishes.forwarded,
+        cache=wishes.cache,
+        idempotency_key=wishes.idempotency_key,
+        path=asking.path,
+        told=asking.told,
+        priority=wishes.priority,
+    )
+
+
+_NONE = Wishes()
+_WISHES = frozenset({
+    *(b"x-provider", b"x-end-user", b"x-tags", b"x-timeout-ms"),
+    *(b"anthropic-beta", b"x-cache", b"idempotency-key", b"x-priority"),
+})  # fmt: skip
+
+
+def _wishes(asking: Asking) -> Wishes:
+    return Wishes(
+        provider=asking.header(b"x-provider"),
+        end_user=asking.header(b"x-end-user"),
+        tags=_tags(asking.header(b"x-tags")),
+        timeout_s=_timeout_s(asking.header(b"x-timeout-ms")),
         forwarded=_forwarded(asking),
         cache=policy.read_header(asking.header(b"x-cache")),
         idempotency_key=_idempotency_key(asking.header(b"idempotency-key")),
-        path=asking.path,
-        told=asking.told,
         priority=_priority(asking.header(b"x-priority")),
     )
 

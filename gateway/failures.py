@@ -16,13 +16,17 @@ _LEAST_RETRY_S = 1.0
 _LONGEST_SLEEP_S = 120
 
 
-def api_error(failure: ProviderFailureError, provider: str) -> ApiError:
+def api_error(failure: ProviderFailureError, provider: str, *, again_s: float | None = None) -> ApiError:
+    """`again_s`: when somebody may take such a call; who cannot be reached has not said it."""
     code = Code[failure.code]
+    retry_after_s = failure.retry_after_s
+    if code is Code.PROVIDER_UNAVAILABLE:
+        retry_after_s = max(again_s or 0.0, _LEAST_RETRY_S)
     return ApiError(
         code,
         _told(failure, provider),
         status=failure.status if code is Code.PROVIDER_REJECTED else None,
-        retry_after_s=failure.retry_after_s,
+        retry_after_s=retry_after_s,
         provider=provider,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from core import calling
@@ -20,7 +20,8 @@ Headers = list[tuple[bytes, bytes]]
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 JSON = (b"content-type", b"application/json")
 STALLED_S = 60.0
-WHOLE_ANSWER = "aiplatform.whole_answer"  # the extension of the ASGI scope that `aiplatform.http_server` offers
+# Extensions of the ASGI scope that `aiplatform.http_server` offers.
+WHOLE_ANSWER, HANG_UP = "aiplatform.whole_answer", "aiplatform.hang_up"
 
 
 class Exchange:
@@ -47,6 +48,11 @@ class Exchange:
         path: str = self.scope["path"]
         return path
 
+    @property
+    def names(self) -> Iterable[bytes]:
+        """Of its headers, in lower case."""
+        return self._headers
+
     def header(self, name: bytes) -> str:
         """The value of a header given in lower case; '' where it is absent."""
         value = self._headers.get(name)
@@ -57,18 +63,18 @@ class Exchange:
         length = self._headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit_bytes:
             raise _too_large(limit_bytes)
-        parts: list[bytes] = []
+        before: list[bytes] = []
         size = 0
-        more = True
-        while more:
+        while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise CallerLeftError
-            parts.append(message.get("body", b""))
-            if (size := size + len(parts[-1])) > limit_bytes:
+            part: bytes = message.get("body", b"")
+            if (size := size + len(part)) > limit_bytes:
                 raise _too_large(limit_bytes)
-            more = message.get("more_body", False)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            if not message.get("more_body", False):
+                return b"".join((*before, part)) if before else part
+            before.append(part)
 
     def watch(self) -> asyncio.Future[Any]:
         """Done when the caller has left. Only once the body has been read."""
@@ -97,8 +103,8 @@ class Exchange:
     async def send(self, chunk: bytes, *, more: bool = True) -> None:
         """A part of a stream, its last unless there is `more`.
 
-        Raises `CallerLeftError` where the caller has taken (nearly) nothing for STALLED_S. Until it does, nothing more
-        is read from the provider either: buffers are bounded, whoever is slow.
+        Raises `CallerLeftError` where the caller has taken (nearly) nothing for STALLED_S, and closes its connection.
+        Until it takes something, nothing more is read from the provider either: buffers are bounded, whoever is slow.
         """
         if self._patience is None:
             self._patience = patience()
@@ -106,11 +112,18 @@ class Exchange:
             with self._patience.within(STALLED_S):
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
         except TimeoutError as error:
+            self._hang_up()
             raise CallerLeftError from error
 
     async def end_stream(self) -> None:
         """Raises `CallerLeftError` as `send` does."""
         await self.send(b"", more=False)
+
+    def _hang_up(self) -> None:
+        """At once: what the caller has not taken yet would keep the connection open for as long as it likes."""
+        extensions = self.scope.get("extensions") or {}
+        if HANG_UP in extensions:
+            extensions[HANG_UP]()
 
     async def _start(self, status: int, headers: Headers) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": self._with_ours(headers)})

@@ -7,7 +7,7 @@ for the first one's answer; where that runs elsewhere, or was cut off, they are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import msgspec
@@ -39,13 +39,14 @@ class Idempotency:
         self._flights: Flights[tuple[str, str, str]] = Flights()
         self._free = free
 
-    async def answer(self, call: Call, dispatch: Dispatch, books: Books) -> Reply | Stream:
+    def answer(self, call: Call, dispatch: Dispatch, books: Books) -> Awaitable[Reply | Stream]:
         """The one answer under the call's key, or what `dispatch` makes of it.
 
         Raises as `dispatch`, and `ApiError` IDEMPOTENCY_CONFLICT.
         """
-        if not call.idempotency_key:
-            return await dispatch(call)
+        return self._once(call, dispatch, books) if call.idempotency_key else dispatch(call)
+
+    async def _once(self, call: Call, dispatch: Dispatch, books: Books) -> Reply | Stream:
         claim = _claim(call)
         same = (claim.client, claim.key, claim.fingerprint)
         for _ in range(MOST_FOLLOWED):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +25,6 @@ from gateway.catalogue import Catalogue
 from gateway.idempotency import Idempotency
 from gateway.plans import Plan
 from gateway.replies import Reply, Stream, left_behind
-from gateway.streaming import LiveStream
 from providers.resilience.board import Board
 from usage.writer import Writer
 from wire.errors import ApiError
@@ -60,12 +60,8 @@ class Pipeline:
         if admission is not None:
             plans = admission.plans
 
-        async def dispatched(call: Call) -> Reply | LiveStream:
-            return await self._attempts.make(call, plans, admission)
-
-        async def cached(call: Call) -> Reply | Stream:
-            return await self.cache.answer(call, plans, dispatched, self.books)
-
+        dispatched = partial(self._attempts.make, plans=plans, admission=admission)
+        cached = partial(self.cache.answer, plans=plans, dispatch=dispatched, books=self.books)
         try:
             return await self._idempotency.answer(call, cached, self.books)
         finally:

@@ -41,7 +41,7 @@ class Books(Protocol):
 
     async def settle(self, record: RecordRow, answer: KeptAnswer | None = None) -> None: ...
 
-    async def extend(self, extend: Extend) -> None: ...
+    async def reserve(self, entry: Extend) -> None: ...
 
 
 class Flight(Protocol):
@@ -149,7 +149,7 @@ class LiveStream:
         self._room_bytes += estimates.likely_bytes(more_tokens)
         if rates:
             amount_pico = more_output_bound_pico(rates, input_tokens=hold.input_tokens, output_tokens=more_tokens)
-            await self._books.extend(Extend(hold.id, amount_pico, hard=self.attempt.is_limited))
+            await self._books.reserve(Extend(hold.id, amount_pico, hard=self.attempt.is_limited))
 
     def _error_event(self, error: ApiError) -> bytes:
         return self.attempt.call.dialect.encode_error(error, request_id=self.attempt.call.request_id, stream=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import email.utils
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ import msgspec
 
 from core.http1 import Session
 from providers.adapters import ADAPTERS, Answer, Request
+from providers.adapters.http import error_body
 from providers.errors import from_status
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
@@ -23,14 +24,16 @@ from wire.neutral import ChatRequest
 
 MAX_RETRY_AFTER_S = 86_400.0
 _DETAIL_CHARS = 500
-_ERROR_BODY_TIMEOUT_S = 5.0
 
 
 class Sendable(msgspec.Struct, frozen=True):
-    """A call as a deployment takes it. `dialect` is what is spoken there, by which its answers are read."""
+    """A call as a deployment takes it. `dialect` is what is spoken there, by which its answers are read.
+
+    `body` makes the bytes: most candidates for a call are never asked.
+    """
 
     url: str
-    body: bytes
+    body: Callable[[], bytes]
     dialect: Dialect | EmbeddingDialect
 
 
@@ -55,13 +58,14 @@ def _chat(
 ) -> Sendable:
     chats = ADAPTERS[deployment.provider.kind].chats
     chat = next((chat for chat in chats if chat.dialect is caller), chats[0])
+    body: Callable[[], bytes]
     if chat.dialect is caller:
         envelope = _with_defaults(envelope, deployment.defaults, chat.sampling_fields)
-        body = chat.rewrite(envelope, model=deployment.model, max_output_tokens=max_output_tokens)
+        body = partial(chat.rewrite, envelope, model=deployment.model, max_output_tokens=max_output_tokens)
     else:
         request = _for(deployment, caller.decode_chat(envelope), max_output_tokens, chat.sampling_fields)
         try:
-            body = chat.encode(request)
+            body = _made(chat.encode(request))
         except ApiError as error:
             raise in_callers_words(error, caller.name) from error
     return Sendable(chat.url(deployment, stream=envelope.stream), body, chat.dialect)
@@ -72,15 +76,21 @@ def _embeddings(envelope: Envelope, caller: EmbeddingCaller, deployment: Deploym
     if embeddings is None:
         raise unsupported("model", f"'{deployment.name}' is of a provider that has no embeddings.")
     dialect = embeddings.dialect
+    body: Callable[[], bytes]
     if dialect is caller:
-        body = dialect.rewrite_embeddings(envelope, model=deployment.model)
+        body = partial(dialect.rewrite_embeddings, envelope, model=deployment.model)
     else:
         request = msgspec.structs.replace(caller.decode_embeddings(envelope), model=deployment.model)
         try:
-            body = dialect.encode_embeddings(request)
+            body = _made(dialect.encode_embeddings(request))
         except ApiError as error:
             raise in_callers_words(error, caller.name) from error
     return Sendable(embeddings.url(deployment), body, dialect)
+
+
+def _made(body: bytes) -> Callable[[], bytes]:
+    """Of a translation, which had to be made to know whether it can be."""
+    return lambda: body
 
 
 def _with_defaults(envelope: Envelope, defaults: dict[str, Any], names: Mapping[str, str]) -> Envelope:
@@ -121,11 +131,11 @@ async def send(
     adapter = ADAPTERS[deployment.provider.kind]
     headers = adapter.headers(deployment, credential)
     headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
-    answer = await adapter.send(session, deployment, Request(sendable.url, headers, sendable.body))
+    answer = await adapter.send(session, deployment, Request(sendable.url, headers, sendable.body()))
     if answer.status == 200:
         return answer
     provider = deployment.provider
-    detail = quotable(await _error_detail(sendable.dialect, answer), provider, credential)
+    detail = quotable(sendable.dialect.error_message(await error_body(answer)), provider, credential)
     detail = detail or f"{provider.slug} answered {answer.status}."
     raise from_status(answer.status, detail, retry_after_s=_retry_after(answer))
 
@@ -141,18 +151,6 @@ def quotable(message: str, provider: ProviderSpec, credential: CredentialSpec | 
         if address:
             message = message.replace(address, provider.slug)
     return message.replace("\0", "")[:_DETAIL_CHARS]
-
-
-async def _error_detail(dialect: Dialect | EmbeddingDialect, answer: Answer) -> str:
-    """What the answer says of itself; '' where that is nothing."""
-    try:
-        async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
-            body = await answer.read()
-    except TimeoutError:
-        body = b""
-    finally:
-        answer.close()
-    return dialect.error_message(body)
 
 
 def _retry_after(answer: Answer) -> float | None:

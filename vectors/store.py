@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 MOST_WAITING = 100
 SERVER_TIMEOUT_S = 10
 _RETRY_AFTER_S = 5
+_SET_UP_S = 3_600  # an administrator must change a setting first: no client should sleep that out
 _PREFIX = "aip_"
 _DISTANCES = {"cosine": "Cosine", "dot": "Dot", "euclid": "Euclid"}
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class VectorStore:
             raise ApiError(
                 Code.PROVIDER_UNAVAILABLE,
                 "Vectors need QDRANT_URL here: the embedded store serves one web process, and not production.",
+                retry_after_s=_SET_UP_S,
             )
 
     async def create(self, collection: UUID, *, size: int, distance: str) -> None:

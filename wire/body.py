@@ -150,12 +150,7 @@ def refuse_others(fields: Fields, known: Container[str], harmless: Mapping[str, 
 
 def text_bytes(fields: Fields, *names: str) -> int:
     """The size of these fields as they were sent: UTF-8, unless the caller escapes it."""
-    size = 0
-    for name in names:
-        raw = fields.get(name)
-        if raw is not None:
-            size += len(raw)
-    return size
+    return sum(map(len, filter(None, map(fields.get, names))))
 
 
 def json_object(text: str | msgspec.Raw) -> msgspec.Raw | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 
 from gateway.cache import keys, policy, stored
@@ -38,12 +40,13 @@ class ResponseCache:
         self.hits = 0
         self.misses = 0
 
-    async def answer(self, call: Call, plans: list[Plan], dispatch: Dispatch, books: Books) -> Reply | Stream:
+    def answer(self, call: Call, plans: list[Plan], dispatch: Dispatch, books: Books) -> Awaitable[Reply | Stream]:
         """The kept answer to `call`, or what `dispatch` makes of it. Raises as `dispatch`."""
         wish = self._wish(call)
         key = None if wish == "off" else keys.key_of(call, plans)
-        if key is None:
-            return await dispatch(call)
+        return dispatch(call) if key is None else self._kept(call, key, wish, dispatch, books)
+
+    async def _kept(self, call: Call, key: Key, wish: policy.Wish, dispatch: Dispatch, books: Books) -> Reply | Stream:
         if wish == "on":
             known = await self._known(key, call, books)
             if known is not None:

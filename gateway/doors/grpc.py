@@ -52,6 +52,10 @@ class Metadata:
         self.request_id = safe_request_id(self._values.get("x-request-id", ""))
         self.told: Headers = []  # what HTTP answers say in headers
 
+    @property
+    def names(self) -> Iterable[bytes]:
+        return map(str.encode, self._values)
+
     def header(self, name: bytes) -> str:
         return self._values.get(name.decode(), "")
 

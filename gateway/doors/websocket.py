@@ -128,6 +128,7 @@ class _Running:
 
     def __init__(self, handshake: Exchange) -> None:
         self.header = handshake.header
+        self.names = handshake.names
         self.request_id = safe_request_id("")
         self.path = handshake.path
         self.told: Headers = []  # what HTTP answers say in headers

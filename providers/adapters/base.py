@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Protocol
 
 import msgspec
@@ -50,7 +50,7 @@ class Chat(Protocol):
         """What the dialect calls those sampling settings that a deployment can have defaults for."""
 
     def rewrite(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
-        """The body of a caller who speaks the dialect (`Dialect.rewrite_chat`)."""
+        """The body of a caller who speaks the dialect (`Dialect.rewrite_chat`). It has been read: nothing is raised."""
 
     def encode(self, request: ChatRequest) -> bytes:
         """The body of any other caller (`Dialect.encode_chat`)."""
@@ -84,5 +84,5 @@ class Adapter(Protocol):
 
     def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]: ...
 
-    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
+    def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Awaitable[Answer]:
         """Raises `ProviderFailureError`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,13 +9,12 @@ import msgspec
 
 from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
-from providers.adapters.http import post
+from providers.adapters.http import error_body, post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import gemini, gemini_embeddings
 from wire.dialect import Dialect
 from wire.gemini.opening import CONFIG
 
-_REFUSAL_TIMEOUT_S = 5.0  # for the body of an error
 _OUR_ACCOUNTS = {"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "FAILED_PRECONDITION"}
 
 
@@ -55,21 +53,11 @@ class GoogleAdapter:
         answer = await post(session, deployment.provider, request)
         if answer.status == 200:
             return answer
-        body = await _read_in_time(answer)
+        body = await error_body(answer)
         error = _error(body)
         is_ours = answer.status == 400 and not _OUR_ACCOUNTS.isdisjoint((error.status, *error.reasons))
         headers = {"retry-after": error.retry_after} if error.retry_after else answer.headers
         return _Refusal(401 if is_ours else answer.status, headers, body)
-
-
-async def _read_in_time(answer: Answer) -> bytes:
-    try:
-        async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
-            return await answer.read()
-    except TimeoutError:
-        return b""
-    finally:
-        answer.close()
 
 
 class _Detail(msgspec.Struct, rename="camel"):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from core import http1
 from core.egress import EgressRefusedError
 from core.http1 import Session
-from providers.adapters.base import Request
+from providers.adapters.base import Answer, Request
 from providers.errors import (
     BadAnswerError,
     DisconnectedError,
     ForbiddenAddressError,
+    ProviderFailureError,
     RejectedError,
     UnreachableError,
 )
 from providers.specs import ProviderSpec
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_ERROR_BODY_TIMEOUT_S = 5.0
 
 
 class HttpAnswer:
@@ -68,3 +71,17 @@ async def post(session: Session, provider: ProviderSpec, request: Request) -> Ht
     except http1.HttpError as error:
         raise DisconnectedError(f"{provider.slug} closed the connection without an answer.") from error
     return HttpAnswer(answer)
+
+
+async def error_body(answer: Answer) -> bytes:
+    """What a refusal says of itself, and the answer closed; b"" where it breaks off or takes too long.
+
+    Its status has come, and stands whatever becomes of its words.
+    """
+    try:
+        async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
+            return await answer.read()
+    except (TimeoutError, ProviderFailureError):
+        return b""
+    finally:
+        answer.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 
 from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
@@ -41,5 +41,5 @@ class OllamaAdapter:
             headers["Authorization"] = f"Bearer {credential.secret.reveal()}"
         return headers
 
-    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
-        return await post(session, deployment.provider, request)
+    def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Awaitable[Answer]:
+        return post(session, deployment.provider, request)

@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 
 from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
@@ -76,5 +76,5 @@ class OpenAIAdapter:
             headers["OpenAI-Organization"] = deployment.provider.organization
         return headers
 
-    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
-        return await post(session, deployment.provider, request)
+    def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Awaitable[Answer]:
+        return post(session, deployment.provider, request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -92,7 +93,10 @@ def test_what_a_caller_does_not_read_is_not_piled_up(run: Run) -> None:
     assert max(waiting_bytes) < ANSWER_BYTES + 2 * HIGH_WATER_LIMIT
 
 
-def test_a_stream_whose_end_nobody_takes_is_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_whose_end_nobody_takes_is_left_and_its_connection_closed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it has not taken by then it never will."""
     monkeypatch.setattr(gateway.http, "STALLED_S", 0.2)
 
     async def story() -> None:
@@ -107,11 +111,15 @@ def test_a_stream_whose_end_nobody_takes_is_left(run: Run, monkeypatch: pytest.M
                 await exchange.end_stream()
             is_left.set()
 
-        async with serving(handle) as (_, writer):
+        async with serving(handle) as (reader, writer):
             writer.write(REQUEST)
-            await asyncio.wait_for(is_left.wait(), 5)
+            async with asyncio.timeout(5):
+                await is_left.wait()
+                with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                    await reader.readexactly(64 * ANSWER_BYTES)
 
     run(story())
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 def test_a_call_that_is_over_is_forgotten_at_once() -> None:

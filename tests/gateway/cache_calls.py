@@ -78,7 +78,7 @@ def plan(number: int = 1, **facts: Any) -> Plan:
         prices=(),
     )
     deployment = msgspec.structs.replace(deployment, **facts)
-    return Plan(deployment, Sendable("", b"", openai_chat), 100, None, ())
+    return Plan(deployment, Sendable("", bytes, openai_chat), 100, None, ())
 
 
 def answer(text: str = "Hi", *, cost_pico: int | None = 7) -> Stored:

@@ -134,6 +134,7 @@ def test_when_all_are_dead_the_caller_may_try_again(house: Product, door: Door, 
     assert answer.status == 503
     assert "gone-too cannot be reached" in door.message(answer.json())
     assert "x-should-retry" not in answer.headers
+    assert answer.headers["retry-after"] == "1"
     assert [bool(row["is_final"]) for row in (first, last)] == [False, True]
     assert [(row["status"], row["error_code"]) for row in (first, last)] == [("error", "PROVIDER_UNAVAILABLE")] * 2
 

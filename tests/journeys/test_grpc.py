@@ -177,6 +177,19 @@ def test_a_refusal_says_in_its_metadata_when_to_come_again(channel: grpc.Channel
         assert operating.row(served, refused["x-request-id"])["status"] == "refused"
 
 
+def test_a_provider_where_nobody_listens_may_be_asked_again(client: Client, served: Product) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
+    operating.add_provider(served, name="nobody", kind="custom", endpoint=nobody, model="nobody-there")
+
+    _, told = client.told(model_id="nobody-there", prompt="Hello")
+    stream = client.stream(model_id="nobody-there", prompt="Hello")
+    with pytest.raises(grpc.RpcError):
+        list(stream)
+
+    for refused in (told, _metadata(stream.trailing_metadata())):
+        assert (refused["error-code"], refused["retry-after"]) == ("PROVIDER_UNAVAILABLE", "1")
+
+
 def test_a_broken_stream_names_its_provider(client: Client, upstream: Upstream) -> None:
     upstream.on("up-chat", Fault(cut_after=3))
     stream = client.stream(model_id="up-chat", prompt="Hello")

@@ -164,6 +164,13 @@ class TestSession:
         assert said["request_id"]
         assert upstream.bill == []
 
+    def test_a_refusal_says_when_to_come_again(self, admin: AdminSession) -> None:
+        with self.post(admin, SPEC_D.body("all-dead", "Hello")) as answer:
+            said = _body(answer)
+
+        assert (answer.status, said["error_code"]) == (503, "PROVIDER_UNAVAILABLE")
+        assert answer.headers["retry-after"] == "1"
+
     def test_the_answer_says_of_itself_what_one_with_a_key_says(
         self, house: Product, upstream: Upstream, admin: AdminSession
     ) -> None:

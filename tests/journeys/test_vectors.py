@@ -289,6 +289,7 @@ def test_several_processes_need_a_server(new_product: NewProduct) -> None:
 
         assert (answer.status, answer.json()["error_code"]) == (503, "PROVIDER_UNAVAILABLE")
         assert "QDRANT_URL" in answer.json()["error"]
+        assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("3600", "false")
         assert own.sql("SELECT count(*) AS rows FROM vectors_vectorcollection")[0]["rows"] == 0
         assert own.chat().status == 200
 

@@ -84,6 +84,14 @@ def test_the_last_event_says_what_http_says_in_headers(house: Product, upstream:
     assert operating.row(house, refused["request_id"])["status"] == "refused"
 
 
+def test_a_refusal_says_when_to_come_again(house: Product) -> None:
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "dead", model="all-dead")
+        (refused,) = _until_done(socket)
+
+    assert (refused["error_code"], refused["retry_after"]) == ("PROVIDER_UNAVAILABLE", 1)
+
+
 def test_calls_share_a_socket(house: Product, upstream: Upstream) -> None:
     upstream.always("up-chat", Fault(chunk_s=0.05))
     with _socket(house, key=house.key) as socket:

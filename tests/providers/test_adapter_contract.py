@@ -79,12 +79,16 @@ T = TypeVar("T")
 
 @dataclass
 class Host:
-    """Answers everything with what it was given, and keeps the requests."""
+    """Answers everything with what it was given, and keeps the requests. `cut`: it says nothing and hangs up.
+
+    `promised_bytes`: so much its answer says to have, and it hangs up in the middle.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: bool = False
+    promised_bytes: int | None = None
     paths: list[str] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
     seen: list[dict[str, str]] = field(default_factory=list)
@@ -96,7 +100,18 @@ class Host:
         if self.cut:
             assert request.transport is not None
             request.transport.close()
+        if self.promised_bytes is not None:
+            return await self._begin(request, self.promised_bytes)
         return web.Response(status=self.status, headers=self.headers, body=self.body)
+
+    async def _begin(self, request: web.Request, promised_bytes: int) -> web.StreamResponse:
+        begun = web.StreamResponse(status=self.status, headers=self.headers)
+        begun.content_length = promised_bytes
+        await begun.prepare(request)
+        await begun.write(self.body)
+        assert request.transport is not None
+        request.transport.close()  # what is written goes out before
+        return begun
 
 
 def ask(text: str = "Hello", **more: Any) -> ChatRequest:
@@ -407,6 +422,20 @@ def test_an_error_without_a_body_of_its_kind_is_told_by_its_status(kind: str) ->
 
 
 @over_http
+@pytest.mark.parametrize(("status", "failure"), [(400, RejectedError), (429, RateLimitedError), (503, UpstreamError)])
+def test_an_error_whose_body_breaks_off_keeps_its_status(
+    kind: str, status: int, failure: type[ProviderFailureError]
+) -> None:
+    host = Host(status, {"Retry-After": "7"}, b'{"error": {"message": "Slow d', promised_bytes=1_000)
+    with pytest.raises(ProviderFailureError) as caught:
+        plain(host, kind, openai_chat)
+    assert (type(caught.value), caught.value.status) == (failure, status)
+    assert caught.value.detail == f"house answered {status}."
+    if status != 400:
+        assert caught.value.retry_after_s == 7
+
+
+@over_http
 def test_a_connection_that_breaks_was_sent(kind: str) -> None:
     with pytest.raises(DisconnectedError) as caught:
         plain(Host(cut=True), kind, openai_chat)
@@ -439,7 +468,7 @@ THOUGHT = (
 
 def sent(kind: str, request: ChatRequest, caller: Any = anthropic_messages) -> dict[str, Any]:
     call = dispatch.encode(opened(caller, request), caller, target(kind, "https://h.example"), max_output_tokens=None)
-    body: dict[str, Any] = msgspec.json.decode(call.body)
+    body: dict[str, Any] = msgspec.json.decode(call.body())
     return body
 
 
@@ -466,13 +495,13 @@ def test_nor_where_the_caller_speaks_their_dialect(kind: str) -> None:
     envelope = openai_chat.open_chat(msgspec.json.encode({"model": "m", "messages": said}))
     call = dispatch.encode(envelope, openai_chat, target(kind, "https://h.example"), max_output_tokens=None)
     del thought["reasoning_content"]
-    assert msgspec.json.decode(call.body)["messages"] == said
+    assert msgspec.json.decode(call.body())["messages"] == said
 
 
 def test_what_is_no_message_is_the_hosts_to_refuse() -> None:
     envelope = openai_chat.open_chat(b'{"model": "m", "messages": ["reasoning_content"]}')
     call = dispatch.encode(envelope, openai_chat, target("groq", "https://h.example"), max_output_tokens=None)
-    assert msgspec.json.decode(call.body)["messages"] == ["reasoning_content"]
+    assert msgspec.json.decode(call.body())["messages"] == ["reasoning_content"]
 
 
 @every_caller
@@ -484,7 +513,7 @@ def test_mistral_gets_no_field_that_it_does_not_know(caller: Dialect) -> None:
     newer = {"model": "m", "messages": said, "max_completion_tokens": 5, "seed": 3, "stream": True}
     envelope = openai_chat.open_chat(msgspec.json.encode(newer))
     call = dispatch.encode(envelope, openai_chat, target("mistral", "https://h.example"), max_output_tokens=None)
-    assert msgspec.json.decode(call.body) == {
+    assert msgspec.json.decode(call.body()) == {
         "model": MODEL,
         "messages": said,
         "stream": True,
@@ -505,7 +534,7 @@ def test_azure_is_called_by_its_deployments_name_on_the_v1_path() -> None:
         target("azure", "https://h.example"),
         max_output_tokens=9,
     )
-    assert msgspec.json.decode(imposed.body)["max_completion_tokens"] == 9
+    assert msgspec.json.decode(imposed.body())["max_completion_tokens"] == 9
     embeddings = ADAPTERS["azure"].embeddings
     assert embeddings is not None
     assert embeddings.url(target("azure", "https://h.example")) == "https://h.example/openai/v1/embeddings"

@@ -19,7 +19,7 @@ _DEFAULTS = {"temperature": 0.2, "top_k": 4, "stop": ["END"]}
 def _sent(kind: str, body: dict[str, Any], dialect: Any, *, imposed: int | None = None) -> dict[str, Any]:
     envelope = dialect.open_chat(json.dumps(body).encode())
     target = msgspec.structs.replace(deployment("p", "gpt", kind=kind), defaults=_DEFAULTS)
-    sent: dict[str, Any] = json.loads(dispatch.encode(envelope, dialect, target, max_output_tokens=imposed).body)
+    sent: dict[str, Any] = json.loads(dispatch.encode(envelope, dialect, target, max_output_tokens=imposed).body())
     return sent
 
 

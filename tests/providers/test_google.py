@@ -36,7 +36,7 @@ def test_the_url_names_the_model_and_says_whether_to_stream(*, stream: bool, ver
     sendable = dispatch.encode(envelope, gemini, google(), max_output_tokens=None)
 
     assert sendable.url == f"https://g.example/v1beta/models/gemini-3.8-flash:{verb}"
-    assert sendable.body == HELLO
+    assert sendable.body() == HELLO
     assert sendable.dialect is gemini
 
 
@@ -46,7 +46,7 @@ def test_embeddings_go_out_as_a_batch() -> None:
     sendable = dispatch.encode(envelope, openai_embeddings, google(type="embedding"), max_output_tokens=None)
 
     assert sendable.url == "https://g.example/v1beta/models/gemini-3.8-flash:batchEmbedContents"
-    assert json.loads(sendable.body)["requests"][0]["model"] == "models/gemini-3.8-flash"
+    assert json.loads(sendable.body())["requests"][0]["model"] == "models/gemini-3.8-flash"
 
 
 def test_a_models_defaults_fill_what_the_call_leaves_open() -> None:
@@ -55,7 +55,7 @@ def test_a_models_defaults_fill_what_the_call_leaves_open() -> None:
     translated = openai_chat.open_chat(b'{"model":"m","temperature":0.9,"messages":[{"role":"user","content":"Hi"}]}')
 
     for envelope, caller in ((own, gemini), (translated, openai_chat)):
-        sent = json.loads(dispatch.encode(envelope, caller, target, max_output_tokens=7).body)
+        sent = json.loads(dispatch.encode(envelope, caller, target, max_output_tokens=7).body())
         assert sent["generationConfig"] == {
             "temperature": 0.9,
             "topK": 4,
