@@ -25,11 +25,12 @@ _SLOW_BUFFER_BYTES = 16 * 1024  # of a slow reader's socket: the kernel's usual 
 
 def main() -> None:
     gc.disable()
-    for line in sys.stdin:
-        figures = uvloop.run(Run(msgspec.json.decode(line, type=Load)).figures())
-        sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
-        sys.stdout.flush()
-        gc.collect()
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:  # where Python's own is unbuffered, it may write a part
+        for line in sys.stdin:
+            figures = uvloop.run(Run(msgspec.json.decode(line, type=Load)).figures())
+            out.write(msgspec.json.encode(figures) + b"\n")
+            out.flush()
+            gc.collect()
 
 
 class Run:
