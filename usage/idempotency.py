@@ -17,7 +17,7 @@ from django.db import connection
 
 from usage import sql
 from usage.models import IdempotencyKey
-from usage.sql import Cursor
+from usage.transactions import Cursor, on_postgresql, transaction
 
 KEPT = timedelta(hours=24)
 EXPIRE_BATCH = 1_000
@@ -73,7 +73,7 @@ def free(claim_id: UUID) -> None:
     A call that has its final record keeps its key, as that says. Raises django.db.Error.
     """
     try:
-        with sql.transaction() as cursor:
+        with transaction() as cursor:
             cursor.execute("DELETE FROM usage_idempotencykey WHERE id = %s AND status = ''", (claim_id,))
     finally:
         if not connection.in_atomic_block:
@@ -97,11 +97,11 @@ def lock(cursor: Cursor, ids: Iterable[UUID], claims: Iterable[Claim]) -> None:
     All processes ask for them in one order, so that none waits for another in a circle. Rows could not be locked so:
     some of them are yet to be written. SQLite's transactions are alone anyway.
     """
-    if not sql.on_postgresql():
+    if not on_postgresql():
         return
     keys = {(each.client, each.key) for each in claims}
     if ending := [*ids]:
-        keys.update(sql.rows("SELECT client, key FROM usage_idempotencykey WHERE id = ANY(%s)", [ending]))
+        keys.update(cursor.rows("SELECT client, key FROM usage_idempotencykey WHERE id = ANY(%s)", [ending]))
     cursor.execute("SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS number", [_numbers(keys)])
 
 
@@ -121,7 +121,7 @@ def claim(cursor: Cursor, claims: Mapping[UUID, Claim]) -> dict[UUID, KeyInUseEr
     cursor.executemany(_UPSERT, [_values(hold_id, each) for hold_id, each in ordered])
     late = {}
     for hold_id, each in ordered:
-        (kept,) = map(_kept, sql.rows(f"{_SELECT} WHERE client = %s AND key = %s", (each.client, each.key)))
+        (kept,) = map(_kept, cursor.rows(f"{_SELECT} WHERE client = %s AND key = %s", (each.client, each.key)))
         if kept.claim_id != each.id:
             late[hold_id] = KeyInUseError(kept)
     return late

@@ -18,7 +18,8 @@ from usage.budgets import BudgetExceededError, Window, take
 from usage.idempotency import Answer, Claim, KeyInUseError
 from usage.models import Hold, UsageRecord
 from usage.rows import HoldRow, RecordRow
-from usage.sql import Cursor
+from usage.sql import Insert
+from usage.transactions import Cursor, on_postgresql, transaction
 from usage.truths import Corrections, adjustment_id
 from usage.windows import Balances, Held
 
@@ -85,30 +86,30 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
     `refusing` False: holds are facts, of calls that were sent while the database was away. `replayed`: the entries may
     have been applied before (settles always may). Raises django.db.Error.
     """
-    with sql.transaction() as cursor:
+    with transaction() as cursor:
         passing: dict[UUID, Held] = {}
         if replayed:
             entries = _without_known_holds(entries)
             passing = _passing(entries)
         _await_lost(cursor, [entry.lost for entry in entries if isinstance(entry, Void) and entry.lost])
-        freed = _delete_holds([_ends(entry) for entry in entries if isinstance(entry, Settle | Void)])
-        records, corrected = _records(entries, freed, replayed=replayed)
+        freed = _delete_holds(cursor, [_ends(entry) for entry in entries if isinstance(entry, Settle | Void)])
+        records, corrected = _records(cursor, entries, freed, replayed=replayed)
         ended = freed | passing if passing else freed
         with_claims = _lock_claims(cursor, entries, ended)
         late = _claim(cursor, entries) if with_claims else {}
-        held = _read_holds([entry.hold_id for entry in entries if isinstance(entry, Extend)])
+        held = _read_holds(cursor, [entry.hold_id for entry in entries if isinstance(entry, Extend)])
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
         if balances:
             windows.give_back(balances, freed.values())
             windows.charge(balances, records, ended | corrected)
         refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
-        if holds:
-            sql.insert(cursor, "usage_hold", holds)
+        inserts = [Insert("usage_hold", holds)] if holds else []
+        if records:
+            inserts += [Insert("usage_usagerecord", records), *rollups.folded(records, shard=_SHARD)]
+        if inserts:
+            sql.insert(cursor, *inserts)
         if extensions:
             _extend(cursor, extensions)
-        if records:
-            sql.insert(cursor, "usage_usagerecord", records)
-            rollups.fold(cursor, records, shard=_SHARD)
         if balances:
             windows.move(cursor, balances)
         if with_claims:
@@ -143,7 +144,7 @@ def _passing(entries: Sequence[Entry]) -> dict[UUID, Held]:
 
 
 def _records(
-    entries: Sequence[Entry], freed: Container[UUID], *, replayed: bool
+    cursor: Cursor, entries: Sequence[Entry], freed: Container[UUID], *, replayed: bool
 ) -> tuple[list[RecordRow], dict[UUID, Held]]:
     """The records that are really new: those whose hold is gone just now, and those that were never written.
 
@@ -161,7 +162,7 @@ def _records(
                 late[record.id] = record
     notes = [entry.record for entry in entries if isinstance(entry, Note)]
     if replayed:
-        notes = _unwritten(notes)
+        notes = _unwritten(cursor, notes)
     unsure = late | guesses
     if not unsure:
         return [*sure.values(), *notes], {}
@@ -171,12 +172,12 @@ def _records(
     return [*sure.values(), *new, *notes, *found.records], found.bounds
 
 
-def _unwritten(notes: Sequence[RecordRow]) -> list[RecordRow]:
+def _unwritten(cursor: Cursor, notes: Sequence[RecordRow]) -> list[RecordRow]:
     """Those that are not in the books yet, each once."""
     condition, keys = sql.among(record.id for record in notes)
     if not keys:
         return []
-    found = sql.rows(f"SELECT id FROM usage_usagerecord WHERE id {condition}", keys)  # noqa: S608 - our own words
+    found = cursor.rows(f"SELECT id FROM usage_usagerecord WHERE id {condition}", keys)  # noqa: S608 - our own words
     written = {sql.uuid_of(key) for (key,) in found}
     return list({record.id: record for record in notes if record.id not in written}.values())
 
@@ -288,29 +289,29 @@ def _await_lost(cursor: Cursor, lost: Sequence[HoldRow]) -> None:
 
     Only PostgreSQL has other writers to wait for.
     """
-    if lost and sql.on_postgresql():
+    if lost and on_postgresql():
         empty = [msgspec.structs.replace(hold, amount_pico=None, windows="[]") for hold in lost]
-        sql.insert(cursor, "usage_hold", empty, "ON CONFLICT (id) DO NOTHING")
+        sql.insert(cursor, Insert("usage_hold", empty, "ON CONFLICT (id) DO NOTHING"))
 
 
-def _delete_holds(ids: Iterable[UUID]) -> dict[UUID, Held]:
+def _delete_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, Held]:
     """Those that were there, with what they had taken."""
-    return _holds("DELETE FROM usage_hold WHERE id {} RETURNING id, amount_pico, windows, claim_id", ids)
+    return _holds(cursor, "DELETE FROM usage_hold WHERE id {} RETURNING id, amount_pico, windows, claim_id", ids)
 
 
-def _read_holds(ids: Iterable[UUID]) -> dict[UUID, Held]:
+def _read_holds(cursor: Cursor, ids: Iterable[UUID]) -> dict[UUID, Held]:
     statement = "SELECT id, amount_pico, windows, claim_id FROM usage_hold WHERE id {} ORDER BY id"
-    return _holds(statement + sql.for_update(), ids)
+    return _holds(cursor, statement + sql.for_update(), ids)
 
 
-def _holds(statement: str, ids: Iterable[UUID]) -> dict[UUID, Held]:
+def _holds(cursor: Cursor, statement: str, ids: Iterable[UUID]) -> dict[UUID, Held]:
     asked = {key.hex: key for key in ids}  # SQLite's rows say their keys as text
     condition, keys = sql.among(asked.values())
     if not keys:
         return {}
     return {
-        asked.get(key, key): Held(amount or 0, windows.ids_in(counted), sql.uuid_of(claim) if claim else None)
-        for key, amount, counted, claim in sql.rows(statement.format(condition), keys)
+        asked.get(key) or key: Held(amount or 0, windows.ids_in(counted), sql.uuid_of(claim) if claim else None)
+        for key, amount, counted, claim in cursor.rows(statement.format(condition), keys)
     }
 
 

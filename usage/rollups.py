@@ -17,9 +17,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from django.conf import settings
 
-from usage import sql
 from usage.rows import RecordRow
-from usage.sql import Cursor
+from usage.sql import Insert
 
 SHARDS = 4
 _QUARTER_S = 900
@@ -102,16 +101,18 @@ ROLLUPS = (
 )
 
 
-def fold(cursor: Cursor, records: Iterable[RecordRow], *, shard: int) -> None:
-    """Add `records`, which are new, to all rollups."""
+def folded(records: Iterable[RecordRow], *, shard: int) -> list[Insert]:
+    """What adds `records`, which are new, to all rollups."""
     zone = installation_zone()
     totals = {group: figures(group, rows) for group, rows in _groups(records).items()}
+    inserts = []
     for rollup, row, upsert in _WRITTEN:
         sums: dict[Key, Sums] = {}
         for group, added in totals.items():
             key = (*rollup.key(group, zone), shard)
             sums[key] = tuple(map(add, sums[key], added)) if key in sums else added
-        sql.insert(cursor, rollup.table, [row(*key, *sums[key]) for key in sorted(sums)], upsert)
+        inserts.append(Insert(rollup.table, [row(*key, *sums[key]) for key in sorted(sums)], upsert))
+    return inserts
 
 
 def _groups(records: Iterable[RecordRow]) -> dict[Group, list[RecordRow]]:

@@ -1,103 +1,23 @@
-"""The drivers' bare cursors, for the ledger's few statements: Django's wrapping of each would cost more than they do.
-
-Both take the same SQL (`%s` marks a parameter) and the same values: UUIDs, times, decimals, JSON as text.
-"""
+"""Pieces of the ledger's SQL, for both databases, and what it asks of PostgreSQL: that a commit is one."""
 
 from __future__ import annotations
 
 import functools
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
-from typing import Any, Protocol, Self, cast
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import structlog
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    DatabaseError,
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    connection,
-    connections,
-)
-from django.db.transaction import atomic
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from usage.rows import JSON_COLUMNS
+from usage.transactions import Cursor, on_postgresql, text_of
 
-_PREPARE_AFTER = 2
-_BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BETWEEN = '","'
 
 log = structlog.get_logger(__name__)
-
-
-class Cursor(Protocol):
-    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Any: ...
-
-    def executemany(self, sql: str, rows: Sequence[Sequence[Any]], /) -> Any: ...
-
-    def fetchall(self) -> list[tuple[Any, ...]]: ...
-
-
-@contextmanager
-def transaction() -> Iterator[Cursor]:
-    """A transaction and its cursor; within another one of Django's a part of that. Raises django.db.Error.
-
-    To PostgreSQL its statements go without waiting for one another: only `rows` waits, and the commit at the end.
-    """
-    database = connections[DEFAULT_DB_ALIAS]
-    with database.wrap_database_errors:
-        if database.in_atomic_block:
-            with atomic(), _sent_together():
-                yield cursor()
-            return
-        database.ensure_connection()
-        try:
-            with _sent_together():
-                written = cursor()
-                written.execute(_BEGIN[database.vendor])
-                yield written
-                written.execute("COMMIT")
-        except BaseException:
-            database.connection.rollback()
-            raise
-
-
-@functools.cache
-def on_postgresql() -> bool:
-    """Or on SQLite. Asked once: Django's way to a thread's connection is long."""
-    return connection.vendor == "postgresql"
-
-
-def cursor() -> Cursor:
-    """On Django's connection, within its transaction. Its errors are the driver's own."""
-    raw: Any = connection.connection
-    if not on_postgresql():
-        return cast("Cursor", raw.cursor(_SQLiteCursor))
-    import psycopg  # noqa: PLC0415 - an embedded installation has no use for it, and saves a tenth of its memory
-    from psycopg.types.numeric import Int8Dumper  # noqa: PLC0415 - as above
-
-    raw.prepare_threshold = _PREPARE_AFTER
-    prepared = psycopg.Cursor(raw)
-    # Else each mix of small and large numbers would be a statement of its own to prepare.
-    prepared.adapters.register_dumper(int, Int8Dumper)
-    return cast("Cursor", prepared)
-
-
-def rows(statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """What a statement gives, by a cursor of its own: one that wrote before may yet be shown what came of that."""
-    asked = cursor()
-    asked.execute(statement, values)
-    return asked.fetchall()
-
-
-def _sent_together() -> AbstractContextManager[object]:
-    raw: Any = connection.connection
-    return raw.pipeline() if on_postgresql() else nullcontext()
 
 
 class NotDurableError(Exception):
@@ -136,16 +56,24 @@ def is_of_a_row(error: Exception) -> bool:
     return isinstance(error, DataError | IntegrityError) or not isinstance(error, DatabaseError | InterfaceError)
 
 
-def insert(cursor: Cursor, table: str, rows: Sequence[msgspec.Struct], more: str = "") -> None:
-    """Write `rows`, of one shape, whose fields are columns of `table`. `more` ends the statement: ON CONFLICT ….
+class Insert(NamedTuple):
+    """Rows of one shape, one at least, whose fields are columns of `table`. `more` ends the statement."""
+
+    table: str
+    rows: Sequence[msgspec.Struct]
+    more: str = ""
+
+
+def insert(cursor: Cursor, *inserts: Insert) -> None:
+    """Write rows into tables, each once; on PostgreSQL by one statement for all.
 
     Their values cross as JSON, which C writes and reads: Python's way of each UUID and time to its driver is longer.
     """
-    if not rows:
-        return
     if on_postgresql():
-        cursor.execute(_insert_from_json(table, type(rows[0]), more), (_json.encode(rows).decode(),))
-    else:
+        shapes = tuple((table, type(rows[0]), more) for table, rows, more in inserts)
+        cursor.execute(_insert_from_json(shapes), [_json.encode(rows).decode() for _, rows, _ in inserts])
+        return
+    for table, rows, more in inserts:
         cursor.executemany(_insert_values(table, type(rows[0]), more), _plain(rows))
 
 
@@ -175,7 +103,14 @@ def uuid_of(value: UUID | str) -> UUID:
 
 
 @functools.cache
-def _insert_from_json(table: str, shape: type[msgspec.Struct], more: str) -> str:
+def _insert_from_json(shapes: tuple[tuple[str, type[msgspec.Struct], str], ...]) -> str:
+    """In one order, whichever that is to PostgreSQL, so that no two processes wait for each other in a circle."""
+    *before, last = (_of_json(*shape) for shape in shapes)
+    others = ", ".join(f"insert_{number} AS ({statement})" for number, statement in enumerate(before))
+    return f"WITH {others} {last}" if others else last
+
+
+def _of_json(table: str, shape: type[msgspec.Struct], more: str) -> str:
     columns = shape.__struct_fields__
     values = [f"(row.{name} #>> '{{}}')::jsonb" if name in JSON_COLUMNS else f"row.{name}" for name in columns]
     return (
@@ -199,7 +134,7 @@ def _plain(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
         for place in places:
             moment = values[place]  # "2026-01-02T03:04:05.6Z"
             is_utc = moment[-1] == "Z"
-            values[place] = f"{moment[:10]} {moment[11:-1]}" if is_utc else _text_of(datetime.fromisoformat(moment))
+            values[place] = f"{moment[:10]} {moment[11:-1]}" if is_utc else text_of(datetime.fromisoformat(moment))
     return plain
 
 
@@ -211,25 +146,3 @@ _from_json = msgspec.json.Decoder().decode
 def _times(shape: type[msgspec.Struct]) -> list[int]:
     """Where in the shape times are."""
     return [place for place, name in enumerate(shape.__struct_fields__) if name.endswith("_at")]
-
-
-class _SQLiteCursor(sqlite3.Cursor):
-    def execute(self, sql: str, values: Any = (), /) -> Self:
-        return super().execute(_question_marks(sql), values)
-
-    def executemany(self, sql: str, rows: Any, /) -> Self:
-        return super().executemany(_question_marks(sql), rows)
-
-
-@functools.lru_cache(maxsize=1024)
-def _question_marks(sql: str) -> str:
-    return sql.replace("%s", "?")
-
-
-def _text_of(moment: datetime) -> str:
-    """A time as Django writes it on SQLite."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
-
-
-sqlite3.register_adapter(UUID, lambda key: key.hex)
-sqlite3.register_adapter(datetime, _text_of)

@@ -18,6 +18,7 @@ from core.ids import lower_bound
 from usage import rows, sql
 from usage.models import IdempotencyKey, UsageRecord
 from usage.rows import FACTS, RecordRow
+from usage.transactions import on_postgresql
 
 LONGEST_CALL = timedelta(hours=2)  # what has had no row and no hold for so long goes on no more
 LOOK_BACK = timedelta(hours=48)
@@ -85,7 +86,7 @@ def free_keys(finals: Sequence[RecordRow], *, now: datetime) -> None:
 
 def _alone() -> bool:
     """Whether no other process looks just now. SQLite's transactions are alone anyway (IMMEDIATE)."""
-    if not sql.on_postgresql():
+    if not on_postgresql():
         return True
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
@@ -94,12 +95,13 @@ def _alone() -> bool:
 
 def _failed(first: UUID, end: UUID) -> list[UUID]:
     """A page of attempts that were not their calls' last, by the index of these."""
-    found = sql.rows(
-        "SELECT id FROM usage_usagerecord WHERE NOT is_final AND kind = 'call' AND id >= %s AND id < %s "
-        "ORDER BY id LIMIT %s",
-        (first, end, PAGE),
-    )
-    return [sql.uuid_of(key) for (key,) in found]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM usage_usagerecord WHERE NOT is_final AND kind = 'call' AND id >= %s AND id < %s "
+            "ORDER BY id LIMIT %s",
+            (first, end, PAGE),
+        )
+        return [sql.uuid_of(key) for (key,) in cursor.fetchall()]
 
 
 def _last_attempts(failed: Iterable[UUID]) -> list[UUID]:
@@ -111,9 +113,11 @@ def _last_attempts(failed: Iterable[UUID]) -> list[UUID]:
     moments = sorted({key.int >> _RANDOM_BITS for key in failed})
     if not moments:
         return []
-    if sql.on_postgresql():
-        sql.cursor().execute("SET LOCAL jit = off")  # it takes a range of keys for thousands of rows, and these are few
-    found = sql.rows(_OF_MOMENTS[connection.vendor], (msgspec.json.encode([*map(_bounds, moments)]).decode(),))
+    with connection.cursor() as cursor:
+        if on_postgresql():
+            cursor.execute("SET LOCAL jit = off")  # it takes a range of keys for thousands of rows, and these are few
+        cursor.execute(_OF_MOMENTS[connection.vendor], (msgspec.json.encode([*map(_bounds, moments)]).decode(),))
+        found = cursor.fetchall()
     attempts: dict[tuple[object, ...], list[tuple[int, UUID]]] = {}
     safe = set()
     for key, attempt, is_safe, *call in found:

@@ -14,7 +14,7 @@ import msgspec
 from usage import sql
 from usage.budgets import Balance, Window
 from usage.rows import RecordRow
-from usage.sql import Cursor
+from usage.transactions import Cursor
 
 Balances = dict[UUID, Balance]
 NONE = "[]"  # the column `windows` of a call that counts in no budget
@@ -40,11 +40,11 @@ _decode_ids = msgspec.json.Decoder(list[UUID]).decode
 
 def balances_of(cursor: Cursor, *, touched: set[UUID], asked: Mapping[UUID, Window]) -> Balances:
     """The windows' figures, locked. Of those that are `asked` for, periods that have just begun are opened."""
-    balances = _lock(touched | asked.keys())
+    balances = _lock(cursor, touched | asked.keys())
     missing = asked.keys() - balances.keys()
     if missing:
         _open(cursor, [asked[key] for key in missing])
-        balances = _lock(touched | asked.keys())
+        balances = _lock(cursor, touched | asked.keys())
     return balances
 
 
@@ -88,12 +88,12 @@ def move(cursor: Cursor, balances: Balances) -> None:
     )
 
 
-def _lock(ids: Iterable[UUID]) -> Balances:
+def _lock(cursor: Cursor, ids: Iterable[UUID]) -> Balances:
     """The windows' rows, locked in the order of their ids: no two processes wait for each other in a circle."""
     condition, keys = sql.among(ids)
     if not keys:
         return {}
-    found = sql.rows(
+    found = cursor.rows(
         "SELECT w.id, b.name, w.cap_pico + w.raised_pico, b.hard AND b.is_active, w.held_pico, w.settled_pico "  # noqa: S608
         "FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id "
         f"WHERE w.id {condition} ORDER BY w.id{sql.for_update('w')}",
