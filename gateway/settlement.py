@@ -20,7 +20,7 @@ from providers.specs import CredentialSpec, DeploymentSpec
 from usage import estimates, pricing, taxonomy
 from usage.budgets import Window
 from usage.pricing import FREE, Cost, Rates
-from usage.rows import HoldRow, RecordRow
+from usage.rows import HoldRow, RecordRow, facts_of
 from wire.errors import ApiError
 from wire.neutral import Usage
 
@@ -148,28 +148,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
     error_code, error_detail = _error(outcome)
     hold = attempt.hold
     return RecordRow(
-        id=hold.id,
-        request_id=hold.request_id,
-        client_id=hold.client_id,
-        client=hold.client,
-        key_id=hold.key_id,
-        key_prefix=hold.key_prefix,
-        end_user=hold.end_user,
-        tags=hold.tags,
-        surface=hold.surface,
-        stream=hold.stream,
-        requested_model=hold.requested_model,
-        provider_id=hold.provider_id,
-        provider=hold.provider,
-        deployment_id=hold.deployment_id,
-        deployment=hold.deployment,
-        credential=hold.credential,
-        attempt=hold.attempt,
-        price_id=hold.price_id,
-        usd_per_unit=hold.usd_per_unit,
-        windows=hold.windows,
-        routing=hold.routing,
-        started_at=hold.started_at,
+        *facts_of(hold),
         is_final=outcome.is_final,
         status=outcome.status,
         error_code=error_code,

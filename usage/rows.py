@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from usage.models import UsageRecord
 
 
-class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
+class CallFacts(msgspec.Struct, frozen=True):
     """What is known before a dispatch. `usd_per_unit` converts the price where that is not in dollars."""
 
     id: UUID
@@ -37,10 +37,10 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     credential: str
     attempt: int
     price_id: UUID | None
+    started_at: datetime
     usd_per_unit: Decimal | None = None
     windows: str = "[]"
     routing: str = ""
-    started_at: datetime
 
 
 class HoldRow(CallFacts, frozen=True, kw_only=True):
@@ -100,8 +100,15 @@ class RecordRow(CallFacts, frozen=True, kw_only=True):
 
 JSON_COLUMNS = ("tags", "windows")
 FACTS = CallFacts.__struct_fields__
+_FACTS = len(FACTS)
 TOKENS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("_tokens"))
 COSTS = tuple(name for name in RecordRow.__struct_fields__ if name.endswith("cost_pico"))
+
+
+def facts_of(row: CallFacts) -> tuple[Any, ...]:
+    """The values of `CallFacts`: a hold and its record have the same."""
+    values: tuple[Any, ...] = msgspec.structs.astuple(row)
+    return values[:_FACTS]
 
 
 def record_row(row: UsageRecord) -> RecordRow:
