@@ -82,11 +82,6 @@ class ModelLimited(models.Model):
     class Meta:
         abstract = True
 
-    @property
-    def allowed_names(self) -> tuple[str, ...]:
-        """Empty: every model."""
-        return names_in(self.allowed_models)
-
 
 def names_in(text: str) -> tuple[str, ...]:
     """The names in it, one to a line."""

@@ -86,7 +86,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     call = asked()
     _tell("what headers ask besides", asked)
     (plan, *_) = plans(call, snapshot, board, now=call.started_at)
-    _tell("routing, price, budgets, the provider's body", lambda: plans(call, snapshot, board, now=call.started_at))
+    _tell("routing, price, budgets", lambda: plans(call, snapshot, board, now=call.started_at))
 
     def tour() -> Any:
         return Tour(board, [plan.deployment], deadline=call.started + 1e6).next(time.perf_counter())
@@ -108,7 +108,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
         return await answer.read()
 
     content = await dispatched()
-    await _say("dispatch: the client and the kernel, 64 at once", lambda: _at_once(dispatched), _AT_ONCE)
+    await _say("dispatch: body, client and kernel, 64 at once", lambda: _at_once(dispatched), _AT_ONCE)
     result = openai_chat.read_result(content)
     _tell("the provider's answer: usage, finish, model", lambda: openai_chat.read_result(content))
     outcome = Outcome(status="ok", usage=result.usage, output_bytes=result.output_bytes, served_model=result.model)

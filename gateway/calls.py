@@ -104,10 +104,6 @@ class Call(msgspec.Struct, frozen=True):
             return self
         return msgspec.structs.replace(self, timeout_s=max(limit_s, _LEAST_S))
 
-    @property
-    def is_out_of_time(self) -> bool:
-        return self.timeout_s is not None and time.perf_counter() - self.started >= self.timeout_s
-
 
 def open_call(
     asking: Asking,

@@ -136,7 +136,6 @@ def test_40_deadlines_are_by_the_monotonic_clock(jump: timedelta, monkeypatch: p
     assert before is not None
     assert call.left_s is not None
     assert 0 <= before - call.left_s < 5
-    assert not call.is_out_of_time
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
