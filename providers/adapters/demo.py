@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
@@ -55,6 +56,7 @@ class _DemoAnswer:
     headers: Mapping[str, str] = {}
 
     def __init__(self, asked: demo_reply.Asked) -> None:
+        self._created = int(time.time())
         called = demo_reply.called(asked)
         self._call = _call(called) if called else None
         limit = asked.max_completion_tokens or asked.max_tokens or _DEFAULT_TOKENS
@@ -104,7 +106,7 @@ class _DemoAnswer:
         return sse.event(msgspec.json.encode(self._body("chat.completion.chunk") | {"choices": [choice]}))
 
     def _body(self, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": 0, "model": self._model}
+        return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
 
 
 class _Vectors:
