@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 _PREPARE_AFTER = 2
@@ -51,8 +52,16 @@ def transaction() -> Iterator[Cursor]:
             yield cursor
             cursor.commit()
         except BaseException:
-            database.connection.rollback()
+            _roll_back(database)
             raise
+
+
+def _roll_back(database: BaseDatabaseWrapper) -> None:
+    """A connection that cannot even do that is given up, as Django does; why it came to that is told by the caller."""
+    try:
+        database.connection.rollback()
+    except database.Database.Error:
+        database.close()
 
 
 @functools.cache
@@ -87,14 +96,11 @@ class _Gathering:
         self.send()
 
     def send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if len(waiting) > 1:
+        if len(self._waiting) > 1:
             with self._raw.pipeline():
-                cursor = _prepared(self._raw)
-                for statement in waiting:
-                    cursor.execute(*statement)
-        elif waiting:
-            _prepared(self._raw).execute(*waiting[0])
+                self._execute_waiting()
+        else:
+            self._execute_waiting()
 
     def execute(self, sql: str, values: Values = ()) -> None:
         self._waiting.append((sql, values))
@@ -105,10 +111,17 @@ class _Gathering:
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         asked = _prepared(self._raw)  # of its own: another's last result may come to it first
         with self._raw.pipeline():
-            self.send()
+            self._execute_waiting()
             asked.execute(sql, values)
         found: list[Row] = asked.fetchall()
         return found
+
+    def _execute_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            cursor = _prepared(self._raw)
+            for statement in waiting:
+                cursor.execute(*statement)
 
 
 def _prepared(raw: Any) -> Any:

@@ -51,6 +51,8 @@ class CallFacts(models.Model):
 class Hold(CallFacts):
     """A dispatch that may have happened: written before the connection opens, gone when its record is there.
 
+    Without indexes but its key: each call would pay for them twice, and who looks for lost ones, seldom, reads all.
+
     `amount_pico` is an upper bound of its cost (NULL: no price). `lease_id` names the process that answers for it,
     `claim_id` the `IdempotencyKey` of its call.
     """
@@ -59,14 +61,13 @@ class Hold(CallFacts):
     input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
     lease_id = models.UUIDField()
-    deadline_at = models.DateTimeField(db_index=True)
+    deadline_at = models.DateTimeField()
     claim_id = models.UUIDField(null=True)
 
     class Meta:
         ordering: ClassVar = ["id"]
         verbose_name = "call in flight"
         verbose_name_plural = "calls in flight"
-        indexes: ClassVar = [models.Index(fields=["lease_id"], name="hold_by_lease")]
 
     def __str__(self) -> str:
         return f"{self.deployment} for {self.client}"
