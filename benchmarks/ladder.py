@@ -104,7 +104,8 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     _tell("hold: its row and bound", attempted)
 
     async def dispatched() -> bytes:
-        answer = await dispatch.send(session, plan.deployment, step.leave.credential, plan.sendable, forwarded={})
+        key, said = step.leave.credential, plan.sendable
+        answer = await dispatch.send(session, plan.deployment, key, said, attempt.body, forwarded={})
         return await answer.read()
 
     content = await dispatched()

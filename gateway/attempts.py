@@ -218,6 +218,7 @@ class Attempts:
                     attempt.deployment,
                     attempt.credential,
                     attempt.sendable,
+                    attempt.body,
                     forwarded=attempt.call.forwarded,
                 )
                 content = b"" if is_stream else await answer.read()

@@ -47,6 +47,7 @@ class Attempt(msgspec.Struct, frozen=True):
     call: Call
     deployment: DeploymentSpec
     sendable: Sendable
+    body: bytes
     credential: CredentialSpec | None
     hold: HoldRow
     rates: Rates | None
@@ -91,6 +92,7 @@ def attempt(
     `call.started_at`. Only the deadline is counted from `now`, by the clock of the database, which judges deadlines.
     """
     deployment, rates = plan.deployment, plan.rates
+    body = plan.sendable.body()  # before its hold: what cannot be made is not charged
     envelope = call.envelope
     input_tokens = estimates.most_input_tokens(envelope.input_bytes)
     output_tokens = plan.output_tokens
@@ -126,7 +128,7 @@ def attempt(
         deadline_at=now + timedelta(seconds=lasts_s),
     )
     is_limited = bool(plan.windows) and any(window.hard for window in plan.windows)
-    return Attempt(call, deployment, plan.sendable, credential, hold, rates, timeout_s, lasts_s, is_limited)
+    return Attempt(call, deployment, plan.sendable, body, credential, hold, rates, timeout_s, lasts_s, is_limited)
 
 
 def _amount_pico(rates: Rates | None, input_tokens: int, output_tokens: int) -> int | None:

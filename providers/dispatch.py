@@ -121,6 +121,7 @@ async def send(
     deployment: DeploymentSpec,
     credential: CredentialSpec | None,
     sendable: Sendable,
+    body: bytes,
     *,
     forwarded: dict[str, str],
 ) -> Answer:
@@ -131,7 +132,7 @@ async def send(
     adapter = ADAPTERS[deployment.provider.kind]
     headers = adapter.headers(deployment, credential)
     headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
-    answer = await adapter.send(session, deployment, Request(sendable.url, headers, sendable.body()))
+    answer = await adapter.send(session, deployment, Request(sendable.url, headers, body))
     if answer.status == 200:
         return answer
     provider = deployment.provider

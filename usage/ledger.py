@@ -105,7 +105,7 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
         refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
         inserts = [Insert("usage_hold", holds)] if holds else []
         if records:
-            inserts += [Insert("usage_usagerecord", records), *rollups.folded(records, shard=_SHARD)]
+            inserts += [*rollups.folded(records, shard=_SHARD), Insert("usage_usagerecord", records)]
         if inserts:
             sql.insert(cursor, *inserts)
         if extensions:

@@ -104,15 +104,14 @@ def uuid_of(value: UUID | str) -> UUID:
 
 @functools.cache
 def _insert_from_json(shapes: tuple[tuple[str, type[msgspec.Struct], str], ...]) -> str:
-    """Several are parts of a SELECT that reads none of them: so their tables are locked in the order of `shapes`, by a
-    prepared statement too, which would lock that of a main INSERT first; and so are all rows in one order. No two
-    processes wait for each other in a circle, nor for `usage.books`, which locks the rollups in theirs.
+    """Tables are locked in the order of `shapes`; but the last one comes first once the server keeps the plan.
+
+    So that no two processes wait for each other in a circle, nor for `usage.books`, which locks the rollups in theirs,
+    the last one is to be a table that nobody locks together with the others. Rows are locked in one order anyway.
     """
-    statements = [_of_json(*shape) for shape in shapes]
-    if len(statements) == 1:
-        return statements[0]
-    parts = ", ".join(f"insert_{number} AS ({statement})" for number, statement in enumerate(statements))
-    return f"WITH {parts} SELECT 1"
+    *before, last = (_of_json(*shape) for shape in shapes)
+    others = ", ".join(f"insert_{number} AS ({statement})" for number, statement in enumerate(before))
+    return f"WITH {others} {last}" if others else last
 
 
 def _of_json(table: str, shape: type[msgspec.Struct], more: str) -> str:

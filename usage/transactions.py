@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
@@ -59,8 +59,8 @@ def transaction() -> Iterator[Cursor]:
 def _roll_back(database: BaseDatabaseWrapper) -> None:
     """A connection that cannot even do that is given up, as Django does; why it came to that is told by the caller."""
     try:
-        database.connection.rollback()
-    except database.Database.Error:
+        database.rollback()
+    except Error:
         database.close()
 
 

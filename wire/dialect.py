@@ -118,7 +118,7 @@ class Dialect(CallerDialect, Protocol):
 
     def rewrite_chat(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
         """The same body for a provider of the same dialect: model replaced, usage asked for, `max_output_tokens`
-        imposed where it is not None; all other fields byte for byte.
+        imposed where it is not None; all other fields byte for byte. It has been opened: nothing is raised.
         """
 
     def encode_chat(self, request: ChatRequest) -> bytes:
@@ -162,7 +162,10 @@ class EmbeddingDialect(EmbeddingCaller, Protocol):
         """Light reading of a caller's body. Raises `ApiError` (INVALID_REQUEST, naming the field)."""
 
     def rewrite_embeddings(self, envelope: Envelope, *, model: str) -> bytes:
-        """The same body for a provider of the same dialect: the model replaced, all other fields byte for byte."""
+        """The same body for a provider of the same dialect: the model replaced, all other fields byte for byte.
+
+        Nothing is raised, as of a chat's: there is a hold by then.
+        """
 
     def encode_embeddings(self, request: EmbeddingRequest) -> bytes:
         """A provider's body. Raises `ApiError` (UNSUPPORTED_FIELD) for what the dialect cannot say."""

@@ -79,8 +79,10 @@ _RAW_ANSWER: msgspec.json.Decoder[_RawAnswer] = msgspec.json.Decoder(_RawAnswer)
 
 
 def open_embeddings(body: bytes) -> Envelope:
-    """`model` is left to who knows the URL."""
-    return _opened(camel_keys(open_body(body)))
+    """`model` is left to who knows the URL. The batch is read here: what is none must not come to a hold."""
+    fields = camel_keys(open_body(body))
+    _OBJECTS.read(fields, "requests")
+    return _opened(fields)
 
 
 def open_single(body: bytes) -> Envelope:

@@ -438,6 +438,19 @@ def test_a_single_text_becomes_a_vector(house: Product, upstream: Upstream) -> N
     assert row["cost_pico"] == operating.cost_pico(bill.input_tokens, 0)
 
 
+@pytest.mark.parametrize(
+    "requests", ["a red fox", [], ["a red fox"], [{}] * 101], ids=["text", "none", "texts", "many"]
+)
+def test_what_is_no_batch_is_refused_before_anything_is_spent(
+    house: Product, upstream: Upstream, requests: Any
+) -> None:
+    answer = _call(house, "/v1beta/models/up-vectors:batchEmbedContents", {"requests": requests})
+
+    assert (answer.status, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert upstream.bill == []
+    assert operating.rows(house, answer.headers["x-request-id"]) == []
+
+
 def test_it_lists_the_models(client: genai.Client) -> None:
     models = {model.name: model for model in client.models.list()}
 

@@ -143,7 +143,7 @@ def test_36_a_name_that_comes_to_mean_this_machine(upstream: Upstream) -> None:
 
     async def send(*addresses: str) -> None:
         async with open_session(policy=closed, lookup=Names(*addresses)) as session:
-            await dispatch.send(session, target, None, call, forwarded={})
+            await dispatch.send(session, target, None, call, call.body(), forwarded={})
 
     for addresses in (("127.0.0.1",), ("169.254.169.254", "127.0.0.1"), ("::ffff:7f00:1",)):
         with pytest.raises(ForbiddenAddressError, match="is not called") as caught:

@@ -155,7 +155,7 @@ async def _send_to(
     there = target(kind, address)
     async with open_session() as session:
         call = dispatch.encode(opened(caller, request), caller, there, max_output_tokens=None)
-        answer = await dispatch.send(session, there, _credential(), call, forwarded={})
+        answer = await dispatch.send(session, there, _credential(), call, call.body(), forwarded={})
         try:
             return await use(answer, spoken(kind, caller))
         finally:
@@ -450,7 +450,7 @@ def test_where_nothing_listens_nothing_was_sent(kind: str) -> None:
             call = dispatch.encode(
                 openai_chat.open_chat(openai_chat.encode_chat(ask())), openai_chat, there, max_output_tokens=None
             )
-            await dispatch.send(session, there, None, call, forwarded={})
+            await dispatch.send(session, there, None, call, call.body(), forwarded={})
 
     with pytest.raises(UnreachableError) as caught:
         asyncio.run(send())

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import msgspec
 import pytest
 
 from providers import dispatch
+from providers.adapters import ADAPTERS
 from tests.providers.topologies import deployment
 from wire import anthropic_messages, openai_chat
+from wire.dialect import Envelope
+from wire.errors import ApiError
 
 _BODY: dict[str, Any] = {"model": "gpt", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 _DEFAULTS = {"temperature": 0.2, "top_k": 4, "stop": ["END"]}
@@ -40,3 +45,35 @@ def test_openai_itself_is_given_the_bound_under_its_newer_name() -> None:
     unbounded = {name: value for name, value in _BODY.items() if name != "max_tokens"}
     assert _sent("openai", unbounded, openai_chat, imposed=7)["max_completion_tokens"] == 7
     assert _sent("custom", unbounded, openai_chat, imposed=7)["max_tokens"] == 7
+
+
+_EVERY_DIALECTS: dict[str, Any] = {
+    **_BODY,
+    "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+    "input": "Hi",
+    "requests": [{"content": {"parts": [{"text": "Hi"}]}}],
+}
+_NAMES = (*_EVERY_DIALECTS, "stream_options", "options", "generationConfig", "system", "tools", "thinking", "store")
+_ODD: tuple[Any, ...] = (None, 5, 1.5, True, "", "x", [], {}, [1], ["x"], [[]], [{}], [None], [{}] * 101, {"a": 1})
+
+
+def _opened(open_body: Callable[[bytes], Envelope]) -> Iterator[Envelope]:
+    """Of bodies with something odd in them those that are not refused at once."""
+    for name, value, stream in product(_NAMES, _ODD, (True, False)):
+        try:
+            yield open_body(json.dumps(_EVERY_DIALECTS | {"stream": stream, name: value}).encode())
+        except ApiError:
+            continue
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_what_has_been_opened_can_be_rewritten(kind: str) -> None:
+    """That happens after the hold: what was raised then would be charged, of a call that was never sent."""
+    for chat in ADAPTERS[kind].chats:
+        envelopes = list(_opened(chat.dialect.open_chat))
+        assert envelopes
+        for envelope, bound in product(envelopes, (None, 7)):
+            json.loads(chat.rewrite(envelope, model="theirs", max_output_tokens=bound))
+    if embeddings := ADAPTERS[kind].embeddings:
+        for envelope in _opened(embeddings.dialect.open_embeddings):
+            json.loads(embeddings.dialect.rewrite_embeddings(envelope, model="theirs"))

@@ -83,7 +83,7 @@ def _refused(status: int, error: Any) -> ProviderFailureError:
         sendable = dispatch.encode(gemini.open_chat(HELLO), gemini, target, max_output_tokens=None)
         try:
             async with open_session() as session:
-                await dispatch.send(session, target, key, sendable, forwarded={})
+                await dispatch.send(session, target, key, sendable, sendable.body(), forwarded={})
         finally:
             await runner.cleanup()
 
