@@ -98,4 +98,7 @@ def _network(address: str) -> str:
         ip = ip_address(address)
     except ValueError:
         return address
-    return str(int(ip) >> (128 - _CUSTOMER_BITS)) if isinstance(ip, IPv6Address) else str(ip)
+    if isinstance(ip, IPv6Address):
+        # On a socket for both kinds an IPv4 address comes as one of IPv6: not all of them are one customer's.
+        return str(ip.ipv4_mapped or int(ip) >> (128 - _CUSTOMER_BITS))
+    return str(ip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -10,6 +11,10 @@ from django.utils import timezone
 from unfold.forms import AuthenticationForm
 
 from accounts import guessing
+
+PATIENCE_S = 3.0
+# Finding out whether a password is right takes 100 MB and all cores: strangers could fill a process with that.
+_one_at_a_time = threading.Lock()
 
 
 class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold publishes no types
@@ -21,11 +26,19 @@ class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold publishes 
         if not name or not password:
             cleaned = super().clean()
             return cleaned
+        if not _one_at_a_time.acquire(timeout=PATIENCE_S):
+            raise ValidationError("Many are signing in just now. Try again in a moment.", code="busy")
+        try:
+            return self._tried(name)
+        finally:
+            _one_at_a_time.release()
+
+    def _tried(self, name: str) -> dict[str, Any]:
         # Where a proxy that is trusted stands before us it has said who asks (`aiplatform.asgi`).
         address: str = self.request.META.get("REMOTE_ADDR") or ""
         number = self._counted(name, address)
         try:
-            cleaned = super().clean()
+            cleaned: dict[str, Any] = super().clean()
         except ValidationError:
             guessing.was_wrong(number, name=name, address=address)
             raise

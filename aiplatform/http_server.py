@@ -1,22 +1,46 @@
-"""Uvicorn's HTTP, and two things more: a whole answer at once, in one system call where ASGI's two messages make two;
-and hanging up on a caller who takes nothing.
+"""Uvicorn's HTTP, and three things more: a whole answer at once, in one system call where ASGI's two messages make two;
+hanging up on a caller who takes nothing, which uvicorn would wait for as long as the caller likes; and a bound for what
+a caller may send as headers.
 
-Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows both as extensions of the ASGI scope.
+Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows the first two as extensions of the ASGI
+scope.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import weakref
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway import http
 from gateway.http import HANG_UP, WHOLE_ANSWER, Headers
+
+MOST_HEADER_BYTES = 64 * 1024  # and what comes in one piece with them
 
 
 class Protocol(HttpToolsProtocol):
     """One connection."""
+
+    _untold_bytes = 0  # that came since the parser last told of the end of headers, or of a part of a body
+
+    def data_received(self, data: bytes) -> None:
+        self._untold_bytes += len(data)
+        super().data_received(data)
+        if self._untold_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The headers are larger than {MOST_HEADER_BYTES:,} bytes.")
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._untold_bytes = 0
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self.headers = []  # what comes as a header after the body is none: no proxy has looked at it
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._untold_bytes = 0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["method"] == "POST":
@@ -28,6 +52,30 @@ class Protocol(HttpToolsProtocol):
             }
             cycle.scope["extensions"] = extensions
         super()._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_again_after(math.inf)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._waiting.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.flow.write_paused:
+            self._waiting.cancel()
+        super().connection_lost(exc)
+
+    def _look_again_after(self, left_bytes: float) -> None:
+        self._waiting = self.loop.call_later(http.STALLED_S, self._look, left_bytes)
+
+    def _look(self, before_bytes: float) -> None:
+        """Hang up on a caller who has taken nothing since. Streams have a bound of their own, which comes first."""
+        left_bytes = self.transport.get_write_buffer_size()
+        if left_bytes < before_bytes:
+            self._look_again_after(left_bytes)
+        else:
+            self.transport.abort()
 
 
 async def _answer(asked: weakref.ref[RequestResponseCycle], status: int, headers: Headers, body: bytes) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from django.conf import settings
 from django.urls import get_resolver, reverse
 
 from gateway.doors import plain_errors
@@ -19,6 +20,7 @@ from wire.errors import ApiError, Code
 
 AT_ONCE = 64
 MOST_WAITING = 1_000
+BODY_S = 60.0  # within which a body must have come: who asks has a place meanwhile, and need not have signed in
 _BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
 
 
@@ -35,17 +37,20 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.load()
         if self._waiting >= MOST_WAITING:
-            await _refuse(Exchange(scope, receive, send).request_id, send)
+            await _refuse(_BUSY, Exchange(scope, receive, send).request_id, send)
             return
         self._waiting += 1
         try:
             await self._room.acquire()
         finally:
             self._waiting -= 1
+        body = _Body(receive)
         try:
-            await self._django(scope, receive, send)
+            await self._django(scope, body.receive, send)
         finally:
             self._room.release()
+        if body.refusal is not None:
+            await _refuse(body.refusal, Exchange(scope, receive, send).request_id, send)
 
     async def load(self) -> None:
         """Once."""
@@ -58,10 +63,41 @@ class Pages:
                 self._are_loaded = True
 
 
-async def _refuse(request_id: str, send: Send) -> None:
-    body = plain_errors.encode_error(_BUSY, request_id=request_id, operation="page")
-    headers = [JSON, (b"content-length", b"%d" % len(body)), *error_headers(_BUSY)]
-    await send({"type": "http.response.start", "status": _BUSY.status, "headers": headers})
+class _Body:
+    """A request's body, which Django would read to its end, however long that is and takes. It is told that its caller
+    has left where that is too much; then `refusal` says why, and nothing has been answered.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.refusal: ApiError | None = None
+        self._receive = receive
+        self._until = asyncio.get_running_loop().time() + BODY_S
+        self._left_bytes: int = settings.MAX_BODY_BYTES
+        self._is_whole = False
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            self.refusal = ApiError(Code.INVALID_REQUEST, f"The body has not come within {BODY_S:g} s.", status=408)
+            return {"type": "http.disconnect"}
+        self._left_bytes -= len(message.get("body", b""))
+        if self._left_bytes < 0:
+            self.refusal = ApiError(
+                Code.PAYLOAD_TOO_LARGE, f"The body is larger than {settings.MAX_BODY_BYTES:,} bytes."
+            )
+            return {"type": "http.disconnect"}
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+
+async def _refuse(error: ApiError, request_id: str, send: Send) -> None:
+    body = plain_errors.encode_error(error, request_id=request_id, operation="page")
+    headers = [JSON, (b"content-length", b"%d" % len(body)), *error_headers(error)]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -77,8 +78,10 @@ class Times(msgspec.Struct, array_like=True):
 class Tally:
     """Counts of one process, or of several. `lines` are by provider and model; both are "" for what went nowhere.
 
-    Beyond MOST_LINES of them, those of a provider's further models are one, of the model OTHER. `times` are by
-    provider. `misses`: how often the cache was asked in vain. `errors` are by door, HTTP status and code.
+    Beyond MOST_LINES of them, those of a provider's further models are one, of the model OTHER. Several processes'
+    together are as many as those have: were they bounded anew, whose is OTHER would change with the order of reading,
+    and counters go back. `times` are by provider. `misses`: how often the cache was asked in vain. `errors` are by
+    door, HTTP status and code.
     """
 
     def __init__(self) -> None:
@@ -122,6 +125,7 @@ class Tally:
         return msgspec.msgpack.encode(_Written(self.misses, self.tokens, self.times, lines, list(self.errors.items())))
 
     def merge(self, encoded: bytes) -> None:
+        """Raises `msgspec.DecodeError` for what another version of the platform has written."""
         written = msgspec.msgpack.decode(encoded, type=_Written)
         self.misses += written.misses
         for kind, count in written.tokens.items():
@@ -129,7 +133,7 @@ class Tally:
         for provider, times in written.times.items():
             self._times(provider).merge(times)
         for provider, model, line in written.lines:
-            self._line(provider, model).merge(line)
+            self.lines.setdefault((provider, model), Line({})).merge(line)
         for key, count in written.errors:
             self.errors[key] = self.errors.get(key, 0) + count
 
@@ -171,7 +175,9 @@ class Tallies:
         """All processes' counts together, as last written. For any thread."""
         found = Tally()
         for path in self._folder.glob(f"{os.getppid()}-*.tally"):
-            found.merge(path.read_bytes())
+            # Of an older version: in a container, whose processes have the same numbers after an upgrade.
+            with suppress(msgspec.DecodeError):
+                found.merge(path.read_bytes())
         return found
 
 

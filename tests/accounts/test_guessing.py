@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
 from accounts import guessing
+from accounts import sign_in as sign_in_form
 from accounts.guessing import MOST_WRONG, REFUSED_FOR, Guesses, TooManyGuessesError
 from accounts.models import AuditEntry
 
@@ -65,6 +70,48 @@ def test_whoever_owns_an_ipv6_network_has_one_address() -> None:
 
     assert REFUSED in sign_in(RIGHT, address="2001:db8:1:2:ffff::1").content.decode()
     assert sign_in(RIGHT, address="2001:db8:1:3::1").status_code == 302
+
+
+def test_an_ipv4_address_is_the_same_on_a_socket_of_ipv6_and_no_other_is_refused_with_it() -> None:
+    guess(address=f"::ffff:{HERE}")
+
+    assert REFUSED in sign_in(RIGHT, address=HERE).content.decode()
+    assert sign_in(RIGHT, address="::ffff:203.0.113.10").status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_password_at_a_time_is_looked_at(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes 100 MB: strangers could fill a process with that. Who had no turn has not guessed."""
+    settings.PASSWORD_HASHERS = [f"{__name__}.Slow", *settings.PASSWORD_HASHERS]
+    monkeypatch.setattr(sign_in_form, "PATIENCE_S", 0.05)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        slow = elsewhere.submit(guess_of_nobody)
+        assert Slow.is_looking.wait(10)
+        page = sign_in(RIGHT).content.decode()
+        Slow.may_end.set()
+        slow.result()
+
+    assert "Many are signing in just now. Try again in a moment." in page
+    assert sign_in(RIGHT).status_code == 302
+    assert Guesses.objects.count() == 1
+
+
+def guess_of_nobody() -> None:
+    guess(1, name="nobody", address="203.0.113.10")
+    connection.close()
+
+
+class Slow(MD5PasswordHasher):
+    """For whoever is unknown, of whom Django pretends to look."""
+
+    algorithm = "slow"
+    is_looking, may_end = threading.Event(), threading.Event()
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        self.is_looking.set()
+        self.may_end.wait(10)
+        return f"slow${salt}$none"
 
 
 def test_the_audit_trail_says_it_once_and_of_names_that_there_are(anna: User) -> None:

@@ -122,6 +122,49 @@ def test_a_stream_whose_end_nobody_takes_is_left_and_its_connection_closed(
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
+def test_whole_answers_that_nobody_takes_are_thrown_away_with_their_connection(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is under way, and those that wait for their turn."""
+    monkeypatch.setattr(gateway.http, "STALLED_S", 0.2)
+
+    async def story() -> None:
+        is_over = asyncio.Event()
+
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.body(100)
+            await exchange.answer(200, bytes(64 * ANSWER_BYTES))
+            if cycle.disconnected:
+                is_over.set()
+
+        async with serving(handle) as (reader, writer):
+            writer.write(REQUEST * 2)
+            async with asyncio.timeout(5):
+                await is_over.wait()
+                with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                    await reader.readexactly(64 * ANSWER_BYTES)
+
+    run(story())
+
+
+def test_a_whole_answer_that_is_taken_slowly_is_taken_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.http, "STALLED_S", 0.5)
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.body(100)
+            await exchange.answer(200, bytes(64 * ANSWER_BYTES))
+
+        async with serving(handle) as (reader, writer):
+            writer.write(REQUEST)
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(16):
+                await asyncio.sleep(0.1)
+                assert len(await reader.readexactly(4 * ANSWER_BYTES)) == 4 * ANSWER_BYTES
+
+    run(story())
+
+
 def test_a_call_that_is_over_is_forgotten_at_once() -> None:
     """Else its body and its answer would wait for the garbage collector."""
     cycles: list[weakref.ref[RequestResponseCycle]] = []
@@ -178,6 +221,53 @@ def test_an_answer_before_the_body_has_come_leaves_the_connection_to_the_next_ca
             assert (await answered(reader))[1] == b"[{}]"
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"GET /", b"POST / HTTP/1.1\r\nHost: here\r\nX-A: ", b"%bTransfer-Encoding: chunked\r\n\r\n1;a=", b"%b%b"],
+    ids=["address", "header", "chunk's extension", "trailer"],
+)
+def test_headers_are_bounded(run: Run, begun: bytes) -> None:
+    """A stranger could fill the process with them."""
+    head = b"POST / HTTP/1.1\r\nHost: here\r\n"
+    begun = begun.replace(b"%b%b", head + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-A: ").replace(b"%b", head)
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            with pytest.raises(CallerLeftError):
+                await exchange.body(100)
+
+        async with serving(handle) as (_, writer):
+            writer.write(begun)
+            with contextlib.suppress(ConnectionError):
+                for _ in range(1_000):
+                    writer.write(b"a" * HIGH_WATER_LIMIT)
+                    await writer.drain()
+                pytest.fail("it takes whatever comes")
+
+    run(story())
+
+
+def test_what_comes_after_the_body_is_no_header(run: Run) -> None:
+    """A proxy has not looked at it: else callers could say by it where they come from."""
+    told: list[str] = []
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            assert await exchange.body(100) == b"{}"
+            told.append(exchange.header(b"x-forwarded-for"))
+            await exchange.answer(200, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            writer.write(
+                b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"2\r\n{}\r\n0\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
+            )
+            await answered(reader)
+
+    run(story())
+    assert told == [""]
 
 
 def test_a_caller_who_keeps_no_connection_has_it_closed(run: Run) -> None:

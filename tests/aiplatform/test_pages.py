@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.core.asgi import get_asgi_application
 
 from aiplatform import pages
 from aiplatform.pages import AT_ONCE, Pages
@@ -63,3 +64,26 @@ def test_so_many_at_once_the_others_in_turn_and_too_many_refused(monkeypatch: py
     statuses, most = asyncio.run(story())
     assert most == AT_ONCE
     assert sorted(statuses) == [200] * (AT_ONCE + 9) + [503] * 2
+
+
+@pytest.mark.parametrize(("limit_bytes", "limit_s", "status"), [(5_000, 60.0, 413), (10_000_000, 0.2, 408)])
+def test_a_body_that_never_ends_is_refused(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, limit_bytes: int, limit_s: float, status: int
+) -> None:
+    """Strangers may send one to the page on which people sign in."""
+    settings.MAX_BODY_BYTES = limit_bytes
+    monkeypatch.setattr(pages, "BODY_S", limit_s)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": bytes(1_000), "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/admin/login/", "headers": []}
+    asyncio.run(asyncio.wait_for(Pages(get_asgi_application())(scope, receive, send), 10))
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == status

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,35 @@ class TestWhose:
             ask(house, headers | {"X-Request-ID": (name := f"{headers['X-Request-ID']}-{next(_numbers)}")})
 
         assert operating.row(house, name)["end_user"] == "bella"
+
+
+def test_many_at_once_are_each_their_own(house: Product, upstream: Upstream) -> None:
+    """One thread finds out whose session it is, for all of them together; one of them is nobody's."""
+    names = [f"one-of-many-{number}" for number in range(8)]
+    house.manage(
+        "shell",
+        "-c",
+        "from django.contrib.auth.models import User\n"
+        f"for name in {names}: User.objects.create_superuser(name, password={PASSWORD!r})",
+    )
+    sessions = [AdminSession(house, name=name, password=PASSWORD) for name in names]
+    stranger = {"Cookie": f"sessionid={'z' * 32}; csrftoken={sessions[0].csrf_token}"}
+    asked = [(name, sent(session)) for _ in range(25) for name, session in zip(names, sessions, strict=True)]
+    asked += [("", sent(sessions[0]) | stranger) for _ in range(25)]
+    random.Random(7).shuffle(asked)
+
+    with ThreadPoolExecutor(50) as crowd:
+        answers = list(crowd.map(lambda each: ask(house, each[1]), asked))
+
+    assert [answer.status for answer in answers] == [200 if name else 401 for name, _ in asked]
+    assert [answer.headers["x-request-id"] for answer in answers] == [headers["X-Request-ID"] for _, headers in asked]
+    whose = {
+        row["request_id"]: row["end_user"] for row in house.sql("SELECT request_id, end_user FROM usage_usagerecord")
+    }
+    assert {each: whose.get(each) for each in (headers["X-Request-ID"] for _, headers in asked)} == {
+        headers["X-Request-ID"]: name or None for name, headers in asked
+    }
+    assert len(upstream.bill) == 200
 
 
 class TestForged:
