@@ -20,29 +20,26 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from aiplatform.doors import door_of, is_for_sessions
 from aiplatform.pages import Pages
-from aiplatform.serving import new_gateway, new_metrics, start_grpc
+from aiplatform.serving import Serving
 from gateway.doors import health, websocket
 from gateway.http import Receive, Scope, Send, with_request_id
 
 if TYPE_CHECKING:
-    import grpc
-
-    from gateway.metrics_server import MetricsServer
     from gateway.session_door import SessionDoor
 
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
-_GRPC_GRACE_S = 20.0
 
 
 class Platform:
     """The ASGI application of `uvicorn aiplatform.asgi:application`."""
 
     def __init__(self) -> None:
-        self.gateway = new_gateway()
-        self._grpc: grpc.aio.Server | None = None
-        self._metrics: MetricsServer | None = None
+        self._serving = Serving(
+            tallies_dir=settings.STATE_DIR / "metrics", is_metrics_port_shared=settings.WEB_WORKERS > 1
+        )
+        self.gateway = self._serving.gateway
         self._session_door: SessionDoor | None = None
         self._pages = Pages(django_application)
         static = ServeStaticASGI(self._pages, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
@@ -93,24 +90,17 @@ class Platform:
 
     async def _start(self) -> None:
         """In production gRPC is a process of its own (`manage.py servegrpc`)."""
-        await self.gateway.start()
-        if settings.METRICS_PORT:
-            self._metrics = new_metrics(self.gateway)
-            await self._metrics.start()
+        await self._serving.start()
         if settings.GRPC_PORT and not settings.PRODUCTION:
             try:
-                self._grpc = await start_grpc(self.gateway)
+                await self._serving.start_grpc()
             except RuntimeError as error:  # the port is taken; HTTP is served all the same
                 log.warning("gRPC is not served: choose another GRPC_PORT", port=settings.GRPC_PORT, error=str(error))
 
     async def _stop(self) -> None:
-        if self._grpc is not None:
-            await self._grpc.stop(_GRPC_GRACE_S)
-        await self.gateway.stop()
+        await self._serving.stop()
         if self._session_door is not None:
             await self._session_door.stop()
-        if self._metrics is not None:  # last, so that the last calls are in it
-            await self._metrics.stop()
 
 
 application = Platform()

@@ -1,7 +1,8 @@
-"""The gateway and its gRPC door, as the settings ask for them: for the web processes, and for `servegrpc`."""
+"""The gateway, its metrics and its gRPC door, as the settings ask for them: for web processes, and for `servegrpc`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -13,8 +14,48 @@ if TYPE_CHECKING:
 
     from gateway.metrics_server import MetricsServer
 
+_GRPC_GRACE_S = 20.0
 
-def new_gateway() -> Gateway:
+
+class Serving:
+    """The gateway of a process, with `/metrics` beside it, and gRPC where it is asked for.
+
+    `tallies_dir`: where the processes leave their counts whose metrics are told together; `is_metrics_port_shared`:
+    each of them listens at METRICS_PORT.
+    """
+
+    def __init__(self, *, tallies_dir: Path, is_metrics_port_shared: bool) -> None:
+        self.gateway = _new_gateway()
+        self._tallies_dir = tallies_dir
+        self._is_metrics_port_shared = is_metrics_port_shared
+        self._metrics: MetricsServer | None = None
+        self._grpc: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Raises django.db.Error where the database is away."""
+        await self.gateway.start()
+        if settings.METRICS_PORT:
+            self._metrics = _new_metrics(
+                self.gateway, tallies_dir=self._tallies_dir, is_shared=self._is_metrics_port_shared
+            )
+            await self._metrics.start()
+
+    async def start_grpc(self) -> None:
+        """Once the rest has started.
+
+        Raises RuntimeError where the port is taken, OSError where the certificate cannot be read.
+        """
+        self._grpc = await _start_grpc(self.gateway)
+
+    async def stop(self) -> None:
+        if self._grpc is not None:
+            await self._grpc.stop(_GRPC_GRACE_S)
+        await self.gateway.stop()
+        if self._metrics is not None:  # last, so that the last calls are in it
+            await self._metrics.stop()
+
+
+def _new_gateway() -> Gateway:
     return Gateway(
         max_body_bytes=settings.MAX_BODY_BYTES,
         journal_dir=settings.STATE_DIR / "journal",
@@ -27,21 +68,14 @@ def new_gateway() -> Gateway:
     )
 
 
-def new_metrics(gateway: Gateway) -> MetricsServer:
+def _new_metrics(gateway: Gateway, *, tallies_dir: Path, is_shared: bool) -> MetricsServer:
     """Of a gateway that has started."""
     from gateway.metrics_server import MetricsServer  # noqa: PLC0415  # as below
 
-    return MetricsServer(
-        gateway,
-        settings.STATE_DIR / "metrics",
-        host=settings.HOST,
-        port=settings.METRICS_PORT,
-        is_shared=settings.WEB_WORKERS > 1,
-    )
+    return MetricsServer(gateway, tallies_dir, host=settings.HOST, port=settings.METRICS_PORT, is_shared=is_shared)
 
 
-async def start_grpc(gateway: Gateway) -> grpc.aio.Server:
-    """Raises RuntimeError where the port is taken, OSError where the certificate cannot be read."""
+async def _start_grpc(gateway: Gateway) -> grpc.aio.Server:
     from gateway import grpc_server  # noqa: PLC0415  # its import takes a tenth of a second, and not all serve it
 
     return await grpc_server.start(

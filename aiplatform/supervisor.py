@@ -190,19 +190,23 @@ def beat_command(*, state_dir: Path) -> list[str]:
     return [*_CELERY, "beat", "--loglevel", "WARNING", "--schedule", schedule, "--pidfile="]
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises `StartError` where the address cannot be listened on."""
+def check_port(host: str, port: int, *, setting: str = "PORT", is_shared: bool = False) -> None:
+    """Raises `StartError` where the address cannot be listened on; `setting`: where the port comes from.
+
+    `is_shared`: others may listen there too that share it as well.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if is_shared else socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror:
         raise StartError(f"HOST={host} is not an address of this machine.") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise StartError(f"Port {port} is in use: choose another with PORT, for example PORT={port + 1}.") from None
-        raise StartError(f"Cannot listen on HOST={host} PORT={port}: {error.strerror}.") from None
+            example = f"{setting}={port + 1}"
+            raise StartError(f"Port {port} is in use: choose another with {setting}, for example {example}.") from None
+        raise StartError(f"Cannot listen on HOST={host} {setting}={port}: {error.strerror}.") from None
 
 
 def local_url(host: str, port: int) -> str:

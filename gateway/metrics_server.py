@@ -44,7 +44,7 @@ class MetricsServer:
         try:
             await site.start()
         except OSError as error:
-            log.warning("metrics are not served", port=self._port, error=str(error))
+            log.warning("metrics are not served: choose another METRICS_PORT", port=self._port, error=str(error))
 
     async def stop(self) -> None:
         self._writing.cancel()

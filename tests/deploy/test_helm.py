@@ -106,6 +106,16 @@ def test_the_autoscaler_and_the_services_find_their_pods(objects: list[dict[str,
         assert {each["targetPort"] for each in service["spec"]["ports"]} <= ports
 
 
+def test_prometheus_finds_the_metrics_of_all_who_answer_calls(objects: list[dict[str, Any]]) -> None:
+    for part in ("web", "grpc"):
+        container = _pods(objects)[part]["containers"][0]
+        [opened] = [each["containerPort"] for each in container["ports"] if each["name"] == "metrics"]
+        [served] = [each for each in _one(objects, "Service", part)["spec"]["ports"] if each["name"] == "metrics"]
+
+        assert {"name": "METRICS_PORT", "value": str(opened)} in container["env"]
+        assert (served["port"], served["targetPort"]) == (opened, "metrics")
+
+
 def test_what_must_not_be_lost_is_on_a_disk_that_outlives_its_pod(objects: list[dict[str, Any]]) -> None:
     for part in ("web", "grpc"):
         [claim] = _one(objects, "StatefulSet", part)["spec"]["volumeClaimTemplates"]

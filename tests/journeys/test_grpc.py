@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from gateway.doors.grpc import OPEN_METHODS, SERVICE
 from gateway.generated import ai_proxy_pb2 as pb
 from tests.journeys import operating
+from tests.journeys.grpc_client import Client, metadata_of
 from tests.product import Product
 from tests.servers import free_port, wait_until
 from tests.upstream import Fault, Upstream
@@ -43,47 +44,6 @@ def served(new_product: NewProduct, port: int) -> Iterator[Product]:
 def channel(served: Product, port: int) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
         yield opened
-
-
-class Client:
-    """The service's methods, as generated stubs would call them."""
-
-    def __init__(self, channel: grpc.Channel, key: str) -> None:
-        self._channel = channel
-        self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
-
-    def complete(self, **fields: Any) -> pb.CompleteResponse:
-        method = self._channel.unary_unary(
-            f"/{SERVICE}/Complete", pb.CompleteRequest.SerializeToString, pb.CompleteResponse.FromString
-        )
-        answer: pb.CompleteResponse = method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=10)
-        return answer
-
-    def stream(self, *, timeout: float = 10, **fields: Any) -> Any:
-        method = self._channel.unary_stream(
-            f"/{SERVICE}/StreamComplete", pb.CompleteRequest.SerializeToString, pb.StreamCompleteResponse.FromString
-        )
-        return method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=timeout)
-
-    def told(self, **fields: Any) -> tuple[dict[str, str], dict[str, str]]:
-        """The initial and the trailing metadata of a call that may be refused."""
-        method = self._channel.unary_unary(
-            f"/{SERVICE}/Complete", pb.CompleteRequest.SerializeToString, pb.CompleteResponse.FromString
-        )
-        call: Any
-        try:
-            _, call = method.with_call(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=10)
-        except grpc.RpcError as error:
-            call = error
-        return _metadata(call.initial_metadata()), _metadata(call.trailing_metadata())
-
-    def call(self, name: str, request: Any, answer: Any) -> Any:
-        method = self._channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, answer.FromString)
-        return method(request(), metadata=self.metadata, timeout=10)
-
-
-def _metadata(pairs: Any) -> dict[str, str]:
-    return {each.key: each.value for each in pairs or ()}
 
 
 @pytest.fixture
@@ -149,7 +109,7 @@ def test_an_answer_says_in_its_metadata_what_http_says_in_headers(
     initial, _ = client.told(model_id="up-chat", prompt="Hello")
     stream = client.stream(model_id="up-chat", prompt="Hello")
     *_, last = list(stream)
-    began, ended = _metadata(stream.initial_metadata()), _metadata(stream.trailing_metadata())
+    began, ended = metadata_of(stream.initial_metadata()), metadata_of(stream.trailing_metadata())
 
     line = upstream.bill[0]
     assert Decimal(initial["x-cost-usd"]) == operating.usd(operating.cost_pico(line.input_tokens, line.output_tokens))
@@ -171,7 +131,7 @@ def test_a_refusal_says_in_its_metadata_when_to_come_again(channel: grpc.Channel
     with pytest.raises(grpc.RpcError):
         list(stream)
 
-    for refused in (told, _metadata(stream.trailing_metadata())):
+    for refused in (told, metadata_of(stream.trailing_metadata())):
         assert (refused["error-code"], refused["x-ratelimit-remaining"]) == ("RATE_LIMITED", "0")
         assert 50 <= int(refused["retry-after"]) <= 62
         assert operating.row(served, refused["x-request-id"])["status"] == "refused"
@@ -186,7 +146,7 @@ def test_a_provider_where_nobody_listens_may_be_asked_again(client: Client, serv
     with pytest.raises(grpc.RpcError):
         list(stream)
 
-    for refused in (told, _metadata(stream.trailing_metadata())):
+    for refused in (told, metadata_of(stream.trailing_metadata())):
         assert (refused["error-code"], refused["retry-after"]) == ("PROVIDER_UNAVAILABLE", "1")
 
 
@@ -196,7 +156,7 @@ def test_a_broken_stream_names_its_provider(client: Client, upstream: Upstream) 
 
     with pytest.raises(grpc.RpcError):
         list(stream)
-    assert _metadata(stream.trailing_metadata())["x-provider"] == "upstream"
+    assert metadata_of(stream.trailing_metadata())["x-provider"] == "upstream"
 
 
 def test_a_deadline_is_the_calls_own(client: Client, served: Product, upstream: Upstream) -> None:

@@ -10,27 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.journeys import operating
+from tests.journeys.scraping import scrape
 from tests.product import Product
 from tests.servers import free_port, wait_until
 from tests.upstream import Fault, Upstream
 
 NewProduct = Callable[..., AbstractContextManager[Product]]
-
-
-def _scrape(port: int) -> dict[str, dict[tuple[str, ...], float]]:
-    """Samples by name, then by the values of their labels in the labels' order of name."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found[sample.name][tuple(sample.labels[name] for name in sorted(sample.labels))] = sample.value
-    return found
 
 
 def _make_calls(product: Product, upstream: Upstream) -> None:
@@ -50,7 +37,7 @@ def _rows(product: Product) -> list[dict[str, Any]]:
 
 def _check(product: Product, port: int) -> None:
     rows = _rows(product)
-    told = _scrape(port)
+    told = scrape(port)
     counted: dict[tuple[str, ...], int] = defaultdict(int)
     costs: dict[tuple[str, ...], int] = defaultdict(int)
     for row in rows:
@@ -87,7 +74,7 @@ def test_errors_are_counted_by_status_with_a_row_or_without(new_product: NewProd
         product.chat(model="up-chat")
         product.chat(model="up-chat")
 
-        assert _scrape(port)["ai_proxy_errors_total"] == {
+        assert scrape(port)["ai_proxy_errors_total"] == {
             ("UNAUTHENTICATED", "openai.chat", "401"): 1,
             ("INVALID_REQUEST", "openai.chat", "400"): 2,
             ("PROVIDER_ERROR", "openai.chat", "502"): 1,
@@ -101,7 +88,7 @@ def test_the_figures_of_several_processes_are_one(new_production: NewProduct, up
         wait_until(lambda: operating.open_holds(product) == 0)
 
         rows = len(_rows(product))
-        wait_until(lambda: sum(_scrape(port)["ai_proxy_requests_total"].values()) == rows, what="all tallies")
+        wait_until(lambda: sum(scrape(port)["ai_proxy_requests_total"].values()) == rows, what="all tallies")
         _check(product, port)
 
 

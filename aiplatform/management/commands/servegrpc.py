@@ -9,9 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from aiplatform.serving import new_gateway, start_grpc
-
-_GRACE_S = 20.0
+from aiplatform.serving import Serving
+from aiplatform.supervisor import StartError, check_port
 
 
 class Command(BaseCommand):
@@ -22,8 +21,10 @@ class Command(BaseCommand):
         if not settings.GRPC_PORT:
             raise CommandError("GRPC_PORT is 0: there is nothing to serve.")
         try:
+            is_shared = settings.WEB_WORKERS > 1
+            check_port(settings.HOST, settings.GRPC_PORT, setting="GRPC_PORT", is_shared=is_shared)
             asyncio.run(_serve())
-        except (RuntimeError, OSError) as error:
+        except (StartError, RuntimeError, OSError) as error:
             raise CommandError(str(error)) from None
 
 
@@ -32,11 +33,13 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    gateway = new_gateway()
-    await gateway.start()
+    # The web workers of this host know nothing of its counts, nor it of theirs: were it to share their port, Prometheus
+    # would be told now the ones and now the others.
+    tallies = settings.STATE_DIR / "metrics" / f"grpc-{settings.METRICS_PORT}"
+    serving = Serving(tallies_dir=tallies, is_metrics_port_shared=False)
+    await serving.start()
     try:
-        server = await start_grpc(gateway)
+        await serving.start_grpc()
         await stopping.wait()
-        await server.stop(_GRACE_S)
     finally:
-        await gateway.stop()
+        await serving.stop()
