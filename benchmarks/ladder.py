@@ -101,7 +101,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
         return settlement.attempt(call, plan, step.leave.credential, now=now, number=1, lease_id=lease_id)
 
     attempt = attempted()
-    _tell("hold: its row and bound", attempted)
+    _tell("hold: its row, bound and body", attempted)
 
     async def dispatched() -> bytes:
         key, said = step.leave.credential, plan.sendable
@@ -109,7 +109,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
         return await answer.read()
 
     content = await dispatched()
-    await _say("dispatch: body, client and kernel, 64 at once", lambda: _at_once(dispatched), _AT_ONCE)
+    await _say("dispatch: the client and the kernel, 64 at once", lambda: _at_once(dispatched), _AT_ONCE)
     result = openai_chat.read_result(content)
     _tell("the provider's answer: usage, finish, model", lambda: openai_chat.read_result(content))
     outcome = Outcome(status="ok", usage=result.usage, output_bytes=result.output_bytes, served_model=result.model)
