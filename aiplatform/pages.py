@@ -14,14 +14,13 @@ from django.conf import settings
 from django.urls import get_resolver, reverse
 
 from gateway.doors import plain_errors
-from gateway.failures import error_headers
+from gateway.failures import BUSY, error_headers
 from gateway.http import JSON, Exchange, Receive, Scope, Send
 from wire.errors import ApiError, Code
 
 AT_ONCE = 64
 MOST_WAITING = 1_000
 BODY_S = 60.0  # within which a body must have come: who asks has a place meanwhile, and need not have signed in
-_BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
 
 
 class Pages:
@@ -37,7 +36,7 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.load()
         if self._waiting >= MOST_WAITING:
-            await _refuse(_BUSY, Exchange(scope, receive, send).request_id, send)
+            await _refuse(BUSY, Exchange(scope, receive, send).request_id, send)
             return
         self._waiting += 1
         try:

@@ -11,6 +11,7 @@ from providers.errors import CredentialRefusedError, ProviderFailureError
 from usage.budgets import BudgetExceededError
 from wire.errors import ApiError, Code
 
+BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
 _LEAST_RETRY_S = 1.0
 # Some clients sleep out any Retry-After within the call, an hour too: what takes longer must reach their code at once.
 _LONGEST_SLEEP_S = 120

@@ -25,16 +25,14 @@ from gateway.calls import Call
 from gateway.completion_view import CompletionViewSet
 from gateway.database_thread import DatabaseThread
 from gateway.doors import plain_errors
-from gateway.failures import error_headers
+from gateway.failures import BUSY, error_headers
 from gateway.http import JSON, CallerLeftError, Exchange, Headers, Receive, Scope, Send
 from gateway.middlewares import within_middlewares
 from gateway.replies import Reply, Stream
-from wire.errors import ApiError, Code
+from wire.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-_BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
 
 
 class SessionDoor:
@@ -60,8 +58,8 @@ class SessionDoor:
 
     async def _answer(self, exchange: Exchange) -> None:
         if self._thread.is_full:
-            body = plain_errors.encode_error(_BUSY, request_id=exchange.request_id, operation="create")
-            await exchange.answer(_BUSY.status, body, [JSON, *error_headers(_BUSY)])
+            body = plain_errors.encode_error(BUSY, request_id=exchange.request_id, operation="create")
+            await exchange.answer(BUSY.status, body, [JSON, *error_headers(BUSY)])
             return
         try:
             request = SessionRequest(exchange, self._thread, self._sessions)

@@ -12,12 +12,11 @@ from itertools import pairwise
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import connection
-
 from core.ids import lower_bound, time_of
 from usage import rollups
 from usage.models import UsageRecord
 from usage.rollups import FIGURES, Rollup
+from usage.transactions import on_postgresql, text_of
 
 _TABLE = "usage_usagerecord"
 _CALL = "is_final AND kind = 'call'"
@@ -45,7 +44,7 @@ def difference_sql(rollup: Rollup, *, since: datetime | None, by_shard: bool) ->
 
 def window_costs_sql(first: UUID | None = None, end: UUID | None = None) -> str:
     """Rows of (budget window, cost): the sums of the records that count in each window, of a range of keys."""
-    each = "jsonb_array_elements_text(r.windows) AS e(value)" if _on_postgresql() else "json_each(r.windows) AS e"
+    each = "jsonb_array_elements_text(r.windows) AS e(value)" if on_postgresql() else "json_each(r.windows) AS e"
     return (
         f"SELECT {_window_key()} AS window_id, sum(r.cost_pico) AS cost_pico FROM {_TABLE} r, {each} "  # noqa: S608 - our own names
         f"{key_range('r.id', first, end)} AND r.windows <> '[]' AND r.cost_pico IS NOT NULL GROUP BY 1"
@@ -54,14 +53,14 @@ def window_costs_sql(first: UUID | None = None, end: UUID | None = None) -> str:
 
 def window_holds_sql() -> str:
     """Rows of (budget window, held): the sums of the holds that count in each window."""
-    each = "jsonb_array_elements_text(h.windows) AS e(value)" if _on_postgresql() else "json_each(h.windows) AS e"
+    each = "jsonb_array_elements_text(h.windows) AS e(value)" if on_postgresql() else "json_each(h.windows) AS e"
     return f"SELECT {_window_key()} AS window_id, sum(h.amount_pico) AS held_pico FROM usage_hold h, {each} GROUP BY 1"  # noqa: S608 - our own names
 
 
 def key_range(column: str, first: UUID | None, end: UUID | None = None) -> str:
     """A WHERE clause for `first <= key < end`, as far as they are given."""
     bounds = [(">=", first), ("<", end)]
-    asked = [f"{column} {than} '{key if _on_postgresql() else key.hex}'" for than, key in bounds if key is not None]
+    asked = [f"{column} {than} '{key if on_postgresql() else key.hex}'" for than, key in bounds if key is not None]
     return "WHERE " + (" AND ".join(asked) or "1 = 1")
 
 
@@ -71,7 +70,7 @@ def key_range(column: str, first: UUID | None, end: UUID | None = None) -> str:
 def _sums_sql(rollup: Rollup, *, since: datetime | None, zone: ZoneInfo, by_shard: bool) -> str:
     time, *others = rollup.dimensions[:-1]
     moment = _quarter_sql() if time == "starts_at" else _day_sql(zone)
-    shard = [f"CAST(0 AS {'smallint' if _on_postgresql() else 'INTEGER'}) AS shard"] if by_shard else []
+    shard = [f"CAST(0 AS {'smallint' if on_postgresql() else 'INTEGER'}) AS shard"] if by_shard else []
     columns = [f"{moment} AS {time}", *others, *shard, *(f"{sql} AS {name}" for name, sql in _figures_sql().items())]
     grouped = ", ".join(str(place + 1) for place in range(1 + len(others)))
     first = _first_counted(rollup, since, zone)
@@ -82,7 +81,7 @@ def _sums_sql(rollup: Rollup, *, since: datetime | None, zone: ZoneInfo, by_shar
 def _figures_sql() -> dict[str, str]:
     """`rollups.figures`, of a group of records."""
     answered = f"{_CALL} AND status = 'ok' AND latency_ms IS NOT NULL"
-    micros = "trunc(latency_ms * 1000)" if _on_postgresql() else "latency_ms * 1000"
+    micros = "trunc(latency_ms * 1000)" if on_postgresql() else "latency_ms * 1000"
     counted = {
         "calls": _CALL,
         "errors": f"{_CALL} AND status IN ('error', 'interrupted')",
@@ -100,7 +99,7 @@ def _figures_sql() -> dict[str, str]:
 
 
 def _quarter_sql() -> str:
-    if _on_postgresql():
+    if on_postgresql():
         return "date_bin('15 minutes', started_at, TIMESTAMPTZ '1970-01-01 00:00:00+00')"
     return f"datetime({_UNIX_S} / 900 * 900, 'unixepoch')"
 
@@ -112,7 +111,7 @@ _UNIX_S = "CAST(strftime('%s', substr(started_at, 1, 19)) AS INTEGER)"
 def _day_sql(zone: ZoneInfo) -> str:
     """The day in `zone`, by Python's database of zones: SQLite has none, and PostgreSQL's may be of another year."""
     offset = _offset_sql(zone)
-    if _on_postgresql():
+    if on_postgresql():
         return f"CAST((started_at AT TIME ZONE 'UTC') + ({offset}) * INTERVAL '1 second' AS date)"
     return f"date({_UNIX_S} + ({offset}), 'unixepoch')"
 
@@ -184,13 +183,8 @@ def _whole_day(since: datetime, zone: ZoneInfo) -> date:
 
 
 def _window_key() -> str:
-    return "CAST(e.value AS uuid)" if _on_postgresql() else "replace(e.value, '-', '')"
+    return "CAST(e.value AS uuid)" if on_postgresql() else "replace(e.value, '-', '')"
 
 
 def _moment(moment: datetime) -> str:
-    plain = moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
-    return f"{plain}+00" if _on_postgresql() else plain
-
-
-def _on_postgresql() -> bool:
-    return connection.vendor == "postgresql"
+    return f"{text_of(moment)}+00" if on_postgresql() else text_of(moment)

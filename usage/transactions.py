@@ -51,7 +51,7 @@ def transaction() -> Iterator[Cursor]:
             cursor.begin()
             yield cursor
             cursor.commit()
-        except BaseException:
+        except BaseException:  # interrupted too: nothing half-written stays open
             _roll_back(database)
             raise
 
