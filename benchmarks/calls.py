@@ -14,6 +14,7 @@ _SENTENCE = "Tell me, in one paragraph, why a benchmark that nobody reads is sti
 PROMPT = _SENTENCE * 4
 LARGE_PROMPT = _SENTENCE * 4_100  # 400 KB: about 100,000 tokens
 _MAX_TOKENS = 256
+BUDGETED_USER = "spender"  # an end user who has a hard budget
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -25,12 +26,16 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. `cached`: the answer may be one that was given before. `is_large`: with a large prompt."""
+    """What is asked for. `cached`: the answer may be one that was given before. `is_large`: with a large prompt.
+
+    `is_budgeted`: for an end user with a hard budget.
+    """
 
     model: str
     stream: bool = False
     cached: bool = False
     is_large: bool = False
+    is_budgeted: bool = False
 
     @property
     def prompt(self) -> str:
@@ -41,6 +46,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         """As OpenAI's and Anthropic's dialects say it, and specification B's."""
         said = [{"role": "user", "content": self.prompt}]
         body: dict[str, Any] = {"model": self.model, "messages": said, "max_tokens": _MAX_TOKENS}
+        body |= {"user": BUDGETED_USER} if self.is_budgeted else {}
         return body | ({"temperature": 0} if self.cached else {}) | ({"stream": True} if self.stream else {})
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import calls
 from benchmarks.calls import Wish
 from benchmarks.stage import SQLITE, Stage, stage
+from tests import servers
 
 _ROUNDS, _TIMES = 7, 1_000
 _BATCH = 32
@@ -115,6 +116,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     outcome = Outcome(status="ok", usage=result.usage, output_bytes=result.output_bytes, served_model=result.model)
     record = settlement.record(attempt, outcome)
     _tell("settle: its record, priced", lambda: settlement.record(attempt, outcome))
+    await _limits(call, plan, snapshot.capacity, record)
     reply = Reply(record=record, body=content, response=None)
 
     def told() -> None:
@@ -124,10 +126,35 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     _tell("metrics, circuit and figures", told)
     _tell("encode: headers of the answer", lambda: answer_headers(reply))
     await session.close()
-    await asyncio.to_thread(_books, attempted, outcome)
+    await asyncio.to_thread(_books, attempted, plan.windows, outcome)
 
 
-def _books(attempted: Callable[[], Any], outcome: Any) -> None:
+async def _limits(call: Any, plan: Any, capacity: Any, record: Any) -> None:
+    """Of calls and of tokens: counted, told, and corrected by the record."""
+    from gateway.admission import Admissions
+    from gateway.limits.limiter import Limiter
+    from gateway.slots import Slots
+
+    admissions: Admissions
+
+    async def limited() -> None:
+        admission = await admissions.admit(call, [plan], capacity)
+        assert admission is not None
+        seat = await admission.enter(plan, call)
+        seat.bind(record.id)
+        admissions.settled(record)
+        admission.close()
+
+    with servers.redis() as redis:
+        for where, url in (("memory", ""), ("Redis", redis.url)):
+            limiter = Limiter(redis_url=url, workers=1, process_id=record.id, live=lambda: [record.id])
+            admissions = Admissions(limiter, Slots(most_waiting=0, longest_wait_s=0, share=limiter.part_of))
+            await limiter.start()
+            await _say(f"limits, in {where}, {_AT_ONCE} at once", lambda: _at_once(limited), _AT_ONCE)
+            await limiter.stop()
+
+
+def _books(attempted: Callable[[], Any], windows: Any, outcome: Any) -> None:
     from gateway import settlement
     from usage import ledger
     from usage.ledger import Reserve, Settle
@@ -135,7 +162,7 @@ def _books(attempted: Callable[[], Any], outcome: Any) -> None:
     def batch() -> None:
         made = [attempted() for _ in range(_BATCH)]
         began = time.thread_time()
-        ledger.apply([Reserve(each.hold) for each in made])
+        ledger.apply([Reserve(each.hold, windows) for each in made])
         ledger.apply([Settle(settlement.record(each, outcome)) for each in made])
         found.append(time.thread_time() - began)
 

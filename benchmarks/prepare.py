@@ -20,11 +20,15 @@ import django
 import msgspec
 
 from benchmarks import answers
-from benchmarks.calls import Identity
+from benchmarks.calls import BUDGETED_USER, Identity
 from benchmarks.scenarios import ANSWERS_500, REFUSES
+from core.money import PICO_PER_USD
 
 # A provider that always fails, and yet is always asked first: its circuit opens after 32,767 failures in a row.
 _PATIENT: Any = {"retry_attempts": 1, "failure_threshold": 32_767, "monitoring_period_ms": 1_000}
+
+# Limits of calls and of tokens hold for every call of the key, a hard budget for one end user's. None is ever reached.
+_PLENTY, _PLENTY_PICO = 2_000_000_000, 1_000_000 * PICO_PER_USD
 
 
 def main() -> None:
@@ -42,6 +46,7 @@ def _set_up(upstream: str, nobody: str) -> Identity:
 
     from accounts.models import ApiKey, Client
     from aiplatform import bootstrap
+    from usage.models import Budget
 
     bootstrap.bootstrap(now=timezone.now(), demo=True, providers=[])
     usual = (answers.FAST, answers.PACED, answers.LONG, answers.LARGE, answers.SLOW, answers.WRONG, answers.EMBED)
@@ -52,7 +57,11 @@ def _set_up(upstream: str, nobody: str) -> Identity:
     _route(ANSWERS_500, answers.BROKEN)
     _route(REFUSES, "unheard")
     client = Client.objects.create(name="benchmark")
-    _, key = ApiKey.mint(client=client, name="benchmark")
+    row, key = ApiKey.mint(client=client, name="benchmark")
+    row.requests_per_minute = row.tokens_per_minute = _PLENTY
+    row.save()
+    of_user = {"scope": Budget.Scope.END_USER, "subject": BUDGETED_USER}
+    Budget.objects.create(name="benchmark", cap_pico=_PLENTY_PICO, **of_user)
     return Identity(key=key, session=_session(User.objects.get(is_superuser=True)), csrf=secrets.token_hex(16))
 
 

@@ -62,9 +62,10 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, and how long each time."""
+    """How often, and how long each time. `turns`: in a round, of the scenarios whose figures lie near their targets."""
 
     rounds: int
+    turns: int = 1
     warm_up_s: float
     window_s: float
 
@@ -80,12 +81,13 @@ def run_rounds(
     for scenario, taking in takers.items():
         for subject in taking:
             tally.note(scenario, subject, run(driver, subject, subject.load(scenario, warm_up_s=0, window_s=0)))
-    for number in range(pace.rounds):
-        for scenario, taking in takers.items():
-            turn = number % len(taking)
-            for subject in taking[turn:] + taking[:turn]:
-                load = subject.load(scenario, warm_up_s=pace.warm_up_s, window_s=pace.window_s)
-                tally.results.setdefault((scenario.name, subject.name), []).append(run(driver, subject, load))
+    close = [scenario for scenario in takers if scenario.is_close]
+    others = [scenario for scenario in takers if not scenario.is_close]
+    for scenario in (close * pace.turns + others) * pace.rounds:
+        for subject in takers[scenario]:
+            load = subject.load(scenario, warm_up_s=pace.warm_up_s, window_s=pace.window_s)
+            tally.results.setdefault((scenario.name, subject.name), []).append(run(driver, subject, load))
+        takers[scenario].append(takers[scenario].pop(0))
 
 
 def run(driver: Driver, subject: Subject, load: Load) -> Figures:

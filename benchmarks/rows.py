@@ -59,6 +59,7 @@ class _Sheet:
 
     def kinds(self) -> Iterator[Row]:
         """Calls that are not plain ones: those that have a floor of their own are held against it."""
+        yield self._cost(scenarios.BUDGETED, scenarios.PLAIN_64)
         translated = Target(limits=dict.fromkeys(PRODUCTS, 1.3), of_ratio=True)
         for scenario in (scenarios.ANTHROPIC_DOOR, scenarios.TO_ANTHROPIC, scenarios.GEMINI_DOOR, scenarios.SPEC_B):
             yield self._cost(scenario, scenarios.PLAIN_64, translated)

@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     with_postgresql: bool
 
 
-FULL = Plan(pace=Pace(rounds=5, warm_up_s=0.15, window_s=0.5), starts=3, calls=100_000, with_postgresql=True)
+FULL = Plan(pace=Pace(rounds=5, turns=3, warm_up_s=0.1, window_s=0.35), starts=3, calls=100_000, with_postgresql=True)
 QUICK = Plan(pace=Pace(rounds=2, warm_up_s=0.1, window_s=0.3), starts=1, calls=0, with_postgresql=False)
 
 
@@ -76,7 +76,8 @@ def _run(plan: Plan, chosen: Sequence[Scenario], *, peer: str, save: bool) -> in
 def _heading(plan: Plan) -> str:
     pace = plan.pace
     return (
-        f"{results.machine()}. Medians of {pace.rounds} rounds of {pace.window_s:g} s and more, taken in turns.\n"
+        f"{results.machine()}. Medians of {pace.rounds} rounds of {pace.window_s:g} s and more, taken in turns; of "
+        f"{pace.rounds * pace.turns} where a figure lies near its target.\n"
         "Calls come 64 at once unless said otherwise, streams 16. CPU is of the serving processes: one worker, unless "
         f"said otherwise.\nStreams have {answers.CHUNKS} chunks; paced ones {1000 * answers.PACE_S:g} ms apart. "
         "A worker has a core to itself; driver,\nupstream and database share the others, and two workers have all.\n"

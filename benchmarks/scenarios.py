@@ -18,6 +18,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     `rate_per_s` 0: as fast as the answers come. `pause_s`: of a slow reader. `length`: of its windows, times the
     plan's. `cached`: all but the first call are told its answer. `fails_over`: each answer is of the second provider.
+    `is_budgeted`: under a hard budget. `is_close`: its figure lies near its target, and is taken more often.
     """
 
     name: str
@@ -33,9 +34,17 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     length: float = 1.0
     cached: bool = False
     fails_over: bool = False
+    is_budgeted: bool = False
+    is_close: bool = False
 
     def request(self, who: Identity) -> str:
-        wish = Wish(model=self.model, stream=self.stream, cached=self.cached, is_large=self.model == answers.LARGE)
+        wish = Wish(
+            model=self.model,
+            stream=self.stream,
+            cached=self.cached,
+            is_large=self.model == answers.LARGE,
+            is_budgeted=self.is_budgeted,
+        )
         return request(self.door, who, wish)
 
 
@@ -47,7 +56,8 @@ ANSWERS_500, REFUSES = "answers-500-first", "refuses-first"
 
 PLAIN_1 = Scenario(name="plain-1", title="plain calls, 1 at once", connections=1, beside=PEERS)
 PLAIN_16 = Scenario(name="plain-16", title="plain calls, 16 at once", connections=16, beside=ALL)
-PLAIN_64 = Scenario(name="plain-64", title="plain calls, 64 at once", connections=64, beside=ALL)
+PLAIN_64 = Scenario(name="plain-64", title="plain calls, 64 at once", connections=64, beside=ALL, is_close=True)
+BUDGETED = Scenario(name="budgeted", title="plain calls under a hard budget", connections=64, is_budgeted=True)
 RATE = Scenario(
     name="rate",
     title="50 calls a second",
@@ -57,18 +67,26 @@ RATE = Scenario(
     beside=PEERS | frozenset[Kind]({"upstream"}),
 )
 ANTHROPIC_DOOR = Scenario(
-    name="anthropic-door", title="Anthropic's door to OpenAI's dialect", connections=64, door="anthropic"
+    name="anthropic-door", title="Anthropic's door to OpenAI's dialect", connections=64, door="anthropic", is_close=True
 )
 TO_ANTHROPIC = Scenario(
-    name="to-anthropic", title="OpenAI's door to Anthropic's dialect", connections=64, model=answers.CLAUDE
+    name="to-anthropic",
+    title="OpenAI's door to Anthropic's dialect",
+    connections=64,
+    model=answers.CLAUDE,
+    is_close=True,
 )
-GEMINI_DOOR = Scenario(name="gemini-door", title="Gemini's door to OpenAI's dialect", connections=64, door="gemini")
-SPEC_B = Scenario(name="spec-b", title="/api/v1/completion", connections=64, door="spec_b")
-SESSION = Scenario(name="drf", title="completion through DRF, in a session, 16 at once", connections=16, door="session")
+GEMINI_DOOR = Scenario(
+    name="gemini-door", title="Gemini's door to OpenAI's dialect", connections=64, door="gemini", is_close=True
+)
+SPEC_B = Scenario(name="spec-b", title="/api/v1/completion", connections=64, door="spec_b", is_close=True)
+SESSION = Scenario(
+    name="drf", title="completion through DRF, in a session, 16 at once", connections=16, door="session", is_close=True
+)
 EMBEDDINGS = Scenario(
     name="embeddings", title="embeddings", connections=64, door="embeddings", model=answers.EMBED, beside=PEERS
 )
-CACHED = Scenario(name="cache", title="hits of the cache", connections=64, cached=True)
+CACHED = Scenario(name="cache", title="hits of the cache", connections=64, cached=True, is_close=True)
 FAILOVER_500 = Scenario(
     name="failover-500", title="failover from an answered 500", connections=64, model=ANSWERS_500, fails_over=True
 )
@@ -91,7 +109,14 @@ STREAM_TO_ANTHROPIC = Scenario(
     model=answers.CLAUDE,
 )
 PACED = Scenario(
-    name="paced", title="streams, paced", connections=16, stream=True, model=answers.PACED, length=2, beside=PEERS
+    name="paced",
+    title="streams, paced",
+    connections=16,
+    stream=True,
+    model=answers.PACED,
+    length=2,
+    beside=PEERS,
+    is_close=True,
 )
 PACED_ANTHROPIC_DOOR = Scenario(
     name="paced-anthropic-door",
@@ -140,7 +165,7 @@ LARGE = Scenario(
     beside=PEERS,
 )
 USUAL = (
-    *(PLAIN_1, PLAIN_16, PLAIN_64, RATE, ANTHROPIC_DOOR, TO_ANTHROPIC, GEMINI_DOOR, SPEC_B, EMBEDDINGS),
+    *(PLAIN_1, PLAIN_16, PLAIN_64, BUDGETED, RATE, ANTHROPIC_DOOR, TO_ANTHROPIC, GEMINI_DOOR, SPEC_B, EMBEDDINGS),
     *(CACHED, FAILOVER_500, FAILOVER_REFUSED, STREAM, STREAM_ANTHROPIC_DOOR, STREAM_TO_ANTHROPIC),
     *(PACED, PACED_ANTHROPIC_DOOR, PACED_TO_ANTHROPIC),
 )

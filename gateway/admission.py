@@ -37,7 +37,7 @@ class Admissions:
     async def admit(self, call: Call, plans: list[Plan], capacity: Capacity) -> Admission | None:
         """None: nothing limits it. Raises `ApiError` RATE_LIMITED."""
         caller = call.caller.limits.at(call.path, call.surface)
-        if not (caller or capacity.limits or capacity.slots):
+        if not (caller.limits or capacity.limits or capacity.slots):
             return None
         ordered, candidates = plans, [NO_LIMITS]
         if capacity.slots:
@@ -47,11 +47,13 @@ class Admissions:
         tokens = _likely_tokens(call.envelope)
         verdict = await self.take(caller, _as_far_as_needed(candidates), tokens, call.told)
         first = ordered[verdict.chosen]
+        if first is not plans[0]:
+            # Whoever had a free slot a moment ago may have none now: the others keep their order, as they were planned.
+            plans = [first, *(plan for plan in plans if plan is not first)]
         return Admission(
             self,
             capacity,
-            # Whoever had a free slot a moment ago may have none now: the others keep their order, as they were planned.
-            [first, *(plan for plan in plans if plan is not first)],
+            plans,
             charge=Charge(self.limiter, caller, tokens, verdict.now_ms),
             first=Charge(self.limiter, candidates[verdict.chosen], tokens, verdict.now_ms),
             tokens=tokens,
@@ -102,7 +104,10 @@ class Admission:
 
     async def enter(self, plan: Plan, call: Call) -> Seat:
         """Room for a dispatch of `call`. Raises `ApiError` RATE_LIMITED or QUEUE_FULL, `CallerLeftError`."""
-        seat = Seat(self, await self._counted(plan))
+        if plan is self.plans[0] and self._first is not None:
+            seat, self._first = Seat(self, self._first), None  # it was counted with the caller
+        else:
+            seat = Seat(self, await self._counted(plan))
         if self._capacity.slots:
             self._entered.add(plan.deployment.id)
             try:
@@ -133,10 +138,7 @@ class Admission:
         self._admissions.slots.leave(deployment_id, after_s=after_s)
 
     async def _counted(self, plan: Plan) -> Charge:
-        """By its deployment's limits: those of the first were counted with the caller's."""
-        if plan is self.plans[0] and self._first is not None:
-            first, self._first = self._first, None
-            return first
+        """By its deployment's limits."""
         limits = self._capacity.limits.get(plan.deployment.id, NO_LIMITS)
         verdict = await self._admissions.take(NO_LIMITS, (limits,), self._tokens, [])
         return Charge(self._admissions.limiter, limits, self._tokens, verdict.now_ms)

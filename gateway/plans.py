@@ -112,6 +112,9 @@ def _plan(call: Call, snapshot: Snapshot, choice: Choice, now: datetime, *, rout
     return Plan(deployment, sendable, bound * call.envelope.choices, rates, windows, choice.why, route)
 
 
+_tags = msgspec.json.Decoder(dict[str, str]).decode
+
+
 def _windows(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: datetime) -> tuple[Window, ...]:
     if not snapshot.budgets:
         return ()
@@ -119,7 +122,7 @@ def _windows(call: Call, snapshot: Snapshot, deployment: DeploymentSpec, now: da
         client=call.caller.client,
         key_id=call.caller.key_id,
         end_user=call.end_user,
-        tags=msgspec.json.decode(call.tags, type=dict[str, str]),
+        tags=_tags(call.tags),
         provider=deployment.provider.slug,
         now=now,
     )

@@ -53,28 +53,35 @@ class Budgets:
     """The budgets of one snapshot, by what they are for. It remembers the windows of the running periods."""
 
     def __init__(self, specs: Iterable[BudgetSpec]) -> None:
-        self._by_subject: dict[tuple[str, str], list[BudgetSpec]] = {}
+        self._by_scope: dict[str, dict[str, list[BudgetSpec]]] = {}
         for spec in specs:
-            self._by_subject.setdefault((spec.scope, spec.subject), []).append(spec)
+            self._by_scope.setdefault(spec.scope, {}).setdefault(spec.subject, []).append(spec)
         self._running: dict[UUID, Window] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._by_subject)
+        return bool(self._by_scope)
 
     def windows(
         self, *, client: str, key_id: UUID | None, end_user: str, tags: Mapping[str, str], provider: str, now: datetime
     ) -> tuple[Window, ...]:
         """The windows that a call counts in."""
-        subjects = [
-            ("all", ""),
-            ("client", client),
-            ("key", str(key_id)),
-            ("end_user", end_user),
-            ("provider", provider),
-            *(("tag", f"{name}={value}") for name, value in tags.items()),
-        ]
-        specs = [spec for subject in subjects for spec in self._by_subject.get(subject, ())]
-        return tuple(self._window(spec, now) for spec in specs)
+        found: list[Window] = []
+        for scope, by_subject in self._by_scope.items():
+            match scope:
+                case "all":
+                    subjects = [""]
+                case "client":
+                    subjects = [client]
+                case "key":
+                    subjects = [str(key_id)]
+                case "end_user":
+                    subjects = [end_user]
+                case "provider":
+                    subjects = [provider]
+                case _:
+                    subjects = [f"{name}={value}" for name, value in tags.items()]
+            found += [self._window(spec, now) for subject in subjects for spec in by_subject.get(subject, ())]
+        return tuple(found)
 
     def _window(self, spec: BudgetSpec, now: datetime) -> Window:
         window = self._running.get(spec.id)

@@ -5,6 +5,7 @@ For `usage.ledger` alone, within its transaction.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -30,12 +31,13 @@ class Held(msgspec.Struct, frozen=True):
 
 def ids_in(column: Any) -> tuple[UUID, ...]:
     """The column `windows`, a JSON list: SQLite gives its text, psycopg its value."""
-    if not isinstance(column, str):
-        return tuple(map(UUID, column))
-    return () if column == NONE else tuple(_decode_ids(column))
+    return _ids_in(column) if isinstance(column, str) else tuple(map(UUID, column))
 
 
-_decode_ids = msgspec.json.Decoder(list[UUID]).decode
+@functools.lru_cache(1024)
+def _ids_in(text: str) -> tuple[UUID, ...]:
+    """Most calls count in the same few."""
+    return msgspec.json.decode(text, type=tuple[UUID, ...])
 
 
 def balances_of(cursor: Cursor, *, touched: set[UUID], asked: Mapping[UUID, Window]) -> Balances:

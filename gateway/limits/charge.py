@@ -33,7 +33,9 @@ class Charge:
         self._correct(-estimate, calls=-1)
 
     def _correct(self, tokens: int, *, calls: int = 0) -> None:
-        changes = [(limit, tokens if limit.tokens else calls) for limit in self._limits.limits]
-        corrections = [Correction(limit, amount, self._at_ms) for limit, amount in changes if amount]
-        if corrections:
+        if corrections := [
+            Correction(limit, amount, self._at_ms)
+            for limit in self._limits.limits
+            if (amount := tokens if limit.tokens else calls)
+        ]:
             self._limiter.correct(corrections)

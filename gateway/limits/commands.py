@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
+
 from gateway.limits.definitions import LimitSet, pack
 from gateway.limits.local import Correction
+from gateway.limits.windows import BUCKETS
 
 
 class Script:
@@ -22,28 +25,48 @@ ADMIT, CORRECT, HEAR = Script("admit.lua"), Script("correct.lua"), Script("hear.
 _MOVED = "{aip:limits}:moved"
 
 
-def admit(sets: Sequence[LimitSet], tokens: int) -> bytes:
-    opening, sizes = _frame(tuple([len(each.limits) for each in sets]))
-    wanted = b"%d" % tokens
-    return b"".join((
-        opening,
-        *[each.keys for each in sets],
-        b"$%d\r\n%b\r\n" % (len(wanted), wanted),
-        sizes,
-        *[each.terms for each in sets],
-    ))  # fmt: skip
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """A call's part of a command: the limits of its caller and its candidates, and the tokens that it will use."""
+
+    sets: tuple[LimitSet, ...]
+    tokens: int
+
+
+def admit(calls: Sequence[Wanted]) -> bytes:
+    keys: list[bytes] = []
+    terms: list[bytes] = []
+    words = 3
+    for each in calls:
+        sizes = _sizes(tuple([len(limits.limits) for limits in each.sets]))
+        keys += [limits.keys for limits in each.sets]
+        tokens = b"%d" % each.tokens
+        terms += (b"$%d\r\n%b\r\n" % (len(tokens), tokens), sizes.packed, *[limits.terms for limits in each.sets])
+        words += sizes.words
+    number_of_keys = sum(len(limits.limits) for each in calls for limits in each.sets)
+    return b"".join((b"*%d\r\n" % words, ADMIT.call, pack((number_of_keys,)), *keys, *terms))
+
+
+class _Sizes(msgspec.Struct, frozen=True, gc=False):
+    """How many groups a call has and how large they are, packed; and of how many `words` its part is."""
+
+    packed: bytes
+    words: int
 
 
 @lru_cache(1024)
-def _frame(sizes: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """What depends on the sizes of the sets alone: the command's opening, and the words that tell of them."""
-    words = 4 + (1 + len(sizes)) + 4 * sum(sizes)
-    return b"*%d\r\n" % words + ADMIT.call + pack((sum(sizes),)), pack((len(sizes), *sizes))
+def _sizes(sizes: tuple[int, ...]) -> _Sizes:
+    return _Sizes(pack((len(sizes), *sizes)), 2 + len(sizes) + 4 * sum(sizes))
 
 
 def correct(corrections: Sequence[Correction]) -> bytes:
-    keys = [each.limit.key for each in corrections]
-    terms = [term for each in corrections for term in (each.limit.window_s * 1000, each.at_ms, each.amount)]
+    """What many calls of one caller change in the same moment is changed at once."""
+    amounts: dict[tuple[str, int, int], int] = {}
+    for each in corrections:
+        window_ms = each.limit.window_s * 1000
+        place = each.limit.key, window_ms, each.at_ms - each.at_ms % (window_ms // BUCKETS)
+        amounts[place] = amounts.get(place, 0) + each.amount
+    keys = [key for key, _, _ in amounts]
+    terms = [term for (_, window_ms, at_ms), amount in amounts.items() for term in (window_ms, at_ms, amount)]
     return b"*%d\r\n" % (3 + len(keys) + len(terms)) + CORRECT.call + pack((len(keys), *keys, *terms))
 
 

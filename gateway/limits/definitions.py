@@ -34,12 +34,30 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
         return f"{self.most:,} {unit}{'' if self.most == 1 else 's'} {period}"
 
 
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """What answers say of the limit at `place`: a header that never changes, and the names of two that do.
+
+    Spelt `is_openai`'s way, the reset is a duration as there.
+    """
+
+    place: int
+    most: int
+    limit: tuple[bytes, bytes]
+    remaining: bytes
+    reset: bytes
+    is_openai: bool
+
+
 class LimitSet(msgspec.Struct, frozen=True, gc=False):
-    """Limits that hold together, and their part of a Redis command, packed once."""
+    """Limits that hold together, their part of a Redis command, packed once, and what answers say of them.
+
+    `told`: the limits of which the tightest is told; of all, of those of requests, of those of tokens.
+    """
 
     limits: tuple[Limit, ...] = ()
     keys: bytes = b""
     terms: bytes = b""
+    told: tuple[tuple[Told, ...], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.limits)
@@ -54,7 +72,27 @@ class LimitSet(msgspec.Struct, frozen=True, gc=False):
                 tightest[limit.key] = limit
         chosen = tuple(tightest.values())
         terms = [term for limit in chosen for term in (limit.most, limit.window_s * 1000, int(limit.tokens))]
-        return cls(chosen, pack(limit.key for limit in chosen), pack(terms))
+        return cls(chosen, pack(limit.key for limit in chosen), pack(terms), _told(chosen))
+
+
+def _told(limits: tuple[Limit, ...]) -> tuple[tuple[Told, ...], ...]:
+    groups = (
+        tuple(_told_of(place, limit, b"") for place, limit in enumerate(limits)),
+        tuple(_told_of(place, limit, b"-requests") for place, limit in enumerate(limits) if not limit.tokens),
+        tuple(_told_of(place, limit, b"-tokens") for place, limit in enumerate(limits) if limit.tokens),
+    )
+    return tuple(group for group in groups if group)
+
+
+def _told_of(place: int, limit: Limit, kind: bytes) -> Told:
+    return Told(
+        place=place,
+        most=limit.most,
+        limit=(b"x-ratelimit-limit" + kind, b"%d" % limit.most),
+        remaining=b"x-ratelimit-remaining" + kind,
+        reset=b"x-ratelimit-reset" + kind,
+        is_openai=bool(kind),
+    )
 
 
 NO_LIMITS = LimitSet()

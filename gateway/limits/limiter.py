@@ -32,7 +32,7 @@ class Limiter:
         self._workers = workers
         self._process_id = process_id
         self._live = live
-        self._local = LocalCounters()
+        self._local = LocalCounters(has_redis=bool(redis_url))
         self._shared = SharedCounters(redis_url, self._untold, self._local.clear) if redis_url else None
         self._heard_ms = 0
         self._ahead_ms = int((time.time() - time.monotonic()) * 1000)  # Redis's clock, as far as it is known

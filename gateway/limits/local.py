@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,8 @@ class Share(msgspec.Struct, frozen=True):
 
     def of(self, most: int) -> int:
         """Its part of a limit: all parts together are exactly the limit, so some may be 0."""
+        if self.processes == 1:
+            return most
         part, rest = divmod(most, self.processes)
         return part + (self.rank < rest)
 
@@ -42,11 +44,24 @@ class Correction(msgspec.Struct, frozen=True):
 _Windows = dict[str, tuple[Limit, Window]]
 
 
-class LocalCounters:
-    """What this process has let through, whoever counted it, and the decisions that it makes without Redis."""
+class _Room(NamedTuple):
+    """What this process may let through of a limit in its window, and what the call in question would take of that."""
 
-    def __init__(self) -> None:
+    limit: Limit
+    window: Window
+    most: int
+    cost: int
+
+
+class LocalCounters:
+    """What this process has let through, whoever counted it, and the decisions that it makes without Redis.
+
+    `has_redis`: there is one, though it be away, that will want to know what was let through.
+    """
+
+    def __init__(self, *, has_redis: bool = True) -> None:
         self.share = Share()
+        self._has_redis = has_redis
         self._seen: dict[str, tuple[int, int]] = {}  # used by all processes, and when, as Redis said last
         self._moved: set[str] = set()  # what others should hear of
         self._own: _Windows = {}
@@ -55,23 +70,26 @@ class LocalCounters:
 
     def take(self, caller: LimitSet, candidates: Sequence[LimitSet], tokens: int, now_ms: int) -> Verdict:
         """The same as `admit.lua`, by this process's share."""
-        wait_ms, culprit = self._examine(caller, tokens, now_ms)
+        of_caller = self._rooms(caller, tokens, now_ms)
+        wait_ms, culprit = _longest_wait(of_caller, now_ms)
         if culprit is not None:
-            return Verdict(CALLER_REFUSED, now_ms, self._states(caller, now_ms), culprit, wait_ms)
+            return Verdict(CALLER_REFUSED, now_ms, _states(of_caller, now_ms), culprit, wait_ms)
         refusals: list[tuple[int, Limit]] = []
         for number, candidate in enumerate(candidates or (NO_LIMITS,)):
-            wait_ms, culprit = self._examine(candidate, tokens, now_ms)
+            of_candidate = self._rooms(candidate, tokens, now_ms)
+            wait_ms, culprit = _longest_wait(of_candidate, now_ms)
             if culprit is None:
-                for limit in (*caller.limits, *candidate.limits):
-                    self._add(limit, self._cost(limit, tokens), now_ms)
-                return Verdict(number, now_ms, self._states(caller, now_ms) + self._states(candidate, now_ms))
+                rooms = of_caller + of_candidate
+                self._fill(rooms, now_ms)
+                return Verdict(number, now_ms, _states(rooms, now_ms))
             refusals.append((wait_ms, culprit))
         wait_ms, culprit = min(refusals, key=lambda each: each[0])
-        return Verdict(NO_CANDIDATE, now_ms, self._states(caller, now_ms), culprit, wait_ms)
+        return Verdict(NO_CANDIDATE, now_ms, _states(of_caller, now_ms), culprit, wait_ms)
 
     def correct(self, corrections: Iterable[Correction]) -> None:
+        counters = (self._own, self._unsent, self._windows) if self._has_redis else (self._windows,)
         for each in corrections:
-            for windows in (self._own, self._unsent, self._windows):
+            for windows in counters:
                 if (known := windows.get(each.limit.key)) is not None:
                     known[1].correct(each.amount, each.at_ms)
 
@@ -118,31 +136,21 @@ class LocalCounters:
             for key in [key for key, (_, window) in windows.items() if not window.used]:
                 del windows[key]
 
-    def _examine(self, wanted: LimitSet, tokens: int, now_ms: int) -> tuple[int, Limit | None]:
-        """The longest wait, and the limit that asks for it; None where all have room."""
-        longest: tuple[int, Limit | None] = (0, None)
-        for limit in wanted.limits:
-            window = self._window(limit, now_ms)
-            wait_ms = window.wait_ms(self._cost(limit, tokens), self.share.of(limit.most), now_ms)
-            if wait_ms > longest[0]:
-                longest = (wait_ms, limit)
-        return longest
-
-    def _states(self, wanted: LimitSet, now_ms: int) -> list[int]:
-        states: list[int] = []
-        for limit in wanted.limits:
-            window = self._window(limit, now_ms)
-            left = self.share.of(limit.most) - window.used
-            states += (limit.most - left, window.reset_ms(now_ms))
-        return states
-
-    def _cost(self, limit: Limit, tokens: int) -> int:
+    def _rooms(self, wanted: LimitSet, tokens: int, now_ms: int) -> list[_Room]:
         """A call that is larger than the whole limit may be made when nothing else is."""
-        return min(tokens, max(self.share.of(limit.most), 1)) if limit.tokens else 1
+        rooms = []
+        for limit in wanted.limits:
+            most = self.share.of(limit.most)
+            cost = min(tokens, max(most, 1)) if limit.tokens else 1
+            rooms.append(_Room(limit, self._window(limit, now_ms), most, cost))
+        return rooms
 
-    def _add(self, limit: Limit, amount: int, now_ms: int) -> None:
-        for windows in (self._own, self._unsent, self._windows):
-            _add(windows, limit, amount, now_ms)
+    def _fill(self, rooms: Iterable[_Room], now_ms: int) -> None:
+        for room in rooms:
+            room.window.add(room.cost, now_ms)
+            if self._has_redis:
+                _add(self._own, room.limit, room.cost, now_ms)
+                _add(self._unsent, room.limit, room.cost, now_ms)
 
     def _window(self, limit: Limit, now_ms: int) -> Window:
         known = self._windows.get(limit.key)
@@ -165,6 +173,22 @@ class LocalCounters:
         if part > own.used and now_ms - at_ms < limit.window_s * 1000:
             window.add(part - own.used, at_ms)
         return window
+
+
+def _longest_wait(rooms: Iterable[_Room], now_ms: int) -> tuple[int, Limit | None]:
+    """And the limit that asks for it; None where all have room."""
+    longest: tuple[int, Limit | None] = (0, None)
+    for limit, window, most, cost in rooms:
+        if window.used + cost > most and (wait_ms := window.wait_ms(cost, most, now_ms)) > longest[0]:
+            longest = (wait_ms, limit)
+    return longest
+
+
+def _states(rooms: Iterable[_Room], now_ms: int) -> list[int]:
+    states: list[int] = []
+    for limit, window, most, _ in rooms:
+        states += (limit.most - most + window.used, window.reset_ms(now_ms))
+    return states
 
 
 def _add(windows: _Windows, limit: Limit, amount: int, now_ms: int) -> None:

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.limits import commands
+from gateway.limits.commands import Wanted
 from gateway.limits.definitions import LimitSet
 from gateway.limits.local import Correction
 from gateway.limits.verdict import Verdict
@@ -27,12 +28,14 @@ LIMIT_S = 0.09
 _HALF_S = LIMIT_S / 2
 _LOOK_AFTER_S, _LOOK_EVERY_S = 0.1, 1.0
 _MOST_CORRECTIONS = 200  # in one command
+_MOST_CALLS = 64  # in one command: Redis does nothing else meanwhile
+_TELL_AFTER_S = 0.02  # corrections may wait so long for a call to go along with
 _PROBE = "{aip:limits}:probe"
 
 log = structlog.get_logger(__name__)
 
 
-_Asked = tuple[bytes, "asyncio.Future[list[Any] | None]"]
+_Answered = asyncio.Future[list[Any] | None]
 
 
 class SharedCounters:
@@ -52,11 +55,13 @@ class SharedCounters:
         self._loop = asyncio.get_running_loop()
         self._connection: Any = None  # redis.asyncio's, whose class has no useful types
         self._run_id = b""
-        self._waiting: list[_Asked] = []
+        self._waiting: list[tuple[Wanted, _Answered]] = []
+        self._hearing: tuple[bytes, _Answered] | None = None
         self._corrections: list[Correction] = []
         self._untold: list[Correction] = []
         self._stopping = False
         self._sending: asyncio.Task[None] | None = None
+        self._telling: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -68,6 +73,9 @@ class SharedCounters:
 
     async def stop(self) -> None:
         """Send what waits, and let go. Whoever asks from now on is told that Redis does not answer."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._tell()
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=LIMIT_S)
         self._stopping, self.is_up = True, False
@@ -79,68 +87,90 @@ class SharedCounters:
 
     async def take(self, caller: LimitSet, candidates: Sequence[LimitSet], tokens: int) -> Verdict | None:
         """None: Redis does not answer."""
-        reply = await self._ask(commands.admit((caller, *candidates), tokens))
+        wanted = Wanted((caller, *candidates), tokens)
+        answered: _Answered = self._loop.create_future()
+        self._waiting.append((wanted, answered))
+        self._wake()
+        reply = await answered
         if reply is None:
             return None
-        chosen, now_ms, culprit, wait_ms, *states = reply
+        now_ms, (chosen, culprit, wait_ms, *states) = reply
         if chosen >= 0:
             return Verdict(chosen, now_ms, states)
-        limits = [limit for each in (caller, *candidates) for limit in each.limits]
+        limits = [limit for each in wanted.sets for limit in each.limits]
         return Verdict(chosen, now_ms, states, limits[culprit], wait_ms)
 
     async def hear(self, since_ms: int, moved: Sequence[str]) -> list[Any] | None:
-        """What other processes have moved, as `hear.lua` tells it; `moved` are the counters that this one has."""
-        return await self._ask(commands.hear(since_ms, moved))
+        """What other processes have moved, as `hear.lua` tells it; `moved` are the counters that this one has.
+
+        One at a time asks that.
+        """
+        answered: _Answered = self._loop.create_future()
+        self._hearing = (commands.hear(since_ms, moved), answered)
+        self._wake()
+        return await answered
 
     def correct(self, corrections: Iterable[Correction]) -> None:
-        """With the next batch; nobody waits for it."""
+        """With the next batch, or soon; nobody waits for it."""
         self._corrections += corrections
-        self._wake()
+        if self._telling is None:
+            self._telling = self._loop.call_later(_TELL_AFTER_S, self._tell)
 
     # --- sending --------------------------------------------------------------------------------------------------
 
-    async def _ask(self, command: bytes) -> list[Any] | None:
-        answered: asyncio.Future[list[Any] | None] = self._loop.create_future()
-        self._waiting.append((command, answered))
-        self._wake()
-        return await answered
+    def _tell(self) -> None:
+        self._telling = None
+        if self._corrections and self.is_up:
+            self._wake()
 
     def _wake(self) -> None:
         if self._sending is None:
             self._sending = self._loop.create_task(self._send_all())
 
     async def _send_all(self) -> None:
-        batch: list[_Asked] = []
+        batch: list[tuple[Wanted, _Answered]] = []
+        hearing: tuple[bytes, _Answered] | None = None
         try:
-            while self._waiting or self._corrections:
-                batch, self._waiting = self._waiting, []
+            while self._waiting or self._corrections or self._hearing:
+                batch, self._waiting = self._waiting[:_MOST_CALLS], self._waiting[_MOST_CALLS:]
+                hearing, self._hearing = self._hearing, None
                 corrections = self._corrections[:_MOST_CORRECTIONS]
                 del self._corrections[:_MOST_CORRECTIONS]
-                await self._patiently(self._exchange(corrections, batch))
+                await self._patiently(self._exchange(corrections, batch, hearing))
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._lose(error)
         finally:
             self._sending = None
             if not self.is_up:
-                for _, answered in (*batch, *self._waiting):
-                    if not answered.done():
-                        answered.set_result(None)
+                unheard = [each for each in (hearing, self._hearing) if each is not None]
+                for _, answered in (*batch, *self._waiting, *unheard):
+                    _answer(answered, None)
                 self._waiting.clear()
+                self._hearing = None
                 self._corrections.clear()
 
-    async def _exchange(self, corrections: list[Correction], batch: list[_Asked]) -> None:
+    async def _exchange(
+        self,
+        corrections: list[Correction],
+        batch: list[tuple[Wanted, _Answered]],
+        hearing: tuple[bytes, _Answered] | None,
+    ) -> None:
         """What is given back comes first."""
-        packed = [command for command, _ in batch]
-        if corrections:
-            packed.insert(0, commands.correct(corrections))
+        packed = [commands.correct(corrections)] if corrections else []
+        if batch:
+            packed.append(commands.admit([wanted for wanted, _ in batch]))
+        if hearing:
+            packed.append(hearing[0])
         read = self._connection.read_response
         await self._connection.send_packed_command(packed, check_health=False)
         if corrections:
             await read(timeout=math.inf)
-        for _, answered in batch:
-            reply = await read(timeout=math.inf)
-            if not answered.done():  # its caller may have left
-                answered.set_result(reply)
+        if batch:
+            now_ms, *replies = await read(timeout=math.inf)
+            for (_, answered), reply in zip(batch, replies, strict=True):
+                _answer(answered, [now_ms, reply])
+        if hearing:
+            _answer(hearing[1], await read(timeout=math.inf))
 
     async def _patiently(self, work: Awaitable[None]) -> None:
         """Raises `TimeoutError` after `LIMIT_S`. In two halves: a loop that was busy itself must not blame Redis."""
@@ -199,6 +229,11 @@ class SharedCounters:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+def _answer(answered: _Answered, reply: list[Any] | None) -> None:
+    if not answered.done():  # its caller may have left
+        answered.set_result(reply)
 
 
 async def _ask(connection: Any, *words: str | bytes) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -45,27 +46,21 @@ def headers(caller: LimitSet, verdict: Verdict) -> Headers:
 
     The last two are spelt as OpenAI spells them, whose clients read them. Resets say when some comes back.
     """
-    if not caller:
-        return []
-    states, tightest = verdict.states, dict[bytes, tuple[float, int, int, Limit]]()
-    for number, limit in enumerate(caller.limits):
-        left = max(limit.most - states[2 * number], 0)
-        told = (left / limit.most, left, states[2 * number + 1], limit)
-        for kind in (b"", b"-tokens" if limit.tokens else b"-requests"):
-            known = tightest.get(kind)
-            if known is None or told[0] < known[0]:
-                tightest[kind] = told
+    states = verdict.states
     found: Headers = []
-    for kind, (_, left, reset_ms, limit) in tightest.items():
-        found += [
-            (b"x-ratelimit-limit" + kind, b"%d" % limit.most),
-            (b"x-ratelimit-remaining" + kind, b"%d" % left),
-            (b"x-ratelimit-reset" + kind, _duration(reset_ms) if kind else b"%d" % math.ceil(reset_ms / 1000)),
-        ]
+    for group in caller.told:
+        told = group[0]
+        for other in group[1:]:
+            if states[2 * other.place] * told.most > states[2 * told.place] * other.most:
+                told = other
+        left, reset_s = told.most - states[2 * told.place], -(-states[2 * told.place + 1] // 1000)
+        reset = _duration(reset_s) if told.is_openai else b"%d" % reset_s
+        found += (told.limit, (told.remaining, b"%d" % left if left > 0 else b"0"), (told.reset, reset))
     return found
 
 
-def _duration(ms: int) -> bytes:
+@lru_cache(4096)
+def _duration(seconds: int) -> bytes:
     """`6m0s`, as OpenAI writes it."""
-    minutes, seconds = divmod(math.ceil(ms / 1000), 60)
+    minutes, seconds = divmod(seconds, 60)
     return b"%dm%ds" % (minutes, seconds) if minutes else b"%ds" % seconds

@@ -13,34 +13,44 @@ weighing of the slice that is left we don't do, because it may let too many thro
 from __future__ import annotations
 
 BUCKETS = 50
+_NEVER_MS = 2**63
 
 
 class Window:
     """What one limit has counted lately."""
 
-    __slots__ = ("_buckets", "_step_ms", "_window_ms", "used")
+    __slots__ = ("_buckets", "_full_until_ms", "_step_ms", "_window_ms", "used")
 
     def __init__(self, window_s: int) -> None:
         self.used = 0
         self._window_ms = window_s * 1000
         self._step_ms = self._window_ms // BUCKETS
         self._buckets: dict[int, int] = {}  # in the order of time
+        self._full_until_ms = _NEVER_MS  # nothing leaves the window before
 
     def copy(self) -> Window:
         made = Window(self._window_ms // 1000)
         made.used = self.used
         made._buckets = dict(self._buckets)
+        made._full_until_ms = self._full_until_ms
         return made
 
     def forget(self, now_ms: int) -> None:
         """Let go of the buckets that have left the window."""
+        if now_ms < self._full_until_ms:
+            return
         first = (now_ms - self._window_ms) // self._step_ms
         while self._buckets and (oldest := next(iter(self._buckets))) < first:
             self.used -= self._buckets.pop(oldest)
+        self._full_until_ms = self._leaves_at_ms(next(iter(self._buckets))) if self._buckets else _NEVER_MS
 
     def add(self, amount: int, now_ms: int) -> None:
         bucket = now_ms // self._step_ms
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + amount
+        if bucket in self._buckets:
+            self._buckets[bucket] += amount
+        else:
+            self._buckets[bucket] = amount
+            self._full_until_ms = min(self._full_until_ms, self._leaves_at_ms(bucket))
         self.used += amount
 
     def correct(self, amount: int, at_ms: int) -> None:
@@ -65,7 +75,7 @@ class Window:
 
     def reset_ms(self, now_ms: int) -> int:
         """How long until the oldest that is counted leaves the window; 0 where nothing is."""
-        return self._leaves_at_ms(next(iter(self._buckets))) - now_ms if self._buckets else 0
+        return self._full_until_ms - now_ms if self._buckets else 0
 
     def counts(self) -> list[tuple[int, int]]:
         """What is counted, as (time in ms, amount)."""

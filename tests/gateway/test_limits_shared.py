@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.limits import shared
-from gateway.limits.definitions import NO_LIMITS, Limit, LimitSet
+from gateway.limits.commands import Wanted
+from gateway.limits.definitions import NO_LIMITS, Limit
 from gateway.limits.limiter import Limiter
 from gateway.limits.local import Correction, LocalCounters
 from gateway.limits.shared import LIMIT_S, SharedCounters
@@ -69,14 +70,19 @@ class Clocked:
             for name in ("admit.lua", "correct.lua")
         )
 
-    def take(self, caller: LimitSet, candidates: list[LimitSet], tokens: int, now_ms: int) -> list[int]:
+    def take(self, calls: list[Wanted], now_ms: int) -> list[list[int]]:
+        """One reply a call."""
         self._set(now_ms)
-        sets = [caller, *candidates]
-        limits = [limit for each in sets for limit in each.limits]
-        terms = [term for each in limits for term in (each.most, each.window_s * 1000, int(each.tokens))]
-        args = [tokens, len(sets), *(len(each.limits) for each in sets), *terms]
-        reply: list[int] = self._admit(keys=[each.key for each in limits], args=args)
-        return reply
+        keys: list[str] = []
+        args: list[int] = []
+        for call in calls:
+            limits = [limit for each in call.sets for limit in each.limits]
+            keys += [each.key for each in limits]
+            args += [call.tokens, len(call.sets), *(len(each.limits) for each in call.sets)]
+            args += [term for each in limits for term in (each.most, each.window_s * 1000, int(each.tokens))]
+        replies: list[Any] = self._admit(keys=keys, args=args)
+        assert replies[0] == now_ms
+        return replies[1:]
 
     def correct(self, correction: Correction, now_ms: int) -> None:
         self._set(now_ms)
@@ -89,27 +95,29 @@ class Clocked:
 
 
 acts = st.lists(
-    st.tuples(st.integers(0, 30_000), st.integers(1, 40), st.sampled_from(["take", "take", "take", "more", "less"])),
+    st.tuples(st.integers(0, 30_000), st.integers(1, 40), st.sampled_from([1, 1, 2, 3, "more", "less"])),
     max_size=40,
 )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts, st.integers(1, 20))
-def test_redis_decides_as_memory_does(servers: Servers, acts: list[tuple[int, int, str]], most: int) -> None:
+def test_redis_decides_as_memory_does(servers: Servers, acts: list[tuple[int, int, int | str]], most: int) -> None:
+    """A number says how many calls are decided by one command; memory decides them one after the other."""
     in_redis, in_memory = Clocked(servers.redis), LocalCounters()
     requests, tokens, narrow = fresh(most), fresh(most * 20, tokens=True), fresh(max(most // 3, 1))
     caller, candidates, now_ms, at_ms = a_set(requests, tokens), [a_set(narrow), NO_LIMITS][: most % 3], NOW_MS, 0
     for pause_ms, amount, act in acts:
         now_ms += pause_ms
-        if act == "take":
-            reply = in_redis.take(caller, candidates, amount, now_ms)
-            verdict = in_memory.take(caller, candidates, amount, now_ms)
-            assert reply[:2] == [verdict.chosen, now_ms]
-            if verdict.chosen < 0:
-                assert reply[3] == verdict.wait_ms
-            assert reply[4::2] == list(verdict.states[::2])
-            at_ms = now_ms if verdict.chosen >= 0 else at_ms
+        if isinstance(act, int):
+            for reply in in_redis.take([Wanted((caller, *candidates), amount)] * act, now_ms):
+                verdict = in_memory.take(caller, candidates, amount, now_ms)
+                assert reply[0] == verdict.chosen
+                if verdict.refused_by is not None:
+                    limits = [limit for each in (caller, *candidates) for limit in each.limits]
+                    assert (limits[reply[1]], reply[2]) == (verdict.refused_by, verdict.wait_ms)
+                assert reply[3::2] == list(verdict.states[::2])
+                at_ms = now_ms if verdict.chosen >= 0 else at_ms
         elif at_ms:
             correction = Correction(tokens, amount if act == "more" else -amount, at_ms)
             in_redis.correct(correction, now_ms)
