@@ -94,7 +94,7 @@ class KeysInline(TabularInline):
 @admin.register(Client)
 class ClientAdmin(ModelAdmin):
     when_empty = "A client is a product that calls. Add one, then give it an API key."
-    inlines = (KeysInline,)
+    ordering = ("name",)
     actions_detail = ("new_key",)
     fieldsets = (
         (None, {"fields": ("name", "description", "is_active")}),
@@ -122,6 +122,9 @@ class ClientAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         rows: QuerySet[Client] = super().get_queryset(request)
         return rows.annotate(key_count=Count("keys", filter=Q(keys__is_active=True)))
+
+    def get_inlines(self, request: HttpRequest, obj: Client | None) -> list[Any]:
+        return [KeysInline] if obj else []
 
     @column(description="Active keys", ordering="key_count")
     def active_keys(self, row: Any) -> str:

@@ -6,7 +6,7 @@ by row or many at once. Only what somebody did is kept (`accounts.acting`): the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models, router, transaction
@@ -69,6 +69,7 @@ class Audited(models.Model):
     """Whatever somebody does to a row of it leaves an entry in the audit trail."""
 
     untold_fields: ClassVar[Collection[str]] = ()  # of which the trail says nothing
+    told_as: ClassVar[Mapping[str, Callable[[Any], str]]] = {}  # how it says those that may hold a secret
 
     objects = AuditedManager()
 

@@ -89,7 +89,8 @@ def _plain(field: models.Field[Any, Any], row: models.Model | None) -> Any:
     value = getattr(row, field.name)
     if value is None or isinstance(value, bool | int | float):
         return value
-    return shortened(str(value))
+    tell = getattr(row, "told_as", {}).get(field.name, str)
+    return shortened(tell(value))
 
 
 def shortened(text: str) -> str:

@@ -51,8 +51,9 @@ class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold publishes 
         except guessing.TooManyGuessesError as error:
             minutes = max(math.ceil(error.left.total_seconds() / 60), 1)
             wait = f"{minutes} minutes" if minutes > 1 else "a minute"
+            of_whom, with_it = ("", "") if error.of_all_names else (" for this name", " with it")
             raise ValidationError(
-                f"Too many wrong passwords were given for this name. Nobody can sign in with it from here for a while: "
+                f"Too many wrong passwords were given{of_whom}. Nobody can sign in{with_it} from here for a while: "
                 f"try again in {wait}.",
                 code="too_many_guesses",
             ) from error

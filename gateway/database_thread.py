@@ -105,13 +105,17 @@ def _do(job: _Job) -> None:
 
 
 def _over_a_connection(job: _Job) -> Any:
-    """Raises what its work raises. No connection that has failed is kept."""
-    was_open = connection.connection is not None
+    """Raises what its work raises. No connection that has failed is kept.
+
+    One that was kept may have been broken for long: only then is the work done anew. SQLite's do not break: there the
+    others would wait another time for whoever has it locked.
+    """
+    may_be_broken = connection.connection is not None and connection.vendor != "sqlite"
     try:
         return job.work(*job.args)
     except (OperationalError, InterfaceError):
         connection.close()
-        if not was_open:
+        if not may_be_broken:
             raise
     try:
         return job.work(*job.args)

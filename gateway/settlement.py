@@ -29,6 +29,7 @@ LONGEST_STREAM_S = 3_600.0  # where the caller sets no bound: a healthy stream i
 _PERHAPS_BILLED = (408, 504, 524)
 _DETAIL_CHARS = 300
 _WORD_CHARS = 200
+_MOST_PAYLOAD_BYTES = 16_384  # of a provider's usage object, as its row keeps it; they have a few hundred
 
 
 class Heard(msgspec.Struct):
@@ -168,7 +169,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
         reasoning_tokens=usage.reasoning_tokens,
         audio_output_tokens=usage.audio_output_tokens,
         image_output_tokens=usage.image_output_tokens,
-        usage_payload=usage.raw.decode("utf-8", "replace"),
+        usage_payload=usage.raw.decode("utf-8", "replace") if len(usage.raw) <= _MOST_PAYLOAD_BYTES else "",
         cost_pico=hold.amount_pico if evidence == "upper_bound" else cost.total_pico if cost else None,
         input_cost_pico=cost.input_pico if cost else None,
         output_cost_pico=cost.output_pico if cost else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -46,6 +48,7 @@ def keep(report: Report) -> None:
     new = file.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(report))
     new.replace(file)
+    _forget_the_dead()
 
 
 def reset(providers: Iterable[Provider], *, now: datetime) -> None:
@@ -70,8 +73,22 @@ def _told() -> Reports:
 
 
 def _kept() -> Reports:
-    files = settings.STATE_DIR.glob(f"{_FILE}*.json")
-    return _fresh(file.read_bytes() for file in files)
+    return _fresh(filter(None, map(_content, settings.STATE_DIR.glob(f"{_FILE}*.json"))))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:  # it has just been forgotten
+        return b""
+
+
+def _forget_the_dead() -> None:
+    """By their age: a process of that number may be another container's, or a later one. Who lives reports anew."""
+    for file in settings.STATE_DIR.glob(f"{_FILE}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mtime < time.time() - REPORT_LASTS_S:
+                file.unlink()
 
 
 def _fresh(contents: Iterable[bytes | str]) -> Reports:

@@ -123,8 +123,8 @@ def rebuild_rollups() -> dict[str, int]:
     that keeps folds out only while it writes them. Sums of purged records stay as they are.
     """
     with _alone(), connection.cursor() as cursor:
-        since = partitions.purged_before()
         with _snapshot():
+            since = partitions.purged_before()  # in it: what is purged meanwhile would count as too much in the sums
             for rollup in ROLLUPS:
                 _collect(cursor, rollup, since)
         with transaction.atomic():
@@ -280,7 +280,7 @@ def _snapshot() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
-    with connection.cursor() as cursor:
+    with partitions.unpurged(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             cursor.execute(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")

@@ -31,8 +31,13 @@ def midnight(day: date, time_zone: tzinfo) -> datetime:
 
 
 def next_bucket(starts_at: datetime, bucket: Bucket, time_zone: tzinfo) -> datetime:
-    """When the following hour, day, week or month begins."""
-    return bucket_start(starts_at.astimezone(UTC) + _INTO_NEXT[bucket], bucket, time_zone)
+    """When the following hour, day, week or month begins.
+
+    Where clocks go back by half an hour (Lord Howe), an hour has 90 minutes: one step ends in it still, the next not.
+    """
+    begun, step = starts_at.astimezone(UTC), _INTO_NEXT[bucket]
+    following = bucket_start(begun + step, bucket, time_zone)
+    return following if following.astimezone(UTC) > begun else bucket_start(begun + 2 * step, bucket, time_zone)
 
 
 def key(starts_at: datetime, bucket: Bucket) -> str:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.db.transaction import atomic
 
 from usage import sql
 from usage.models import IdempotencyKey
@@ -81,11 +82,21 @@ def free(claim_id: UUID) -> None:
 
 
 def expire(*, now: datetime) -> int:
-    """Forget what is over, in batches; returns how many."""
+    """Forget what is over, in batches; returns how many.
+
+    What a call has in its hands, which takes it over, is left to that: it has others too, in an order of its own.
+    """
     count = 0
-    while batch := list(IdempotencyKey.objects.filter(expires_at__lte=now).values_list("pk", flat=True)[:EXPIRE_BATCH]):
-        count += IdempotencyKey.objects.filter(pk__in=batch, expires_at__lte=now).delete()[0]
+    while gone := _expire_batch(now):
+        count += gone
     return count
+
+
+def _expire_batch(now: datetime) -> int:
+    with atomic():
+        over = IdempotencyKey.objects.select_for_update(skip_locked=True).filter(expires_at__lte=now)
+        batch = list(over.values_list("pk", flat=True)[:EXPIRE_BATCH])
+        return IdempotencyKey.objects.filter(pk__in=batch).delete()[0]
 
 
 # --- inside the ledger's transaction ------------------------------------------------------------------------------

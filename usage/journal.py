@@ -61,7 +61,8 @@ class Journal:
     def replay(self, apply: Apply) -> int:
         """Apply all entries, in their order, and empty the file; returns how many. What `apply` raises is raised.
 
-        Entries that come in meanwhile are taken too; the file is emptied only when none is left.
+        Entries that come in meanwhile are taken too; the file is emptied only when none is left. What another version
+        has written in words that are not ours is set aside.
         """
         done = count = 0
         while True:
@@ -72,9 +73,12 @@ class Journal:
                     self._size = 0
                     return count
                 content = os.pread(self._file, self._size - done, done)
-            entries = list(_entries(content))
+            entries, foreign = _read(content)
             for first in range(0, len(entries), _BATCH):
                 apply(entries[first : first + _BATCH])
+            for line in foreign:
+                log.error("an entry of the journal cannot be read, and was set aside", bytes=len(line))
+                _set_aside(self.path.parent, line + b"\n")
             done += len(content)
             count += len(entries)
 
@@ -96,9 +100,13 @@ def adopt(folder: Path) -> Iterator[Journal]:
 
 def set_aside(folder: Path, entry: Entry) -> None:
     """Keep an entry that the database refuses, for a person to look at."""
+    _set_aside(folder, _line(entry))
+
+
+def _set_aside(folder: Path, line: bytes) -> None:
     refused = os.open(folder / "refused", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        os.write(refused, _line(entry))
+        os.write(refused, line)
         os.fsync(refused)
     finally:
         os.close(refused)
@@ -155,11 +163,19 @@ def _line(entry: Entry) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
-def _entries(content: bytes) -> Iterator[Entry]:
-    """A line that a crash has torn was never acknowledged: it is left out, and said."""
+def _read(content: bytes) -> tuple[list[Entry], list[bytes]]:
+    """The entries, and the lines that are whole and are no entries.
+
+    A line that a crash has torn was never acknowledged: it is left out, and said.
+    """
+    entries, foreign = [], []
     for line in content.splitlines():
         checksum, _, body = line.partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(body):
-            yield _decode(body)
-        else:
+        if checksum != b"%08x" % zlib.crc32(body):
             log.warning("a torn line of the journal is left out", bytes=len(line))
+            continue
+        try:
+            entries.append(_decode(body))
+        except msgspec.MsgspecError:
+            foreign.append(line)
+    return entries, foreign

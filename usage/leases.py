@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from usage import ledger, sql, unfinished
@@ -52,10 +52,19 @@ def sweep(*, now: datetime) -> int:
     Calls that were cut off while nothing was held for them are counted too: they get their final row.
     """
     live = Lease.objects.filter(seen_at__gte=Now() - LEASE).values("pk")
-    lost = Hold.objects.filter(~Q(lease_id__in=live) | Q(deadline_at__lt=Now() - LEASE)).order_by("id")[:SWEEP_LIMIT]
-    swept = _settle([Settle(_interrupted(hold, now), swept=True) for hold in lost])
+    lost = Hold.objects.filter(~Q(lease_id__in=live) | Q(deadline_at__lt=Now() - LEASE))
+    swept = _sweep(lost, now) if lost.exists() else 0
     Lease.objects.filter(seen_at__lt=Now() - FORGET).delete()
     return swept + _finish(now)
+
+
+def _sweep(lost: QuerySet[Hold], now: datetime) -> int:
+    """Holds that another process is just settling are left to it: their rows are deleted in no certain order, so that
+    whoever waited for some of them with others in hand could wait in a circle.
+    """
+    with transaction.atomic():
+        free = lost.select_for_update(skip_locked=True).order_by("id")[:SWEEP_LIMIT]
+        return _settle([Settle(_interrupted(hold, now), swept=True) for hold in free])
 
 
 def _finish(now: datetime) -> int:

@@ -30,6 +30,7 @@ PURGE_BATCH_ROWS = 5_000
 _LOCK_TIMEOUT = "400ms"
 _DEFAULT = f"{TABLE}_default"
 _ADVISORY_LOCK = 4_206_018  # any number, as long as nothing else uses it
+_PURGING = 4_206_020  # as above: of who purges, and of those together whom it would confuse
 
 log = structlog.get_logger(__name__)
 
@@ -85,14 +86,34 @@ def purge(*, keep_months: int, now: datetime) -> int:
     """
     before = month_of(now, -keep_months)
     taken = sum(_drop(month, before, now) for month in _months_before(before))
-    while rows := _delete_batch(before, now):
-        taken += rows
+    try:
+        while rows := _delete_batch(before, now):
+            taken += rows
+    except OperationalError as error:
+        log.warning("old records could not be deleted yet: another process is at work on them", error=str(error))
     return taken
 
 
 def purged_before() -> datetime | None:
     """Records from this moment on are all there."""
     return Purge.objects.values_list("before", flat=True).order_by("-before").first()
+
+
+@contextmanager
+def unpurged() -> Iterator[None]:
+    """Within it nothing is purged: a month that is dropped is gone for those too who read an earlier moment.
+
+    To be entered before the snapshot is taken. Who purges tries again the next day.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [_PURGING])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock_shared(%s)", [_PURGING])
 
 
 def month_of(moment: datetime, distance: int = 0) -> datetime:
@@ -158,7 +179,7 @@ def _drop(month: datetime, before: datetime, now: datetime) -> int:
     """How many rows went with it."""
     name = _name(month)
     try:
-        with transaction.atomic(), _impatient() as cursor:
+        with transaction.atomic(), _impatient(_PURGING) as cursor:
             if name not in partition_names(cursor):
                 return 0  # another process has just dropped it
             cursor.execute(f"LOCK TABLE {name} IN SHARE MODE")  # no late adjustment slips in between sum and drop
@@ -178,7 +199,7 @@ def _delete_batch(before: datetime, now: datetime) -> int:
     """Of the rows that lie in no month's partition: on SQLite all."""
     key = lower_bound(before)
     table, bound = (_DEFAULT, key) if connection.vendor == "postgresql" else (TABLE, key.hex)
-    with transaction.atomic(), ledger_purge(), _impatient() as cursor:
+    with transaction.atomic(), ledger_purge(), _impatient(_PURGING) as cursor:
         cursor.execute(
             f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id < %s ORDER BY id LIMIT %s) "  # noqa: S608
             "RETURNING cost_pico, windows",
@@ -216,10 +237,14 @@ def _note(before: datetime, now: datetime, *, rows: int, cost_pico: int) -> None
 
 
 @contextmanager
-def _impatient() -> Iterator[Any]:
-    """A cursor, in a transaction, that gives a lock up rather than keep writers queueing. One process at a time."""
+def _impatient(*others: int) -> Iterator[Any]:
+    """A cursor, in a transaction, that gives a lock up rather than keep writers queueing. One process at a time.
+
+    `others`: further locks by their numbers, to be had alone.
+    """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+            for number in (_ADVISORY_LOCK, *others):
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
         yield cursor

@@ -28,7 +28,7 @@ def save(budget: Budget, *, count_so_far: bool, now: datetime) -> None:
         is_new = budget._state.adding
         if not is_new:  # windows before their budget, as the ledger locks them: so that neither waits for the other
             list(_running(budget, now).select_for_update().order_by("pk").values_list("pk"))
-        budget.save()
+        budget.save(force_update=not is_new)  # one that was deleted just now does not come back, without its windows
         if is_new and count_so_far:
             _open(budget, now, opening_pico=spent_so_far(budget, now))
         _running(budget, now).update(cap_pico=budget.cap_pico)

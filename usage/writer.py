@@ -167,7 +167,7 @@ class Writer:
             sql.require_durable_commits()
             self._renew()
             self._adopt()
-            leases.sweep(now=datetime.now(UTC))
+            leases.sweep(now=self.now)
         finally:
             connection.close()
 
@@ -283,7 +283,7 @@ class Writer:
             self._renew()
             if sweep:
                 self._adopt()
-                if swept := leases.sweep(now=datetime.now(UTC)):
+                if swept := leases.sweep(now=self.now):
                     log.warning("settled the calls of processes that ended in mid-call", calls=swept)
         except (DatabaseError, InterfaceError) as error:
             self._lose(error)

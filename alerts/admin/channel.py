@@ -22,6 +22,7 @@ from alerts import outbox
 from alerts.admin.pages import DELIVERY_TONES, ago, back, only_post
 from alerts.channels import CHANNELS, CHOICES
 from alerts.models import Channel, Delivery
+from alerts.models.channels import without_query
 from core import display
 from core.vault import Secret
 from providers.admin.fields import NewKeyField
@@ -101,8 +102,7 @@ class ChannelAdmin(ModelAdmin):
 
     @column(description="Leads to")
     def leads_to(self, row: Channel) -> str:
-        shown, _, query = row.address.partition("?")  # which may hold a token
-        return f"{shown}?…" if query else shown or f"an address that is kept secret ({row.hint})"
+        return without_query(row.address) or f"an address that is kept secret ({row.hint})"
 
     @column(description="Gets")
     def gets(self, row: Channel) -> str:

@@ -125,7 +125,7 @@ class IncidentAdmin(ReadOnlyAdmin):
         until = timezone.now() + length
         for row in rows:
             if operations.silence(row, until=until, by=request.user.get_username()):
-                self.log_change(request, row, f"Silenced until {display.minute(until)}.")
+                self.log_change(request, row, f"Silenced until {until:%-d %b %Y, %H:%M} UTC.")
                 messages.success(request, f"{row}: silent until {display.minute(until)}.")
             else:
                 messages.warning(request, f"{row} is over.")

@@ -31,7 +31,6 @@ class ReportAdmin(InOurTimeZone):
     search_fields = ("name", "client")
     autocomplete_fields = ("channels",)
     actions_detail = ("preview", "send")
-    inlines = (DeliveryInline,)
     fieldsets = (
         (None, {"fields": ("name", "client", "channels")}),
         ("When", {"fields": ("period", "send_at", "time_zone", "is_active")}),
@@ -40,6 +39,9 @@ class ReportAdmin(InOurTimeZone):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReportSchedule]:
         rows: QuerySet[ReportSchedule] = super().get_queryset(request)
         return rows.prefetch_related("channels")
+
+    def get_inlines(self, request: HttpRequest, obj: ReportSchedule | None) -> list[Any]:
+        return [DeliveryInline] if obj else []
 
     @column(description="Report", ordering="name")
     def report(self, row: ReportSchedule) -> str:

@@ -14,6 +14,12 @@ from core.models import Identified
 from core.vault import EncryptedField, Secret, UnreadableSecretError, decrypt
 
 
+def without_query(address: str) -> str:
+    """`https://example.com/hook?…`: what follows may hold a token."""
+    shown, _, query = address.partition("?")
+    return f"{shown}?…" if query else shown
+
+
 class Channel(Audited, Identified):
     """A way to people or programs. `kind` is a name of `alerts.channels.CHANNELS`."""
 
@@ -29,6 +35,8 @@ class Channel(Audited, Identified):
     )
     is_active = models.BooleanField("active", default=True, help_text="An inactive channel is sent nothing.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    told_as: ClassVar = {"address": without_query}
 
     class Meta:
         ordering: ClassVar = ["name"]

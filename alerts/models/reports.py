@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.audit import Audited
+from alerts import subjects
 from alerts.models.channels import Channel
 from core.models import Identified
 from usage.models.budgets import known_time_zone
@@ -44,3 +45,6 @@ class ReportSchedule(Audited, Identified):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        subjects.must_be_known("client", self.client, field="client")

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit import Audited, AuditedRows
-from alerts import rules, wording
+from alerts import rules, subjects, wording
 from alerts.measures import MEASURES, MOST_BY_CALL, SCOPES, is_counted_by_call
 from alerts.models.channels import Channel
 from core.models import Identified
@@ -90,6 +90,7 @@ class Rule(Audited, Identified):
             raise ValidationError({"scope": f"This measure is watched for: {fitting}."})
         if self.scope == "all" and self.subject:
             raise ValidationError({"subject": "Everything together has no name: leave it empty."})
+        subjects.must_be_known(self.scope, self.subject, field="subject")
         if self.window_minutes and self.window > MOST_BY_CALL and is_counted_by_call(self.measure, self.scope):
             most = MOST_BY_CALL // timedelta(minutes=1)
             raise ValidationError(

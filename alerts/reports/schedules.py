@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
+import structlog
 from django.db import transaction
 
 from alerts import outbox
@@ -15,6 +16,8 @@ from alerts.reports.figures import Span
 from usage.periods import Period, start_of
 
 _INTO_LAST = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -52,7 +55,7 @@ def last_span(schedule: ReportSchedule, *, now: datetime) -> Span:
 
 def queue_due(*, now: datetime) -> int:
     """Queue the reports that are due; returns how many messages. After a long stop only the newest period is sent."""
-    return sum(_queue_if_due(row, now) for row in ReportSchedule.objects.filter(is_active=True))
+    return sum(_queued(row, now) for row in ReportSchedule.objects.filter(is_active=True))
 
 
 def queue(schedule: ReportSchedule, span: Span, *, now: datetime, again: str = "") -> list[Delivery]:
@@ -72,6 +75,14 @@ def queue(schedule: ReportSchedule, span: Span, *, now: datetime, again: str = "
         )
         made.append(Delivery.objects.get(key=key))
     return made
+
+
+def _queued(schedule: ReportSchedule, now: datetime) -> int:
+    try:
+        return _queue_if_due(schedule, now)
+    except Exception:  # what one report meets must not keep the others from going out; the next minute tries again
+        log.exception("a report could not be queued", report=schedule.name)
+        return 0
 
 
 def _queue_if_due(schedule: ReportSchedule, now: datetime) -> int:

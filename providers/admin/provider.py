@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -14,136 +13,19 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.decorators import display as column
-from unfold.widgets import UnfoldAdminSelectWidget
 
 from core import display
 from providers import circuits, health, operations
 from providers.admin import circuit, condition, discovery, rates
-from providers.admin.fields import NewKeyField, SecondsField, is_new
+from providers.admin.provider_form import KeyInline, ModelInline, ProviderForm
 from providers.connection import Finding
 from providers.kinds import KINDS
-from providers.models import Credential, Deployment, Health, Price, Provider, RouteTarget
+from providers.models import Deployment, Health, Price, Provider, RouteTarget
 from providers.tasks import probe_soon
 from usage import queries
-
-
-class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    kind = forms.ChoiceField(
-        choices=lambda: [("", "Choose…"), *((name, kind.label) for name, kind in KINDS.items())],
-        widget=UnfoldAdminSelectWidget,
-        help_text="Which API it speaks. Most hosts that are not listed speak OpenAI's.",
-    )
-    connect_timeout_ms = SecondsField(label="Time to connect")
-    first_token_timeout_ms = SecondsField(label="Time to the first word", help_text="Long prompts may take a while.")
-    between_chunks_timeout_ms = SecondsField(
-        label="Silence in mid-answer", help_text="Then the answer counts as broken."
-    )
-    timeout_ms = SecondsField(label="Whole call", help_text="At most an hour (3600).")
-    retry_delay_ms = SecondsField(
-        label="Wait before the second try", help_text="Doubles with each further try, at most 10 seconds."
-    )
-    open_ms = SecondsField(label="Leave it alone for", help_text="Then one call is let through as a trial.")
-    monitoring_period_ms = SecondsField(label="Count failures over")
-
-    class Meta:
-        model = Provider
-        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets say which
-        labels: ClassVar = {
-            "on_disconnect": "When the caller leaves",
-            "retry_attempts": "Tries in all",
-            "failure_threshold": "Failures in a row",
-            "success_threshold": "Successes to trust it again",
-        }
-        help_texts: ClassVar = {
-            "retry_attempts": "Of one call here. Other providers are tried before this one again.",
-            "failure_threshold": "So many failures, and calls go elsewhere for a while.",
-            "success_threshold": "So many trial calls must succeed.",
-        }
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for name, field in self.fields.items():
-            if isinstance(field, SecondsField):  # fields declared here do not take the model's default
-                self.initial.setdefault(name, getattr(self.instance, name))
-        if "slug" in self.fields:
-            self.fields["slug"].required = False  # made from the name
-
-    def clean_slug(self) -> str:
-        slug: str = self.cleaned_data["slug"]
-        return slug or operations.free_slug(self.cleaned_data.get("name", ""))
-
-
-class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    new_key = NewKeyField(label="New key")
-
-    class Meta:
-        model = Credential
-        fields = ("label", "weight", "is_active")
-        labels: ClassVar = {"weight": "Share"}
-        help_texts: ClassVar = {"weight": "Of the calls, among keys that take turns: 2 takes twice as many as 1."}
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fields["weight"].required = False
-
-    def clean_weight(self) -> int:
-        return self.cleaned_data["weight"] or 1
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or self.cleaned_data
-        if is_new(self.instance) and data.get("new_key") is None and "new_key" not in self.errors:
-            self.add_error("new_key", "Paste the key here.")
-        return data
-
-    def save(self, commit: bool = True) -> Credential:  # noqa: FBT001, FBT002 -- Django's signature
-        if self.cleaned_data.get("new_key") is not None:
-            self.instance.take(self.cleaned_data["new_key"])
-        saved: Credential = super().save(commit)
-        return saved
-
-
-class KeyInline(TabularInline):
-    model = Credential
-    form = KeyForm
-    fields = ("label", "stored", "new_key", "weight", "is_active")
-    readonly_fields = ("stored",)
-    verbose_name = "key"
-    hide_title = True
-    verbose_name_plural = "API keys of the provider"
-
-    def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
-        return 0 if obj is not None and obj.credentials.exists() else 1
-
-    @column(description="Stored key")
-    def stored(self, key: Credential) -> str:
-        return key.hint or "none yet"
-
-
-class ModelInline(TabularInline):
-    model = Deployment
-    form = rates.PricedModelForm
-    fields = ("name", "upstream_name", "type", "input_price", "output_price", "cached_price", "since", "is_active")
-    readonly_fields = ("since",)
-    hide_title = True
-    verbose_name_plural = "Models, and what they cost in dollars per million tokens"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
-        rows: QuerySet[Deployment] = super().get_queryset(request)
-        return rows.select_related("provider").prefetch_related("prices")
-
-    def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
-        return 0 if obj is not None and obj.deployments.exists() else 1
-
-    @column(description="Price since")
-    def since(self, deployment: Deployment) -> str:
-        if is_new(deployment):
-            return "from now on"
-        price = rates.in_force(deployment, timezone.now())
-        url = reverse("admin:providers_deployment_change", args=[deployment.pk])
-        return display.link(url, display.day(price.valid_from) if price is not None else rates.UNPRICED)
 
 
 class HealthFilter(admin.SimpleListFilter):
@@ -224,6 +106,7 @@ class ProviderAdmin(ModelAdmin):
         "test",
     )
     list_filter = (KindFilter, HealthFilter, "is_active")
+    ordering = ("-priority", "name")  # said again: where rows are counted, a model's own is left out
     list_per_page = 50
     search_fields = ("name", "slug", "deployments__name")
     actions = ("test_all", "reset_circuits", "activate", "deactivate")
@@ -440,12 +323,18 @@ def _price_range(models: list[Deployment], now: datetime) -> str:
     known = [price for price in prices if price is not None]
     if not known:
         return display.label("no price", "warning", title="Cost unknown") if models else "–"
-    amounts: list[Decimal] = [rate for price in known for rate in (price.input_per_million, price.output_per_million)]
-    currency = known[0].currency
-    low, high = display.rate(min(amounts), currency), display.rate(max(amounts), currency)
-    span = low if low == high else f"{low} – {high}"
+    spans = [_span(known, currency) for currency in sorted({price.currency for price in known})]
+    span = ", ".join(spans)
     missing = len(prices) - len(known)
     return display.two_lines(span, f"{missing} without price") if missing else span
+
+
+def _span(prices: list[Price], currency: str) -> str:
+    """Of those in `currency`: amounts of two cannot be compared."""
+    used = [price for price in prices if price.currency == currency]
+    amounts: list[Decimal] = [rate for price in used for rate in (price.input_per_million, price.output_per_million)]
+    low, high = display.rate(min(amounts), currency), display.rate(max(amounts), currency)
+    return low if low == high else f"{low} – {high}"
 
 
 def _warnings(provider: Provider) -> list[str]:

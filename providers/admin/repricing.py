@@ -216,7 +216,7 @@ class RepricingAdmin(ModelAdmin):
 
 
 def _usual(request: HttpRequest) -> dict[str, Any]:
-    today = timezone.localdate()
+    today = timezone.localdate(timezone=timezone.get_default_timezone())
     return {
         "price": request.GET.get("price", ""),
         "first_day": (today - timedelta(days=_USUAL_DAYS)).isoformat(),
@@ -230,7 +230,7 @@ def _begin(asked: dict[str, Any], *, author: str) -> Repricing:
     with transaction.atomic():
         row = corrections.begin(
             terms=terms(price),
-            price_text=f"{price.deployment}: {summary(price)}, since {display.minute(price.valid_from)}",
+            price_text=f"{price.deployment}: {summary(price)}, since {display.minute(price.valid_from, zone)}",
             deployment_id=deployment.pk,
             model=str(deployment),
             client=asked["client"],
@@ -254,7 +254,8 @@ def _page(row: Repricing) -> str:
 
 def _period(row: Repricing) -> str:
     last = row.ends_at - timedelta(microseconds=1)
-    first_day, last_day = display.day(row.starts_at), display.day(last)
+    zone = timezone.get_default_timezone()
+    first_day, last_day = display.day(row.starts_at, zone), display.day(last, zone)
     return first_day if first_day == last_day else f"{first_day} – {last_day}"
 
 

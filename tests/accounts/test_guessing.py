@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts import guessing
 from accounts import sign_in as sign_in_form
-from accounts.guessing import MOST_WRONG, REFUSED_FOR, Guesses, TooManyGuessesError
+from accounts.guessing import MOST_WRONG, MOST_WRONG_FROM_ONE_ADDRESS, REFUSED_FOR, Guesses, TooManyGuessesError
 from accounts.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +53,7 @@ def test_the_right_password_begins_anew() -> None:
     for _ in range(3):
         guess(MOST_WRONG - 1)
         assert sign_in(RIGHT).status_code == 302
-    assert not Guesses.objects.exists()
+    assert Guesses.objects.get().number == 3 * (MOST_WRONG - 1)  # of the address
 
 
 def test_another_name_and_another_address_are_not_refused() -> None:
@@ -62,6 +62,35 @@ def test_another_name_and_another_address_are_not_refused() -> None:
 
     assert sign_in(RIGHT, name="berta").status_code == 302
     assert sign_in(RIGHT, address="203.0.113.10").status_code == 302
+
+
+def test_one_password_for_many_names_from_one_address_has_a_bound_too() -> None:
+    for number in range(MOST_WRONG_FROM_ONE_ADDRESS):
+        guess(1, name=f"name-{number}")
+
+    page = sign_in(RIGHT).content.decode()
+
+    assert "Too many wrong passwords were given. Nobody can sign in from here for a while" in page
+    assert sign_in(RIGHT, address="203.0.113.10").status_code == 302
+
+
+def test_right_passwords_are_no_guesses_however_many_sign_in_from_one_address() -> None:
+    began = timezone.now()
+    who = {"name": "anna", "address": HERE}
+    for number in range(2 * MOST_WRONG_FROM_ONE_ADDRESS):
+        assert guessing.begin(**who, now=began + timedelta(seconds=number)) == 1
+        guessing.was_right(**who)
+
+
+def test_an_address_is_refused_for_a_quarter_of_an_hour_from_its_first_wrong_password() -> None:
+    began = timezone.now()
+    for number in range(MOST_WRONG_FROM_ONE_ADDRESS):
+        guessing.begin(name=f"name-{number}", address=HERE, now=began + timedelta(seconds=10 * number))
+    with pytest.raises(TooManyGuessesError) as refused:
+        guessing.begin(name="anna", address=HERE, now=began + timedelta(minutes=10))
+
+    assert (refused.value.of_all_names, refused.value.left) == (True, timedelta(minutes=5))
+    assert guessing.begin(name="anna", address=HERE, now=began + REFUSED_FOR) == 1
 
 
 def test_whoever_owns_an_ipv6_network_has_one_address() -> None:
@@ -94,7 +123,7 @@ def test_one_password_at_a_time_is_looked_at(settings: Any, monkeypatch: pytest.
 
     assert "Many are signing in just now. Try again in a moment." in page
     assert sign_in(RIGHT).status_code == 302
-    assert Guesses.objects.count() == 1
+    assert Guesses.objects.count() == 2  # of that name, and of that address
 
 
 def guess_of_nobody() -> None:
@@ -149,7 +178,7 @@ def test_what_counts_no_more_is_forgotten_and_no_name_is_kept() -> None:
 
     guessing.begin(name="late", address=HERE, now=began + REFUSED_FOR)
 
-    assert Guesses.objects.count() == 1
+    assert [row.number for row in Guesses.objects.all()] == [1, 1]  # of that name, and of the address
 
 
 def test_nothing_is_counted_where_nothing_was_given() -> None:

@@ -10,6 +10,8 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import acting
+from accounts.models import AuditEntry
 from alerts import operations, outbox
 from alerts.models import Channel, Delivery, Incident, ReportSchedule, Rule
 from tests.alerts.conftest import Calls, NewRule
@@ -168,6 +170,18 @@ def test_a_query_in_an_address_is_not_on_the_list(staff: Browser) -> None:
 
     assert "https://flow.example.com/run?…" in shown
     assert "hush" not in shown
+
+
+def test_nor_is_it_in_the_audit_trail(staff: Browser) -> None:
+    with acting.commanding("test"):
+        row = Channel.objects.create(name="Flow", kind="webhook", address="https://flow.example.com/run?sig=hush")
+        Channel.objects.filter(pk=row.pk).update(address="https://flow.example.com/run?sig=whisper")
+    shown = staff.get("/admin/accounts/auditentry/").content.decode()
+
+    assert "https://flow.example.com/run?…" in shown
+    assert "hush" not in shown
+    assert "whisper" not in shown
+    assert [entry.action for entry in AuditEntry.objects.order_by("id")] == ["added", "changed"]
 
 
 def test_a_report_is_previewed_and_sent(

@@ -12,6 +12,7 @@ from django.db import connection
 
 from alerts import operations
 from alerts.models import Channel, Delivery, Incident, Rule
+from providers.models import Provider
 from tests.alerts.conftest import NOON, Calls, NewRule, only_incident
 
 MINUTE = timedelta(minutes=1)
@@ -94,6 +95,7 @@ def test_too_few_calls_prove_nothing(new_rule: NewRule, calls: Calls) -> None:
 
 
 def test_a_rule_may_name_its_subject(new_rule: NewRule, calls: Calls) -> None:
+    Provider.objects.create(name="Anthropic", slug="anthropic", kind="anthropic")
     new_rule(subject="anthropic")
     calls(NOON, error=9)
     calls(NOON, error=9, provider="anthropic")

@@ -193,6 +193,17 @@ def test_a_day_has_as_many_bars_as_hours(calls: Calls, day: date, hours: int) ->
     assert report.bars.parts == {"openai": [10**9] * hours}
 
 
+def test_a_day_in_which_clocks_go_back_by_half_an_hour_has_its_bars(calls: Calls) -> None:
+    lord_howe = ZoneInfo("Australia/Lord_Howe")
+    start, end = (queries.midnight(date(2026, 4, day), lord_howe) for day in (5, 6))
+    for number in range(24):
+        calls(start.astimezone(UTC) + timedelta(hours=number, minutes=20), ok=1, cost_pico=10**9)
+    report = collect(title="", client="", period="day", zone=lord_howe, span=Span(start, end))
+
+    assert len(report.bars.starts) == 24  # one of them has 90 minutes
+    assert sum(report.bars.parts["openai"]) == 24 * 10**9
+
+
 def test_a_call_across_midnight_belongs_to_the_day_it_started(calls: Calls) -> None:
     """Row 39 of FAULTS.md."""
     midnight = queries.midnight(date(2026, 3, 1), KATHMANDU).astimezone(UTC)
@@ -358,3 +369,9 @@ def test_sendreport_without_a_name_sends_what_is_due(schedule: ReportSchedule, m
 
     assert len(mail.mails) == 1
     assert outbox.due_channels(now=NOON + timedelta(days=3650)) == []
+
+
+def test_a_report_that_cannot_be_queued_keeps_no_other_from_going_out(schedule: ReportSchedule) -> None:
+    ReportSchedule.objects.create(name="A broken one", covered_until=NOON, time_zone="Gone/From_The_List_Of_Zones")
+
+    assert schedules.queue_due(now=NOON + timedelta(days=1)) == 1

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from gateway import database_thread
 from gateway.database_thread import DatabaseThread
@@ -73,3 +73,24 @@ def test_more_than_so_many_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None
         assert not thread.is_full
 
     run(story)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waited_for_a_locked_sqlite_in_vain_does_not_wait_again_in_front_of_the_others() -> None:
+    tries: list[int] = []
+
+    def keep_one() -> None:
+        connection.ensure_connection()
+
+    def locked() -> None:
+        keep_one()
+        tries.append(1)
+        raise OperationalError("database is locked")
+
+    async def story(thread: DatabaseThread) -> None:
+        await thread.run(keep_one)
+        with pytest.raises(OperationalError):
+            await thread.run(locked)
+
+    run(story)
+    assert len(tries) == (1 if connection.vendor == "sqlite" else 2)

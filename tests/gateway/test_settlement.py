@@ -181,3 +181,9 @@ def test_a_budget_that_is_switched_off_goes_on_counting(price: Price) -> None:
 def test_a_deadline_is_said_in_the_databases_time(price: Price, ahead: timedelta) -> None:
     """The sweeper judges by that clock: a host whose own is an hour behind must not have its live calls swept."""
     assert _attempt(now=NOW + ahead).hold.deadline_at - _attempt().hold.deadline_at == ahead
+
+
+def test_a_provider_cannot_fill_the_books_with_words(price: Price) -> None:
+    row = _record(Usage(input_tokens=10, output_tokens=5, raw=b'{"words": "%s"}' % (b"x" * 100_000)))
+
+    assert (row.input_tokens, row.usage_payload) == (10, "")

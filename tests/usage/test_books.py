@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.usage.rows import NOW, hold, record
-from usage import books, ledger, proofs, recompute, tasks
+from usage import books, ledger, partitions, proofs, recompute, tasks
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.ledger import Note, Reserve, Settle
 from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Proof, Proving, Purge, Quarter, UserDay
@@ -333,3 +337,55 @@ def clean() -> None:
         cursor.execute("DELETE FROM usage_usagerecord")
     for table in TABLES:
         table.objects.all().delete()
+
+
+@contextmanager
+def purging_before(statement: str) -> Iterator[threading.Event]:
+    """Another process purges just before the first statement of this beginning. Set once it has tried."""
+    purged = threading.Event()
+
+    def purge() -> None:
+        partitions.purge(keep_months=1, now=NOW)
+        connection.close()
+
+    def execute(do: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's
+        if sql.startswith(statement) and not purged.is_set():
+            purged.set()
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(purge).result(20)
+        return do(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        yield purged
+
+
+def note_long_ago(budget: Window) -> None:
+    """In a month of its own, where there are such."""
+    partitions.make_months(now=LONG_AGO)
+    held = hold(windows=f'["{budget.id}"]', started_at=LONG_AGO)
+    ledger.apply([Reserve(held, (budget,))])
+    ledger.apply([Settle(record(held))])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("statement", ["BEGIN", "CREATE TEMPORARY TABLE"])
+def test_a_purge_in_the_middle_of_a_rebuild_takes_nothing_from_the_sums(budget: Window, statement: str) -> None:
+    note_long_ago(budget)
+
+    with purging_before(statement) as purged:
+        books.rebuild_rollups()
+
+    assert purged.is_set()
+    assert sum(row.calls for row in Day.objects.all()) == 1
+    assert books.prove().is_balanced
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_proof_is_not_confused_by_a_purge_beside_it(budget: Window) -> None:
+    note_long_ago(budget)
+
+    with purging_before("SELECT count(*), sum(cost_pico) FROM usage_usagerecord") as purged:
+        found = books.prove()
+
+    assert purged.is_set()
+    assert found.is_balanced

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from core.ids import uuid7
 from tests.usage.rows import NOW, hold, record
@@ -230,3 +231,34 @@ def test_a_call_that_has_its_record_keeps_its_key() -> None:
     _settle(held, Answer(first.id, b"sealed"))
     idempotency.free(first.id)
     assert _is_refused(_claim(request_id="req_2"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_over_is_forgotten_without_waiting_for_a_call_that_takes_it_over() -> None:
+    """Who waited for it, with others in hand that the call wants next, would wait in a circle."""
+    first, second = _claim(key="a"), _claim(key="b")
+    _reserve(first)
+    _reserve(second)
+    later = NOW + timedelta(days=2)
+    taken, go_on = threading.Event(), threading.Event()
+
+    def take_over() -> None:
+        with transaction.atomic():
+            _reserve(_claim(key="a", created_at=later))
+            taken.set()
+            go_on.wait(10)
+        connection.close()
+
+    if connection.vendor == "postgresql":  # SQLite has one writer
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(take_over)
+            assert taken.wait(10)
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '2s'")
+            try:
+                assert idempotency.expire(now=later) == 1
+            finally:
+                go_on.set()
+                connection.close()
+            call.result(10)
+        assert IdempotencyKey.objects.get().key == "a"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -140,3 +141,19 @@ def test_openers_and_adopters_in_each_others_way_lose_nothing(tmp_path: Path) ->
     assert {entry.hold_id for entry in wrote if isinstance(entry, Void)} <= {
         entry.hold_id for entry in seen if isinstance(entry, Void)
     }
+
+
+def test_what_another_version_has_written_is_set_aside_and_stops_nothing(tmp_path: Path) -> None:
+    kept = _entries()
+    foreign = b'{"type":"Forgive","hold_id":"00000000-0000-0000-0000-000000000001"}'
+    line = b"%08x %b\n" % (zlib.crc32(foreign), foreign)
+    (tmp_path / "older.journal").write_bytes(line)
+    older = Journal(tmp_path / "older.journal")
+    older.append(kept)
+    seen: list[Entry] = []
+
+    assert older.replay(seen.extend) == len(kept)
+
+    assert seen == kept
+    assert older.is_empty
+    assert (tmp_path / "refused").read_bytes() == line

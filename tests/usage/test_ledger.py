@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from core.ids import uuid7
@@ -124,3 +126,33 @@ def test_on_postgresql_the_table_is_partitioned_by_its_key() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT partstrat FROM pg_partitioned_table WHERE partrelid = 'usage_usagerecord'::regclass")
             assert cursor.fetchone() == ("r",)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweeper_does_not_wait_for_who_is_settling_a_lost_call_just_now() -> None:
+    """Who waited for it, with others in hand that the settling process wants next, would wait in a circle."""
+    late, lost = hold(), hold()
+    ledger.apply([Reserve(late), Reserve(lost)])
+    begun, go_on = threading.Event(), threading.Event()
+
+    def settle() -> None:
+        with transaction.atomic():
+            Hold.objects.select_for_update().get(pk=late.id)  # as far as a settle has come that waits for a budget
+            begun.set()
+            go_on.wait(10)
+            ledger.apply([Settle(record(late))])
+        connection.close()
+
+    if connection.vendor == "postgresql":  # SQLite has one writer
+        with ThreadPoolExecutor(1) as pool:
+            truth = pool.submit(settle)
+            assert begun.wait(10)
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '2s'")
+            try:
+                assert leases.sweep(now=timezone.now()) == 1
+            finally:
+                go_on.set()
+                connection.close()
+            truth.result(10)
+        assert {row.pk: row.status for row in UsageRecord.objects.all()} == {late.id: "ok", lost.id: "interrupted"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +24,12 @@ LONG_AGO = datetime(2025, 3, 31, 23, 59, tzinfo=UTC)
 
 def on_postgresql() -> bool:
     return connection.vendor == "postgresql"
+
+
+def second_connection() -> psycopg.Connection[tuple[Any, ...]]:
+    """Another process's, in a transaction of its own."""
+    facts = connection.get_connection_params()
+    return psycopg.connect(**{name: facts[name] for name in ("host", "port", "dbname", "user")})
 
 
 def note(at: datetime, cost_pico: int = 25) -> None:
@@ -127,11 +134,21 @@ def test_a_month_that_is_being_read_is_dropped_the_next_time() -> None:
         return
     note(LONG_AGO)
     partitions.make_months(now=LONG_AGO)
-    facts = connection.get_connection_params()
-    login = {name: facts[name] for name in ("host", "port", "dbname", "user")}
-    with psycopg.connect(**login) as reader:
+    with second_connection() as reader:
         reader.execute("SELECT count(*) FROM usage_usagerecord")
         assert partitions.purge(keep_months=1, now=NOW) == 0
     assert books.prove().is_balanced
+    assert partitions.purge(keep_months=1, now=NOW) == 1
+    assert books.prove().is_balanced
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_the_months_at_once_take_turns() -> None:
+    if not on_postgresql():
+        return
+    note(LONG_AGO)  # in no month
+    with second_connection() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [partitions._ADVISORY_LOCK])
+        assert partitions.purge(keep_months=1, now=NOW) == 0
     assert partitions.purge(keep_months=1, now=NOW) == 1
     assert books.prove().is_balanced

@@ -177,6 +177,20 @@ def test_days_when_the_clocks_change(day: date, hours: int) -> None:
     assert queries.totals(start, end).requests == hours
 
 
+def test_where_clocks_go_back_by_half_an_hour_an_hour_has_ninety_minutes() -> None:
+    """On Lord Howe the half-hour from 1:30 comes twice in that night; in spring the hour from 2:00 is half a one."""
+    lord_howe = ZoneInfo("Australia/Lord_Howe")
+    for day, minutes in ((date(2026, 4, 5), 90), (date(2026, 10, 4), 30)):
+        at, end = (queries.midnight(each, lord_howe) for each in (day, day + timedelta(days=1)))
+        lengths = []
+        while at < end:
+            following = queries.next_bucket(at, "hour", lord_howe)
+            lengths.append((following.astimezone(UTC) - at.astimezone(UTC)) // timedelta(minutes=1))
+            assert len(lengths) < 30
+            at = following
+        assert sorted(lengths) == sorted([60] * 23 + [minutes])
+
+
 def test_the_days_of_a_month_are_the_month() -> None:
     month = datetime(2025, 10, 1, tzinfo=BERLIN)
     for hour in range(-30, 24 * 31 + 30, 5):

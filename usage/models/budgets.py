@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -70,6 +70,11 @@ class Budget(Audited, Identified):
 
     def __str__(self) -> str:
         return self.name
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():  # windows before their budget, as the ledger locks them
+            list(self.windows.select_for_update().order_by("pk").values_list("pk"))
+            return super().delete(*args, **options)
 
     def clean(self) -> None:
         if self.scope == self.Scope.ALL and self.subject:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
 from aiplatform.serving import Serving
 from aiplatform.supervisor import StartError, check_port
@@ -26,6 +27,8 @@ class Command(BaseCommand):
             asyncio.run(_serve())
         except (StartError, RuntimeError, OSError) as error:
             raise CommandError(str(error)) from None
+        except Error as error:
+            raise CommandError(f"The database does not answer: {str(error).splitlines()[0]}") from None
 
 
 async def _serve() -> None:

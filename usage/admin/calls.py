@@ -1,0 +1,107 @@
+"""Calls. For reading only: the ledger's rows are written by `usage.ledger`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display as column
+
+from core import display
+from core.display import Tone
+from usage.admin.call_page import CallPage, served_by
+from usage.admin.filters import ClientFilter, DayFilter, PeriodFilter, ProviderFilter, SurfaceFilter
+from usage.admin.pages import ReadOnlyAdmin
+from usage.models import UsageRecord
+
+_TONES: dict[str, Tone] = {
+    UsageRecord.Status.OK: "success",
+    UsageRecord.Status.CACHED: "info",
+    UsageRecord.Status.CANCELLED: "warning",
+    UsageRecord.Status.REFUSED: "warning",
+    UsageRecord.Status.ERROR: "danger",
+    UsageRecord.Status.INTERRUPTED: "danger",
+}
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(CallPage, ReadOnlyAdmin):
+    when_empty = "Every call appears here with its tokens and its cost, as soon as it is answered."
+    list_display = ("when", "caller", "models", "state", "tokens", "cost", "latency")
+    list_filter = (
+        PeriodFilter,
+        ("started_at", DayFilter),
+        ("status", ChoicesDropdownFilter),
+        ClientFilter,
+        ProviderFilter,
+        SurfaceFilter,
+    )
+    search_fields = ("=request_id", "=end_user", "^deployment", "^requested_model")
+    search_help_text = "Request id, end user or model"
+    ordering = ("-id",)
+    sortable_by = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[UsageRecord], search_term: str
+    ) -> tuple[QuerySet[UsageRecord], bool]:
+        """The first of these that finds anything, the indexed ones first: a request id, an end user, a model's name."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        everywhere = UsageRecord.objects.all()
+        if (key := _uuid(term)) and everywhere.filter(id=key).exists():
+            return everywhere.filter(id=key), False
+        if everywhere.filter(request_id=term).exists():
+            return everywhere.filter(request_id=term), False
+        if queryset.filter(end_user=term).exists():
+            return queryset.filter(end_user=term), False
+        found: tuple[QuerySet[UsageRecord], bool] = super().get_search_results(request, queryset, term)
+        return found
+
+    @column(description="When")
+    def when(self, row: UsageRecord) -> str:
+        at = timezone.localtime(row.started_at)
+        return display.two_lines(f"{at:%H:%M:%S}", f"{at:%-d %b %Y}")
+
+    @column(description="Client")
+    def caller(self, row: UsageRecord) -> str:
+        return display.two_lines(row.client or "–", row.end_user)
+
+    @column(description="Model asked → served")
+    def models(self, row: UsageRecord) -> str:
+        return display.two_lines(
+            row.requested_model or "(the default)", f"→ {served_by(row)}" if row.deployment else ""
+        )
+
+    @column(description="Status")
+    def state(self, row: UsageRecord) -> str:
+        if row.kind == UsageRecord.Kind.ADJUSTMENT:
+            return display.label("Adjustment", "info", title="Corrects an earlier row.")
+        text, tone = UsageRecord.Status(row.status).label, _TONES.get(row.status, "default")
+        shown = display.label(text, tone, title=row.error_detail or row.error_code)
+        return shown if row.is_final else display.two_lines(shown, "tried again")
+
+    @column(description="Tokens in / out")
+    def tokens(self, row: UsageRecord) -> str:
+        return f"{row.input_tokens:,} / {row.output_tokens:,}"
+
+    @column(description="Cost")
+    def cost(self, row: UsageRecord) -> str:
+        if row.cost_pico is None:
+            return display.label("unknown", "warning", title="The model had no price, or its usage is not known.")
+        return display.dollars(row.cost_pico)
+
+    @column(description="Took")
+    def latency(self, row: UsageRecord) -> str:
+        return display.milliseconds(row.latency_ms)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
