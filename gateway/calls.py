@@ -14,6 +14,7 @@ from gateway.cache import policy
 from gateway.catalogue import Caller
 from gateway.http import Headers
 from gateway.slots import Priority
+from providers import loops
 from usage.idempotency import Claim
 from wire.dialect import CallerDialect, EmbeddingCaller, Envelope
 from wire.errors import invalid
@@ -22,6 +23,7 @@ MAX_TAGS = 16
 _MAX_TAG_CHARS = 64
 _MAX_END_USER_CHARS = 128
 _MAX_TIMEOUT_MS = 3_600_000
+_MOST_DIGITS = 10  # Python refuses to read thousands of them
 _MAX_KEY_CHARS = 255
 _LEAST_S = 0.01
 
@@ -139,13 +141,19 @@ def open_call(
 
 
 _NONE = Wishes()
+_LOOP = loops.HEADER.encode()
 _WISHES = frozenset({
     *(b"x-provider", b"x-end-user", b"x-tags", b"x-timeout-ms"),
-    *(b"anthropic-beta", b"x-cache", b"idempotency-key", b"x-priority"),
+    *(b"anthropic-beta", b"x-cache", b"idempotency-key", b"x-priority", _LOOP),
 })  # fmt: skip
 
 
 def _wishes(asking: Asking) -> Wishes:
+    if asking.header(_LOOP) == loops.mark():
+        raise invalid(
+            "This call comes from the platform itself: the address of a provider is the platform's own. Correct it.",
+            param=loops.HEADER,
+        )
     return Wishes(
         provider=asking.header(b"x-provider"),
         end_user=asking.header(b"x-end-user"),
@@ -166,7 +174,9 @@ def _forwarded(asking: Asking) -> dict[str, str]:
 
 def _idempotency_key(header: str) -> str:
     if header and not (len(header) <= _MAX_KEY_CHARS and header.isascii() and header.isprintable()):
-        raise invalid(f"At most {_MAX_KEY_CHARS} printable ASCII characters.", param="Idempotency-Key")
+        raise invalid(
+            f"'Idempotency-Key' must be at most {_MAX_KEY_CHARS} printable ASCII characters.", param="Idempotency-Key"
+        )
     return header
 
 
@@ -176,7 +186,7 @@ def _priority(header: str) -> Priority:
     try:
         return Priority[header.strip().upper()]
     except KeyError:
-        raise invalid("One of high, normal and low.", param="X-Priority") from None
+        raise invalid("'X-Priority' must be one of high, normal and low.", param="X-Priority") from None
 
 
 def _tags(header: str) -> str:
@@ -186,10 +196,11 @@ def _tags(header: str) -> str:
     pairs = [part.partition("=") for part in header.split(",")]
     tags = {name.strip(): value.strip() for name, _, value in pairs}
     if len(tags) > MAX_TAGS:
-        raise invalid(f"At most {MAX_TAGS} tags are allowed, not {len(tags)}.", param="X-Tags")
+        raise invalid(f"'X-Tags' may hold at most {MAX_TAGS} tags, not {len(tags)}.", param="X-Tags")
     if any(not name or len(name) > _MAX_TAG_CHARS or len(value) > _MAX_TAG_CHARS for name, value in tags.items()):
         raise invalid(
-            f"Tags are name=value pairs of 1 to {_MAX_TAG_CHARS} characters, separated by commas.", param="X-Tags"
+            f"'X-Tags' must be name=value pairs of at most {_MAX_TAG_CHARS} characters a side, separated by commas.",
+            param="X-Tags",
         )
     return msgspec.json.encode(tags).decode()
 
@@ -197,6 +208,9 @@ def _tags(header: str) -> str:
 def _timeout_s(header: str) -> float | None:
     if not header:
         return None
-    if not (header.isascii() and header.isdigit()) or not 0 < int(header) <= _MAX_TIMEOUT_MS:
-        raise invalid(f"A whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}.", param="X-Timeout-Ms")
+    is_whole = header.isascii() and header.isdigit() and len(header) <= _MOST_DIGITS
+    if not is_whole or not 0 < int(header) <= _MAX_TIMEOUT_MS:
+        raise invalid(
+            f"'X-Timeout-Ms' must be a whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}.", param="X-Timeout-Ms"
+        )
     return int(header) / 1000

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from core.http1 import Session
+from providers import loops
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.adapters.http import error_body
 from providers.errors import from_status
@@ -131,6 +132,7 @@ async def send(
     """
     adapter = ADAPTERS[deployment.provider.kind]
     headers = adapter.headers(deployment, credential)
+    headers[loops.HEADER] = loops.mark()
     headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
     answer = await adapter.send(session, deployment, Request(sendable.url, headers, body))
     if answer.status == 200:
