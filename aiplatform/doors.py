@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.asgi import Door
 from gateway.authentication import carries_key
 from gateway.doors import anthropic, gemini, health, nowhere, ollama, openai, spec_a, spec_b, spec_c, spec_d, spec_e
+from gateway.doors.models import as_asked
 from gateway.http import Scope
 from vectors import doors as vectors
 
@@ -13,6 +14,7 @@ ROUTES = {route: door for doors in _DOORS for route, door in doors.ROUTES.items(
 # Tried in this order; a prefix without a method is for all of them.
 PREFIXES = [
     *openai.PREFIXES.items(),
+    *anthropic.PREFIXES.items(),
     *gemini.PREFIXES.items(),
     *spec_b.PREFIXES.items(),
     *vectors.PREFIXES.items(),
@@ -30,10 +32,10 @@ def door_of(scope: Scope) -> Door | None:
     if door is None:
         found = (each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start))
         door = next(found, None)
-        return None if door is None else gemini.instead_of(door, scope)
+        return None if door is None else as_asked(door, scope)
     if (method, path) in spec_d.PATHS and not carries_key(scope):
         return None  # a browser session's, or nobody's
-    return gemini.instead_of(door, scope)
+    return as_asked(door, scope)
 
 
 def is_for_sessions(scope: Scope) -> bool:

@@ -1,6 +1,6 @@
-"""Uvicorn's HTTP, and three things more: a whole answer at once, in one system call where ASGI's two messages make two;
-hanging up on a caller who takes nothing, which uvicorn would wait for as long as the caller likes; and a bound for what
-a caller may send as headers.
+"""Uvicorn's HTTP, and four things more: a whole answer at once, in one system call where ASGI's two messages make two;
+hanging up on a caller who takes nothing, which uvicorn would wait for as long as the caller likes; and bounds for what
+a caller may send as headers, and for how long a request may take to come.
 
 Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows the first two as extensions of the ASGI
 scope.
@@ -8,6 +8,7 @@ scope.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import weakref
@@ -19,12 +20,19 @@ from gateway import http
 from gateway.http import HANG_UP, WHOLE_ANSWER, Headers
 
 MOST_HEADER_BYTES = 64 * 1024  # and what comes in one piece with them
+ARRIVAL_S = 120.0  # a request, with its body, may take as long to come; not twice as long
 
 
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
     _untold_bytes = 0  # that came since the parser last told of the end of headers, or of a part of a body
+    _begun = 0  # requests whose headers have come
+    _coming_before: int | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._look_at_arrival_later()
 
     def data_received(self, data: bytes) -> None:
         self._untold_bytes += len(data)
@@ -35,6 +43,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._untold_bytes = 0
+        self._begun += 1
         if not (self.parser.should_upgrade() and self._should_upgrade()):
             self.headers = []  # what comes as a header after the body is none: no proxy has looked at it
 
@@ -61,10 +70,34 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
         self._waiting.cancel()
 
+    def handle_websocket_upgrade(self) -> None:
+        self._arriving.cancel()
+        super().handle_websocket_upgrade()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._arriving.cancel()
         if self.flow.write_paused:
             self._waiting.cancel()
         super().connection_lost(exc)
+
+    def _look_at_arrival_later(self) -> None:
+        self._arriving = self.loop.call_later(ARRIVAL_S, self._look_at_arrival)
+
+    def _look_at_arrival(self) -> None:
+        """Hang up where the request that was coming at the last look is coming still: nobody else would end that."""
+        coming = self._coming()
+        if coming is not None and coming == self._coming_before:
+            self.transport.abort()
+        else:
+            self._coming_before = coming
+            self._look_at_arrival_later()
+
+    def _coming(self) -> int | None:
+        """The number of the request that has not come whole, or not at all on a new connection; None: all have."""
+        cycle = self.cycle
+        if cycle is None or cycle.more_body:
+            return self._begun
+        return self._begun if cycle.response_complete and self._untold_bytes else None
 
     def _look_again_after(self, left_bytes: float) -> None:
         self._waiting = self.loop.call_later(http.STALLED_S, self._look, left_bytes)

@@ -31,7 +31,7 @@ from providers import circuits
 from providers.specs import DeploymentSpec
 from usage import leases
 from usage.writer import Writer
-from wire.dialect import CallerDialect, EmbeddingCaller
+from wire.dialect import ErrorDialect
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Door(msgspec.Struct, frozen=True):
     """A path's way in: its name on usage rows, the dialect of its errors, and what it does."""
 
     surface: str
-    dialect: CallerDialect | EmbeddingCaller
+    dialect: ErrorDialect
     handle: Handler
 
 

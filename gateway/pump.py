@@ -11,10 +11,16 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+import structlog
+
 from gateway.replies import Stream
+
+log = structlog.get_logger(__name__)
 
 _QUEUED_FRAMES = 1_000
 _STALLED_S = 60.0
+
+Queue = asyncio.Queue[bytes | Exception | None]  # None: the stream has come to its end
 
 
 def pumped(
@@ -22,17 +28,20 @@ def pumped(
 ) -> AsyncIterator[bytes]:
     """The frames of `stream`. `detach` runs the reading task, whatever becomes of the request.
 
-    It reads from now on: the stream comes to its end also where nobody ever asks for a frame.
+    It reads from now on: the stream comes to its end also where nobody ever asks for a frame. Whatever breaks there is
+    raised here, so that no caller takes what was cut for the whole.
     """
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUED_FRAMES)
+    queue: Queue = asyncio.Queue(_QUEUED_FRAMES)
     left = asyncio.Event()
     detach(_pump(stream, queue, left))
     return _taken(queue, left)
 
 
-async def _taken(queue: asyncio.Queue[bytes | None], left: asyncio.Event) -> AsyncIterator[bytes]:
+async def _taken(queue: Queue, left: asyncio.Event) -> AsyncIterator[bytes]:
     try:
         while (frame := await queue.get()) is not None:
+            if isinstance(frame, Exception):
+                raise frame
             yield frame
     finally:
         left.set()
@@ -40,8 +49,9 @@ async def _taken(queue: asyncio.Queue[bytes | None], left: asyncio.Event) -> Asy
             queue.get_nowait()
 
 
-async def _pump(stream: Stream, queue: asyncio.Queue[bytes | None], left: asyncio.Event) -> None:
+async def _pump(stream: Stream, queue: Queue, left: asyncio.Event) -> None:
     """Reads on where the caller has left and the stream drains; ends where nobody takes a frame for `_STALLED_S`."""
+    end: Exception | None = None
     try:
         async for frame in stream.frames():
             if left.is_set():
@@ -53,8 +63,12 @@ async def _pump(stream: Stream, queue: asyncio.Queue[bytes | None], left: asynci
                     await queue.put(frame)
     except TimeoutError:
         stream.caller_left = True
+    except Exception as error:
+        end = error
+        if left.is_set():
+            log.exception("a stream broke for a reason of ours after its caller had left")
     finally:
         await stream.aclose()
         with contextlib.suppress(TimeoutError):  # nobody reads any more
             async with asyncio.timeout(_STALLED_S):
-                await queue.put(None)
+                await queue.put(end)

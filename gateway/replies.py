@@ -10,7 +10,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from gateway.cache.stored import Stored
+from gateway.http import CallerLeftError
 from usage.rows import RecordRow
+from wire.errors import ApiError
 from wire.neutral import ChatResponse, EmbeddingResponse
 
 CacheWord = Literal["hit", "miss", "off"]
@@ -88,8 +90,8 @@ class Passing:
 
 
 async def left_behind(task: asyncio.Task[Reply | Stream]) -> None:
-    """What becomes of a call whose door was cancelled: it goes on as far as it must, and its errors are nobody's."""
-    with contextlib.suppress(Exception):
+    """What becomes of a call whose door was cancelled: it goes on as far as it must, and its refusal is nobody's."""
+    with contextlib.suppress(ApiError, CallerLeftError):
         reply = await task
         if not isinstance(reply, Reply):
             await abandoned(reply, reply.frames())

@@ -209,9 +209,9 @@ def _not_found(topology: Topology, model: str, kind: str, provider: str | None) 
     wanted = f"No model '{model}'" if model else "No default model"
     if provider:
         wanted += f" at provider '{provider}'"
-    known = topology.listed_by_type.get(kind) or sorted(topology.routes)
+    known = topology.listed_by_type.get(kind)
     if not known:
-        return f"{wanted}: no model is set up yet. An administrator can add one under Providers."
+        return f"{wanted}: no {kind} model is set up yet. An administrator can add one under Providers."
     return f"{wanted}. There is: {some_of(known)}."
 
 

@@ -5,6 +5,7 @@ There may be tens of thousands, and none can be part of a circle: the garbage co
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -116,12 +117,14 @@ class Topology(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def listed_by_type(self) -> dict[str, tuple[str, ...]]:
-        """The same of each type of model; a route may be of any."""
-        types = {deployment.type for deployment in self.deployments}
-        return {
-            each: tuple(sorted({*self.routes, *(one.name for one in self.deployments if one.type == each)}))
-            for each in types
-        }
+        """The same of each type of model; a route is of the types of its targets."""
+        by_type: dict[str, set[str]] = defaultdict(set)
+        for deployment in self.deployments:
+            by_type[deployment.type].add(deployment.name)
+        for route in self.routes:
+            for target in self.names.get(route, ()):
+                by_type[target.deployment.type].add(route)
+        return {each: tuple(sorted(names)) for each, names in by_type.items()}
 
     @cached_property
     def route_names(self) -> frozenset[str]:

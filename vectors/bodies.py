@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -18,12 +17,18 @@ from vectors.bounds import (
 )
 from wire.body import MALFORMED, open_body
 from wire.errors import invalid
+from wire.refusals import refusal
 
 # `$` alone would let a line feed through.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$(?!\n)")]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$(?!\n)",
+        description="1 to 128 letters, digits, dots, dashes and underscores, a letter or digit first",
+    ),
+]
 PointId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)] | int
 Model = Annotated[str, msgspec.Meta(max_length=255)]
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
 DISTANCES = ("cosine", "dot", "euclid")
 _EMPTY = msgspec.Raw(b"{}")
 B = TypeVar("B")
@@ -74,9 +79,8 @@ def read(body: bytes, kind: type[B]) -> B:
     open_body(body)
     try:
         return msgspec.json.decode(body, type=kind)
-    except MALFORMED as error:
-        place = _PLACE.search(str(error))
-        raise invalid(str(error), param=place[1] if place else None) from None
+    except msgspec.ValidationError as error:
+        raise refusal(error, kind) from None
 
 
 def is_name(text: str) -> bool:

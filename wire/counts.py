@@ -1,4 +1,4 @@
-"""Token counts as providers report them."""
+"""Token counts as providers report them, and the size of what they said."""
 
 from __future__ import annotations
 
@@ -16,3 +16,7 @@ def apart(total: int, *parts: int | None) -> list[int]:
         counted.append(min(part or 0, total))
         total -= counted[-1]
     return counted
+
+
+def utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -91,7 +91,14 @@ class StreamEncoder(Protocol):
     def close(self) -> bytes: ...
 
 
-class CallerDialect(Protocol):
+class ErrorDialect(Protocol):
+    """How a door tells its errors."""
+
+    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
+        """The error as a JSON body, or, with `stream`, as the dialect's error event."""
+
+
+class CallerDialect(ErrorDialect, Protocol):
     """The caller's half of a dialect: enough for a door that no provider speaks (the specifications' own APIs)."""
 
     @property
@@ -108,9 +115,6 @@ class CallerDialect(Protocol):
         """Whole reading of a caller's body, for a provider of another dialect. Raises `ApiError`."""
 
     def encoder(self, *, show_usage: bool) -> StreamEncoder: ...
-
-    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
-        """The error as a JSON body, or, with `stream`, as the dialect's error event."""
 
 
 class Dialect(CallerDialect, Protocol):
@@ -142,7 +146,7 @@ class Dialect(CallerDialect, Protocol):
         """The human message inside a provider's error body ('' where there is none)."""
 
 
-class EmbeddingCaller(Protocol):
+class EmbeddingCaller(ErrorDialect, Protocol):
     """The caller's half of an API for embeddings."""
 
     @property
@@ -150,9 +154,6 @@ class EmbeddingCaller(Protocol):
 
     def decode_embeddings(self, envelope: Envelope) -> EmbeddingRequest:
         """Whole reading of a caller's body, for a provider of another dialect. Raises `ApiError`."""
-
-    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
-        """The error as a JSON body."""
 
 
 class EmbeddingDialect(EmbeddingCaller, Protocol):

@@ -1,6 +1,7 @@
-"""Ollama's embeddings (`POST /api/embed`).
+"""Ollama's embeddings (`POST /api/embed`), and the older call for a single text (`POST /api/embeddings`).
 
-One `wire.dialect.EmbeddingDialect`. Source: Ollama's `docs/api.md`; ollama-python 0.6.3, `EmbedRequest`.
+One `wire.dialect.EmbeddingDialect`, of the former; the older call is one of a single text, by `open_single` and
+`single`. Source: Ollama's `docs/api.md`; ollama-python 0.6.3, `EmbedRequest`, `EmbeddingsRequest`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from wire.body import FLAG, MALFORMED, NAME, POSITIVE, Fields, Reader, open_body, refuse_others
+from wire.body import FLAG, MALFORMED, NAME, POSITIVE, TEXT, Fields, Reader, open_body, refuse_others
 from wire.counts import Count
 from wire.dialect import BadBodyError, Envelope, Result
 from wire.errors import invalid, unsupported
@@ -28,8 +29,10 @@ __all__ = [
     "error_message",
     "name",
     "open_embeddings",
+    "open_single",
     "read_result",
     "rewrite_embeddings",
+    "single",
 ]
 
 name = "ollama_embeddings"
@@ -50,13 +53,30 @@ class _Answer(msgspec.Struct):
     prompt_eval_count: Count = None
 
 
+class _RawAnswer(msgspec.Struct):
+    embeddings: list[msgspec.Raw]
+
+
 _ANSWER = msgspec.json.Decoder(_Answer)
+_RAW_ANSWER = msgspec.json.Decoder(_RawAnswer)
 
 
 def open_embeddings(body: bytes) -> Envelope:
     fields = open_body(body)
     if "input" not in fields:
         raise invalid("'input' must be a text or a list of texts.", param="input")
+    return _opened(fields)
+
+
+def open_single(body: bytes) -> Envelope:
+    """The body of `/api/embeddings`, as that of `/api/embed`: `prompt` is its `input`."""
+    fields = open_body(body)
+    if not TEXT.read(fields, "prompt"):
+        raise invalid("'prompt' must be a non-empty string.", param="prompt")
+    return _opened({"input" if name == "prompt" else name: raw for name, raw in fields.items()})
+
+
+def _opened(fields: Fields) -> Envelope:
     return Envelope(
         fields=fields,
         model=NAME.read(fields, "model") or "",
@@ -110,6 +130,11 @@ def encode_response(response: EmbeddingResponse, fields: Fields) -> bytes:
     if response.usage is not None:
         body["prompt_eval_count"] = response.usage.input_tokens
     return msgspec.json.encode(body)
+
+
+def single(answer: bytes) -> bytes:
+    """The answer of `/api/embed` to one text, as that of `/api/embeddings`."""
+    return msgspec.json.encode({"embedding": _RAW_ANSWER.decode(answer).embeddings[0]})
 
 
 def _texts(fields: Fields) -> tuple[str, ...]:

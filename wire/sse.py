@@ -76,13 +76,7 @@ def data_of(event: bytes) -> bytes:
     # One data line, the last of its event: all that today's providers send.
     if end == len(event) - 2 and (at == 0 or (at > 0 and event[at - 1] == 0x0A)) and event[end - 1] != 0x0D:
         return event[at + 6 if event[at + 5] == 0x20 else at + 5 : end]
-    return b"\n".join(_values(event, b"data"))
-
-
-def name_of(event: bytes) -> str:
-    """The event's name; "" where it has none."""
-    names = _values(event, b"event")
-    return names[-1].decode(errors="replace") if names else ""
+    return b"\n".join(_data_lines(event))
 
 
 def event(data: bytes, name: str | None = None) -> bytes:
@@ -90,10 +84,10 @@ def event(data: bytes, name: str | None = None) -> bytes:
     return b"%sdata: %s\n\n" % (head, data.replace(b"\n", b"\ndata: "))
 
 
-def _values(event: bytes, field: bytes) -> list[bytes]:
+def _data_lines(event: bytes) -> list[bytes]:
     return [
         value.removeprefix(b" ")
         for line in event.splitlines()
         for name, _, value in [line.partition(b":")]
-        if name == field
+        if name == b"data"
     ]

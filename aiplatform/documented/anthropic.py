@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from aiplatform.documented.operation import EVENTS, Operation
+from aiplatform.documented.openai_shapes import AnthropicModel, AnthropicModelList
+from aiplatform.documented.operation import EVENTS, MODEL, Operation
 
 Objects = list[dict[str, Any]]
 
@@ -102,4 +103,24 @@ def _operations(start: str) -> tuple[Operation, ...]:
     )
 
 
-OPERATIONS = (*_operations(""), *_operations("/anthropic"))
+OPERATIONS = (
+    *_operations(""),
+    *_operations("/anthropic"),
+    Operation(
+        method="GET",
+        path="/anthropic/v1/models",
+        tag="Anthropic",
+        summary="List what may be asked for",
+        answer=AnthropicModelList,
+        error=AnthropicError,
+    ),
+    Operation(
+        method="GET",
+        path="/anthropic/v1/models/{model}",
+        tag="Anthropic",
+        summary="Show one of them",
+        answer=AnthropicModel,
+        error=AnthropicError,
+        parameters=(MODEL,),
+    ),
+)

@@ -79,6 +79,15 @@ class OllamaEmbedAnswer(msgspec.Struct):
     prompt_eval_count: Count | UnsetType = UNSET
 
 
+class OllamaEmbeddingsBody(msgspec.Struct):
+    prompt: Annotated[str, Meta(min_length=1)]
+    model: str | UnsetType = UNSET
+
+
+class OllamaEmbeddingsAnswer(msgspec.Struct):
+    embedding: list[float]
+
+
 class OllamaShowBody(msgspec.Struct):
     model: Annotated[str, Meta(min_length=1)]
 
@@ -140,6 +149,16 @@ OPERATIONS = (
         answer=OllamaEmbedAnswer,
         error=OllamaError,
         example={"model": "demo-embedding", "input": ["Hello"]},
+    ),
+    Operation(
+        method="POST",
+        path="/api/embeddings",
+        tag=_TAG,
+        summary="Turn one text into a vector, as older clients ask for it",
+        body=OllamaEmbeddingsBody,
+        answer=OllamaEmbeddingsAnswer,
+        error=OllamaError,
+        example={"model": "demo-embedding", "prompt": "Hello"},
     ),
     Operation(
         method="POST",

@@ -16,7 +16,7 @@ def read_header(value: str) -> Wish | None:
         return None
     if value in WISHES:
         return cast("Wish", value)
-    raise invalid(f"One of {', '.join(WISHES)}.", param="X-Cache")
+    raise invalid(f"'X-Cache' must be one of {', '.join(WISHES)}.", param="X-Cache")
 
 
 def wish(header: Wish | None, *, use_cache: bool | None, temperature: float | None) -> Wish:

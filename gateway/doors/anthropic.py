@@ -9,6 +9,7 @@ import msgspec
 from gateway.asgi import Door
 from gateway.catalogue import Caller
 from gateway.doors.chat import answer_chat
+from gateway.doors.models import list_models, show_model
 from gateway.http import JSON, Exchange
 from usage import estimates
 from wire import anthropic_messages
@@ -28,10 +29,15 @@ async def count_tokens(gateway: Gateway, door: Door, exchange: Exchange, caller:
 
 _MESSAGES = Door("anthropic.messages", anthropic_messages, answer_chat)
 _COUNT = Door("anthropic.count_tokens", anthropic_messages, count_tokens)
+_START = "/anthropic"
 
 ROUTES = {
     ("POST", "/v1/messages"): _MESSAGES,
-    ("POST", "/anthropic/v1/messages"): _MESSAGES,
+    ("POST", f"{_START}/v1/messages"): _MESSAGES,
     ("POST", "/v1/messages/count_tokens"): _COUNT,
-    ("POST", "/anthropic/v1/messages/count_tokens"): _COUNT,
+    ("POST", f"{_START}/v1/messages/count_tokens"): _COUNT,
+    ("GET", f"{_START}/v1/models"): Door("anthropic.models", anthropic_messages, list_models),
+}
+PREFIXES = {
+    ("GET", f"{_START}/v1/models/"): Door("anthropic.models", anthropic_messages, show_model),
 }

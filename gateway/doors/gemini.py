@@ -17,8 +17,9 @@ from gateway.asgi import Door
 from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.doors.chat import answer_headers, answer_opened, relay
+from gateway.doors.embeddings import embedded, encoded
 from gateway.doors.models import list_models, show_model
-from gateway.http import JSON, Exchange, Scope
+from gateway.http import JSON, Exchange
 from gateway.relays import MAX_EVENT_BYTES
 from gateway.replies import Outset, Passing, Reply
 from usage import estimates
@@ -28,7 +29,6 @@ from wire.dialect import Envelope
 from wire.errors import ApiError, Code
 from wire.gemini.array import CONTENT_TYPE, ArrayFraming
 from wire.gemini.names import camel_keys
-from wire.neutral import EmbeddingResponse
 
 if TYPE_CHECKING:
     from gateway.asgi import Gateway
@@ -81,37 +81,25 @@ async def _count(gateway: Gateway, exchange: Exchange, caller: Caller, model: st
 
 async def _embed_one(gateway: Gateway, exchange: Exchange, caller: Caller, model: str) -> None:
     started = time.perf_counter()
-    envelope = gemini_embeddings.open_single(await exchange.body(gateway.max_body_bytes))
-    reply, encoded = await _embedded(gateway, exchange, caller, envelope, model=model, started=started)
-    await exchange.answer(200, gemini_embeddings.single(encoded), [JSON, *answer_headers(reply)])
+    batch = gemini_embeddings.open_single(await exchange.body(gateway.max_body_bytes))
+    reply, body = await _embedded(gateway, exchange, caller, batch, model=model, started=started)
+    await exchange.answer(200, gemini_embeddings.single(body), [JSON, *answer_headers(reply)])
 
 
 async def _embed_batch(gateway: Gateway, exchange: Exchange, caller: Caller, model: str) -> None:
     started = time.perf_counter()
-    envelope = gemini_embeddings.open_embeddings(await exchange.body(gateway.max_body_bytes))
-    reply, encoded = await _embedded(gateway, exchange, caller, envelope, model=model, started=started)
-    await exchange.answer(200, encoded, [JSON, *answer_headers(reply)])
+    batch = gemini_embeddings.open_embeddings(await exchange.body(gateway.max_body_bytes))
+    reply, body = await _embedded(gateway, exchange, caller, batch, model=model, started=started)
+    await exchange.answer(200, body, [JSON, *answer_headers(reply)])
 
 
 async def _embedded(
-    gateway: Gateway, exchange: Exchange, caller: Caller, envelope: Envelope, *, model: str, started: float
+    gateway: Gateway, exchange: Exchange, caller: Caller, batch: Envelope, *, model: str, started: float
 ) -> tuple[Reply, bytes]:
     """The answer, and its body as that of a batch."""
-    call = open_call(
-        exchange,
-        surface="gemini.embeddings",
-        caller=caller,
-        dialect=gemini_embeddings,
-        envelope=msgspec.structs.replace(envelope, model=model),
-        started=started,
-    )
-    reply = await gateway.pipeline.complete(call)
-    assert isinstance(reply, Reply), "embeddings do not stream"
-    encoded = reply.body
-    if isinstance(reply.response, EmbeddingResponse):
-        encoded = gemini_embeddings.encode_response(reply.response, envelope.fields)
-    assert encoded is not None
-    return reply, encoded
+    named = msgspec.structs.replace(batch, model=model)
+    reply = await embedded(gateway, _EMBED, exchange, caller, named, started=started)
+    return reply, encoded(reply, gemini_embeddings, named)
 
 
 class _ArrayStream(Passing):
@@ -135,18 +123,8 @@ def _asks_for_sse(exchange: Exchange) -> bool:
     return ["sse"] in (asked.get("alt"), asked.get("$alt"))
 
 
-def instead_of(door: Door, scope: Scope) -> Door:
-    """OpenAI's list of models is at the same path: Google's clients have places of their own for the key."""
-    if door.surface != "openai.models":
-        return door
-    query: bytes = scope["query_string"]
-    is_googles = any(name == b"x-goog-api-key" for name, _ in scope["headers"]) or "key" in parse_qs(
-        query.decode("latin-1")
-    )
-    return msgspec.structs.replace(door, surface="gemini.models", dialect=gemini) if is_googles else door
-
-
 _GENERATE = Door("gemini.generate", gemini, call_model)
+_EMBED = Door("gemini.embeddings", gemini_embeddings, call_model)
 _VERBS = {
     "generateContent": _generate,
     "streamGenerateContent": _stream,

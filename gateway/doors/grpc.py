@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Never
 
 import grpc
@@ -36,6 +36,7 @@ OPEN_METHODS = frozenset({
     "/grpc.health.v1.Health/Watch",
 })  # fmt: skip
 _SURFACE = "spec_c.grpc"
+_OURS = ApiError(Code.INTERNAL, "Something went wrong on our side.")
 
 log = structlog.get_logger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -90,7 +91,7 @@ class AIProxy:
             await self.abort(context, error, metadata)
         except Exception:  # the last resort: whatever broke, the caller gets a status and the log its cause
             log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
-            await self.abort(context, ApiError(Code.INTERNAL, "Something went wrong on our side."), metadata)
+            await self.abort(context, _OURS, metadata)
         assert isinstance(reply, Reply), "it was not asked to stream"
         await _begin(context, metadata, answer_headers(reply))
         return grpc_dialect.message_of(told(call, reply))
@@ -101,19 +102,17 @@ class AIProxy:
         try:
             call = await self._call(request, metadata, context, stream=True)
             stream = await self._gateway.pipeline.complete_apart(call)
+            assert not isinstance(stream, Reply), "it was asked to stream"
+            frames = pumped(stream, detach=self._gateway.pipeline.detach)
+            await _begin(context, metadata, stream_facts(stream))
+            async for chunk in frames:
+                for message in _messages(chunk, context):
+                    yield message
         except ApiError as error:
             await self.abort(context, error, metadata)
-        assert not isinstance(stream, Reply), "it was asked to stream"
-        frames = pumped(stream, detach=self._gateway.pipeline.detach)
-        await _begin(context, metadata, stream_facts(stream))
-        async for chunk in frames:
-            for kind, message in grpc_dialect.frames_of(chunk):
-                if kind == grpc_dialect.MESSAGE:
-                    yield message
-                elif kind == grpc_dialect.FACTS:
-                    context.set_trailing_metadata(tuple(metadata_of(grpc_dialect.facts_in(message))))
-                else:
-                    await self.abort(context, grpc_dialect.error_in(message), metadata)
+        except Exception:  # the last resort, as above
+            log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
+            await self.abort(context, _OURS, metadata)
 
     async def health_check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         return pb.HealthCheckResponse(status="ok" if await health.is_ready() else "unavailable")
@@ -195,6 +194,17 @@ def _refusing(
     if handler is not None and handler.response_streaming:
         return (grpc.stream_stream_rpc_method_handler if many_in else grpc.unary_stream_rpc_method_handler)(stream)
     return (grpc.stream_unary_rpc_method_handler if many_in else grpc.unary_unary_rpc_method_handler)(answer)
+
+
+def _messages(chunk: bytes, context: Context) -> Iterator[bytes]:
+    """Those of a stream's frames; the closing facts become trailing metadata. Raises the `ApiError` that ends it."""
+    for kind, message in grpc_dialect.frames_of(chunk):
+        if kind == grpc_dialect.MESSAGE:
+            yield message
+        elif kind == grpc_dialect.FACTS:
+            context.set_trailing_metadata(tuple(metadata_of(grpc_dialect.facts_in(message))))
+        else:
+            raise grpc_dialect.error_in(message)
 
 
 async def _begin(context: Context, metadata: Metadata, facts: Headers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, connection
@@ -11,7 +12,9 @@ from accounts import revision
 from gateway.http import Exchange, Receive, Scope, Send
 
 PATHS = frozenset({"/ping", "/livez", "/readyz", "/health", "/v1/health"})
-_DATABASE_TIMEOUT_S = 2.0
+_PATIENCE_S = 2.0
+_FRESH_S = 0.5
+_GIVEN_UP_S = 10.0
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -22,17 +25,49 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def is_ready() -> bool:
-    """Whether the database answers."""
+    """Whether the database answers, or did half a second ago."""
+    return await _READINESS.found()
+
+
+class Readiness:
+    """One look at a time for all who ask, as anybody may: each takes a thread, and a connection to the database.
+
+    `look` blocks, and says whether all is well.
+    """
+
+    def __init__(self, look: Callable[[], bool]) -> None:
+        self._look = look
+        self._looking: asyncio.Future[bool] | None = None
+        self._began = 0.0
+
+    async def found(self) -> bool:
+        """False where nothing is found within 2 s; later askers wait for the same look, for as long as 10 s."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await asyncio.shield(self._under_way())
+        except TimeoutError:
+            return False
+
+    def _under_way(self) -> asyncio.Future[bool]:
+        loop = asyncio.get_running_loop()
+        known = self._looking
+        if known is not None and known.get_loop() is loop:
+            age_s = loop.time() - self._began
+            if age_s < (_FRESH_S if known.done() else _GIVEN_UP_S):
+                return known
+        self._began = loop.time()
+        self._looking = loop.run_in_executor(None, self._look)
+        return self._looking
+
+
+def _database_answers() -> bool:
     try:
-        async with asyncio.timeout(_DATABASE_TIMEOUT_S):
-            await asyncio.to_thread(_read)
-    except (DatabaseError, InterfaceError, TimeoutError):
+        revision.current()
+    except (DatabaseError, InterfaceError):
         return False
+    finally:
+        connection.close()
     return True
 
 
-def _read() -> None:
-    try:
-        revision.current()
-    finally:
-        connection.close()
+_READINESS = Readiness(_database_answers)

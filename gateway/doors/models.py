@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import msgspec
 
 from gateway.catalogue import Caller
-from gateway.http import Exchange
+from gateway.http import Exchange, Scope
 from providers.routing import some_of
 from providers.specs import Topology
+from wire import anthropic_messages, gemini
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ async def list_models(gateway: Gateway, door: Door, exchange: Exchange, caller: 
     """Routes and deployments, by name: those that the caller may use."""
     topology = gateway.pipeline.catalogue.current.seen_by(caller)
     names = _names(topology)
-    if exchange.header(b"anthropic-version"):
+    if door.dialect is anthropic_messages:
         body = _anthropic(names)
-    elif door.dialect.name == "gemini":
+    elif door.dialect is gemini:
         body = {"models": [_gemini_model(name, topology) for name in names]}
     else:
         body = _openai(names)
@@ -41,13 +43,26 @@ async def show_model(gateway: Gateway, door: Door, exchange: Exchange, caller: C
     owner = _owner(topology, name)
     if owner is None:
         raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {some_of(topology.listed)}.", param="model")
-    if exchange.header(b"anthropic-version"):
+    if door.dialect is anthropic_messages:
         one = _anthropic_model(name)
-    elif door.dialect.name == "gemini":
+    elif door.dialect is gemini:
         one = _gemini_model(name, topology)
     else:
         one = _openai_model(name, owner)
     await exchange.answer(200, msgspec.json.encode(one))
+
+
+def as_asked(door: Door, scope: Scope) -> Door:
+    """Three lists of models are at one path: Google's and Anthropic's clients are known by headers of their own."""
+    if door.surface != "openai.models":
+        return door
+    names = {name for name, _ in scope["headers"]}
+    query: bytes = scope["query_string"]
+    if b"x-goog-api-key" in names or "key" in parse_qs(query.decode("latin-1")):
+        return msgspec.structs.replace(door, surface="gemini.models", dialect=gemini)
+    if b"anthropic-version" in names:
+        return msgspec.structs.replace(door, surface="anthropic.models", dialect=anthropic_messages)
+    return door
 
 
 def _names(topology: Topology) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.catalogue import Caller
+from gateway.doors.plain_errors import PlainErrors
 from gateway.http import Exchange
 from wire import anthropic_messages, gemini, openai_chat
+from wire.dialect import ErrorDialect
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -19,9 +21,12 @@ async def refuse(gateway: Gateway, door: Door, exchange: Exchange, caller: Calle
     raise ApiError(Code.NOT_FOUND, f"There is nothing at {exchange.scope['method']} {exchange.scope['path']}.")
 
 
-DIALECTS = {
+_SPECIFICATIONS = PlainErrors("unknown")
+DIALECTS: dict[str, ErrorDialect] = {
     "/anthropic/": anthropic_messages,
     "/v1/messages": anthropic_messages,
     "/v1beta/": gemini,
+    "/v1/llm/": _SPECIFICATIONS,
+    "/v1/vector/": _SPECIFICATIONS,
     "/v1/": openai_chat,
 }

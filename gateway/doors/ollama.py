@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gateway.asgi import Door
 from gateway.catalogue import Caller
-from gateway.doors.chat import answer_chat
-from gateway.doors.embeddings import answer_embeddings
-from gateway.http import Exchange
+from gateway.doors.chat import answer_chat, answer_headers
+from gateway.doors.embeddings import answer_embeddings, embedded, encoded
+from gateway.http import JSON, Exchange
 from providers.routing import some_of
 from wire import ollama, ollama_embeddings, ollama_generate
 from wire.body import NAME, open_body
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 API_VERSION = "0.33.0"  # the Ollama whose API this is: clients ask for what they may use
 _LONG_AGO = "2024-01-01T00:00:00Z"  # the field is required; our models have no release date
+
+
+async def embed_one(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """`POST /api/embeddings`, which clients of some age still call."""
+    started = time.perf_counter()
+    envelope = ollama_embeddings.open_single(await exchange.body(gateway.max_body_bytes))
+    reply = await embedded(gateway, door, exchange, caller, envelope, started=started)
+    body = ollama_embeddings.single(encoded(reply, ollama_embeddings, envelope))
+    await exchange.answer(200, body, [JSON, *answer_headers(reply)])
 
 
 async def tell_version(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
@@ -90,6 +100,7 @@ ROUTES = {
     ("POST", "/api/chat"): Door("ollama.chat", ollama, answer_chat),
     ("POST", "/api/generate"): Door("ollama.generate", ollama_generate, answer_chat),
     ("POST", "/api/embed"): Door("ollama.embed", ollama_embeddings, answer_embeddings),
+    ("POST", "/api/embeddings"): Door("ollama.embed", ollama_embeddings, embed_one),
     ("POST", "/api/show"): Door("ollama.show", ollama, show),
     ("GET", "/api/tags"): Door("ollama.tags", ollama, list_tags),
     ("GET", "/api/version"): Door("ollama.version", ollama, tell_version),

@@ -22,3 +22,13 @@ def encode_error(error: ApiError, *, request_id: str, operation: str, stream: bo
         }
     )
     return sse.event(body, "error") if stream else body
+
+
+class PlainErrors:
+    """The dialect of doors that call no model. `operation` is what was tried."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
+        return encode_error(error, request_id=request_id, operation=self._operation, stream=stream)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -45,7 +44,7 @@ async def health_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller:
     """Specification B's `GET /api/v1/providers/{name}/health`, with what the last check found."""
     del door, caller
     path = exchange.scope["path"]
-    name = unquote(path.removeprefix(_START).removesuffix(_END))
+    name = path.removeprefix(_START).removesuffix(_END)
     status = next((each for each in provider_statuses(gateway) if each.name == name), None)
     if not path.endswith(_END) or status is None:
         known = some_of([each.name for each in provider_statuses(gateway)])

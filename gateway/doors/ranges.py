@@ -34,7 +34,9 @@ def asked_range(exchange: Exchange) -> Range:
     last = _day(said, "end_date") or timezone.localdate(timezone=zone)
     first = _day(said, "start_date") or last - timedelta(days=_DAYS - 1)
     if not timedelta(0) <= last - first < timedelta(days=_MOST_DAYS):
-        raise invalid(f"From 1 to {_MOST_DAYS:,} days, and the first before the last.", param="start_date")
+        raise invalid(
+            f"'start_date' must not be after 'end_date', nor {_MOST_DAYS:,} days or more before it.", param="start_date"
+        )
     return Range(midnight(first, zone), midnight(last + timedelta(days=1), zone), zone, said.get("user_id"))
 
 

@@ -8,19 +8,20 @@ import msgspec
 
 from gateway.asgi import Door
 from gateway.doors import cache_doors, provider_facts
+from gateway.doors.plain_errors import PlainErrors
 from gateway.doors.specification import Asked, Specification, Temperature, Tokens, Told, complete, conversation
 from wire.neutral import ChatRequest
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
-    """What a caller sends."""
+    """What a caller sends; null is as if left out."""
 
     prompt: str
     provider: str | None = None
-    model: str = ""
+    model: str | None = None
     max_tokens: Tokens | None = None
     temperature: Temperature | None = None
-    use_cache: bool = True
+    use_cache: bool | None = None
 
 
 class SpecA(Specification[Body]):
@@ -29,12 +30,12 @@ class SpecA(Specification[Body]):
 
     def asked(self, body: Body) -> Asked:
         request = ChatRequest(
-            model=body.model,
+            model=body.model or "",
             messages=conversation(prompt=body.prompt, messages=None),
             max_output_tokens=body.max_tokens,
             temperature=body.temperature,
         )
-        return Asked(request, provider=body.provider, cache=body.use_cache)
+        return Asked(request, provider=body.provider, cache=body.use_cache is not False)
 
     def answer(self, told: Told) -> dict[str, Any]:
         return {
@@ -47,10 +48,9 @@ class SpecA(Specification[Body]):
         }
 
 
-_SPEC_A = SpecA(Body)
 ROUTES = {
-    ("POST", "/generate"): Door("spec_a.generate", _SPEC_A, complete),
-    ("GET", "/providers"): Door("spec_a.providers", _SPEC_A, provider_facts.list_for_a),
-    ("POST", "/cache/clear"): Door("spec_a.cache", _SPEC_A, cache_doors.clear),
-    ("GET", "/cache/health"): Door("spec_a.cache", _SPEC_A, cache_doors.health),
+    ("POST", "/generate"): Door("spec_a.generate", SpecA(Body), complete),
+    ("GET", "/providers"): Door("spec_a.providers", PlainErrors("list_providers"), provider_facts.list_for_a),
+    ("POST", "/cache/clear"): Door("spec_a.cache", PlainErrors("clear_cache"), cache_doors.clear),
+    ("GET", "/cache/health"): Door("spec_a.cache", PlainErrors("cache_health"), cache_doors.health),
 }

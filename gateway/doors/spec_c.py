@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.asgi import Door
 from gateway.doors import provider_facts
+from gateway.doors.plain_errors import PlainErrors
 from gateway.doors.specification import (
     Asked,
     Said,
@@ -23,21 +24,21 @@ from wire.neutral import ChatRequest
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
-    """What a caller sends. Either `prompt` or `messages`; `metadata` is accepted and goes nowhere."""
+    """What a caller sends; null is as if left out. Either `prompt` or `messages`; `metadata` goes nowhere."""
 
-    model_id: str = ""
+    model_id: str | None = None
     prompt: str | None = None
     messages: list[Said] | None = None
     system: str | None = None
     temperature: Temperature | None = None
     max_tokens: Tokens | None = None
     top_p: Share | None = None
-    stop: list[str] = []
+    stop: list[str] | None = None
     provider: str | None = None
     user_id: str | None = None
     use_cache: bool | None = None
-    metadata: dict[str, str] = {}
-    stream: bool = False
+    metadata: dict[str, str] | None = None
+    stream: bool | None = None
 
 
 class SpecC(Specification[Body]):
@@ -45,13 +46,13 @@ class SpecC(Specification[Body]):
 
     def asked(self, body: Body) -> Asked:
         request = ChatRequest(
-            model=body.model_id,
+            model=body.model_id or "",
             messages=conversation(prompt=body.prompt, messages=body.messages or None, system=body.system),
             max_output_tokens=body.max_tokens,
             temperature=body.temperature,
             top_p=body.top_p,
-            stop=tuple(body.stop),
-            stream=body.stream,
+            stop=tuple(body.stop or ()),
+            stream=bool(body.stream),
             end_user=body.user_id,
         )
         return Asked(request, provider=body.provider, cache=body.use_cache)
@@ -76,8 +77,8 @@ class SpecC(Specification[Body]):
         return {"final": self.answer(told)}
 
 
-_SPEC_C = SpecC(Body)
+_STATUS = PlainErrors("provider_status")
 ROUTES = {
-    ("POST", "/v1/complete"): Door("spec_c.complete", _SPEC_C, complete),
-    ("GET", "/v1/providers/status"): Door("spec_c.providers", _SPEC_C, provider_facts.list_for_c),
+    ("POST", "/v1/complete"): Door("spec_c.complete", SpecC(Body), complete),
+    ("GET", "/v1/providers/status"): Door("spec_c.providers", _STATUS, provider_facts.list_for_c),
 }

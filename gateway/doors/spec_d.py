@@ -21,16 +21,16 @@ from wire.neutral import ChatRequest
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """What a caller sends. Either `prompt` or `messages`."""
+    """What a caller sends; null is as if left out. Either `prompt` or `messages`."""
 
     prompt: str | None = None
     messages: Conversation | None = None
     system_prompt: str | None = None
     temperature: Temperature | None = None
     max_tokens: Tokens | None = None
-    stream: bool = False
+    stream: bool | None = None
     provider_id: str | None = None
-    model: str = ""
+    model: str | None = None
 
 
 class SpecD(Specification[Body]):
@@ -39,11 +39,11 @@ class SpecD(Specification[Body]):
     def asked(self, body: Body) -> Asked:
         messages = conversation(prompt=body.prompt, messages=body.messages, system=body.system_prompt)
         request = ChatRequest(
-            model=body.model,
+            model=body.model or "",
             messages=messages,
             max_output_tokens=body.max_tokens,
             temperature=body.temperature,
-            stream=body.stream,
+            stream=bool(body.stream),
         )
         return Asked(request, provider=body.provider_id)
 

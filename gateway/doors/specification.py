@@ -22,6 +22,7 @@ from wire.body import MOST, open_body
 from wire.dialect import Envelope
 from wire.errors import ApiError, invalid
 from wire.neutral import ChatRequest, ChatResponse, Message, Settled, StreamEvent, Text, TextDelta
+from wire.refusals import refusal
 
 if TYPE_CHECKING:
     from gateway.asgi import Door, Gateway
@@ -92,6 +93,7 @@ class Specification(Generic[B]):
     stream_type = sse.CONTENT_TYPE
 
     def __init__(self, body: type[B]) -> None:
+        self._body = body
         self._decoder = msgspec.json.Decoder(body)
 
     def asked(self, body: B) -> Asked:
@@ -139,7 +141,7 @@ class Specification(Generic[B]):
         try:
             return self.asked(self._decoder.decode(body))
         except msgspec.ValidationError as error:
-            raise invalid(str(error)) from error
+            raise refusal(error, self._body) from None
 
     def encoder(self, *, show_usage: bool) -> Encoder:
         del show_usage

@@ -6,37 +6,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from core import calling
 from gateway.authentication import authenticate, presented
 from gateway.calls import open_call
 from gateway.catalogue import Caller
-from gateway.doors.specification import (
-    Asked,
-    Said,
-    Share,
-    Specification,
-    Temperature,
-    Tokens,
-    Told,
-    conversation,
-)
-from gateway.failures import retry_after_s
+from gateway.doors.websocket_dialect import SocketDialect, id_in, read
 from gateway.http import CallerLeftError, Exchange, Headers, Receive, Scope, Send, safe_request_id
 from gateway.replies import Outset, Reply, Stream, abandoned
 from wire.errors import ApiError, Code, invalid
-from wire.neutral import ChatRequest
 
 if TYPE_CHECKING:
     from gateway.asgi import Gateway
 
 PATH = "/ws/complete"
 MAX_CALLS = 32  # under way on one socket
-_FIRST_MESSAGE_S = 30.0
+_STRANGER_S = 30.0  # within which a socket must have brought a key that opens
 _POLICY_VIOLATION, _TOO_BIG = 1008, 1009  # RFC 6455, section 7.4.1
 _SURFACE = "websocket"
 _RATE_LIMIT = {
@@ -46,79 +34,6 @@ _RATE_LIMIT = {
 }
 
 log = structlog.get_logger(__name__)
-
-
-class Body(msgspec.Struct, forbid_unknown_fields=True):
-    """A message. `key` is for the first one, where the handshake brought none; either `prompt` or `messages`."""
-
-    id: str
-    type: Literal["complete", "cancel"]
-    key: str = ""
-    model: str = ""
-    prompt: str | None = None
-    messages: list[Said] | None = None
-    system: str | None = None
-    temperature: Temperature | None = None
-    max_tokens: Tokens | None = None
-    top_p: Share | None = None
-    stop: list[str] = []
-    provider: str | None = None
-    user: str | None = None
-    use_cache: bool | None = None
-
-
-_decode = msgspec.json.Decoder(Body).decode
-
-
-class SocketDialect(Specification[Body]):
-    """The dialect of one call: its events carry the call's id. Each is a line of JSON."""
-
-    name = "websocket"
-
-    def __init__(self, call_id: str | None, running: _Running) -> None:
-        super().__init__(Body)
-        self._id = call_id
-        self._running = running
-
-    def asked(self, body: Body) -> Asked:
-        request = ChatRequest(
-            model=body.model,
-            messages=conversation(prompt=body.prompt, messages=body.messages or None, system=body.system),
-            max_output_tokens=body.max_tokens,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            stop=tuple(body.stop),
-            stream=True,
-            end_user=body.user,
-        )
-        return Asked(request, provider=body.provider, cache=body.use_cache)
-
-    def delta(self, text: str) -> dict[str, Any]:
-        return {"id": self._id, "type": "chunk", "content": text}
-
-    def ending(self, told: Told) -> dict[str, Any]:
-        return {
-            "id": self._id,
-            "type": "done",
-            "usage": told.usage,
-            "cost_usd": told.cost_usd,
-            "finish_reason": told.finish,
-            "model": told.model,
-            "provider": told.provider,
-            "request_id": told.id,
-            "overhead_ms": None if told.overhead_ms is None else round(told.overhead_ms, 2),
-            **self._running.facts(),
-        }
-
-    def frame(self, event: dict[str, Any]) -> bytes:
-        return msgspec.json.encode(event) + b"\n"
-
-    def encode_error(self, error: ApiError, *, request_id: str, stream: bool = False) -> bytes:
-        said = {"error": error.message, "error_code": error.code.name, "field": error.param, "provider": error.provider}
-        event = {"id": self._id, "type": "error", **said, "request_id": request_id, **self._running.facts()}
-        if (wait_s := retry_after_s(error)) is not None:
-            event["retry_after"] = wait_s
-        return self.frame(event)
 
 
 class _Running:
@@ -165,6 +80,7 @@ class Socket:
         self._send_event = send
         self._sending = asyncio.Lock()
         self._secret = presented(self._handshake)
+        self._is_known = False
         self._calls: dict[str, _Running] = {}
 
     async def serve(self) -> None:
@@ -180,34 +96,33 @@ class Socket:
                 running.leave()
 
     async def _messages(self) -> AsyncIterator[str | bytes]:
-        """Until the caller leaves. Raises `_ClosedError` for a caller who says nothing, or too much."""
-        first = True
+        """Until the caller leaves. Raises `_ClosedError` for a caller who stays a stranger, or says too much."""
+        stranger_until = asyncio.get_running_loop().time() + _STRANGER_S
         while True:
             try:
-                async with asyncio.timeout(_FIRST_MESSAGE_S if first else None):
+                async with asyncio.timeout_at(None if self._is_known else stranger_until):
                     event = await self._receive()
             except TimeoutError:
-                raise _ClosedError(_POLICY_VIOLATION, f"No message within {_FIRST_MESSAGE_S:g} s.") from None
+                raise _ClosedError(_POLICY_VIOLATION, f"No call with a good key within {_STRANGER_S:g} s.") from None
             if event["type"] == "websocket.disconnect":
                 return
             text = event.get("text") or event.get("bytes") or ""
             if len(text) > self._gateway.max_body_bytes:
                 raise _ClosedError(_TOO_BIG, f"A message is larger than {self._gateway.max_body_bytes:,} bytes.")
-            first = False
             yield text
 
     async def _take(self, text: str | bytes) -> None:
         body = text.encode() if isinstance(text, str) else text
         running = _Running(self._handshake)
         try:
-            asked = _decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return await self._refuse(SocketDialect(None, running), running, invalid(str(error)))
+            asked = read(body)
+        except ApiError as error:
+            return await self._refuse(SocketDialect(id_in(body), running.facts), running, error)
         if asked.type == "cancel":
             if unwanted := self._calls.get(asked.id):
                 unwanted.leave()
             return None
-        dialect = SocketDialect(asked.id, running)
+        dialect = SocketDialect(asked.id, running.facts)
         try:
             caller = await self._caller(asked.key)
             self._require_room(asked.id)
@@ -218,10 +133,15 @@ class Socket:
         task.add_done_callback(lambda _: self._calls.pop(asked.id))
         return None
 
-    async def _caller(self, key: str) -> Caller:
-        """By the key of the handshake, else of the first message. Raises `ApiError` UNAUTHENTICATED."""
-        self._secret = self._secret or key
-        return await authenticate(self._gateway.pipeline.catalogue.current, self._secret)
+    async def _caller(self, key: str | None) -> Caller:
+        """By the key of the handshake, else of the first message that has a good one.
+
+        Raises `ApiError` UNAUTHENTICATED.
+        """
+        secret = self._secret or key or ""
+        caller = await authenticate(self._gateway.pipeline.catalogue.current, secret)
+        self._secret, self._is_known = secret, True
+        return caller
 
     def _require_room(self, call_id: str) -> None:
         if call_id in self._calls:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 import gateway.http
+from aiplatform import http_server
 from aiplatform.http_server import Protocol
 from gateway.http import CallerLeftError, Exchange, Receive, Scope, Send
 from tests.core.hosts import Run
@@ -245,6 +246,54 @@ def test_headers_are_bounded(run: Run, begun: bytes) -> None:
                     writer.write(b"a" * HIGH_WATER_LIMIT)
                     await writer.drain()
                 pytest.fail("it takes whatever comes")
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET / HTTP/1.1\r\nX-A: ", b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n", REQUEST + b"GET /"],
+    ids=["nothing", "header", "body", "next header"],
+)
+def test_a_request_that_does_not_come_to_its_end_is_not_waited_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    """However its caller keeps it going: strangers could hold all connections that there are."""
+    monkeypatch.setattr(http_server, "ARRIVAL_S", 0.2)
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            with contextlib.suppress(CallerLeftError):
+                await exchange.body(100)
+                await exchange.answer(200, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            writer.write(begun)
+            over = asyncio.ensure_future(reader.read())
+            async with asyncio.timeout(5):
+                while not over.done():
+                    if begun:
+                        writer.write(b"a")
+                    await asyncio.wait({over}, timeout=0.05)
+
+    run(story())
+
+
+def test_who_waits_long_for_an_answer_is_not_taken_for_one_who_sends_slowly(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "ARRIVAL_S", 0.1)
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.body(100)
+            await asyncio.sleep(0.5)
+            await exchange.answer(200, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            for _ in range(2):
+                writer.write(REQUEST)
+                assert (await answered(reader))[1] == b"{}"
 
     run(story())
 

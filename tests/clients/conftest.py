@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import anthropic
+import certifi
 import openai
 import pytest
 
@@ -14,6 +16,19 @@ from tests.journeys import operating
 from tests.product import Product
 
 NO_RETRIES = 0
+_LAST_LINE = "-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each client that is made reads all certificate authorities of the world, which takes it longer than a call does;
+    nothing here speaks TLS.
+    """
+    file = tmp_path_factory.mktemp("authorities") / "one.pem"
+    file.write_text(Path(certifi.where()).read_text().partition(_LAST_LINE)[0] + _LAST_LINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield
 
 
 @pytest.fixture(scope="session")

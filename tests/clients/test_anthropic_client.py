@@ -231,8 +231,19 @@ def test_it_lists_the_models(anthropic_client: anthropic.Anthropic) -> None:
 
     assert {"default", "demo", "up-chat", "up-claude"} <= set(models)
     assert anthropic_client.models.retrieve("up-claude").display_name == "up-claude"
-    with pytest.raises(anthropic.NotFoundError):
+    with pytest.raises(anthropic.NotFoundError) as refused:
         anthropic_client.models.retrieve("up-nothing")
+    assert _error(refused.value)["type"] == "not_found_error"
+    assert refused.value.body["type"] == "error"  # type: ignore[index]  # Anthropic's form, not OpenAI's
+
+
+def test_it_lists_the_models_below_its_own_path_too(gateway: Product) -> None:
+    with anthropic.Anthropic(base_url=f"{gateway.base_url}/anthropic", api_key=gateway.key) as client:
+        models = [model.id for model in client.models.list()]
+        one = client.models.retrieve("up-claude")
+
+    assert {"default", "demo", "up-chat", "up-claude"} <= set(models)
+    assert (one.id, one.type) == ("up-claude", "model")
 
 
 class TestErrors:

@@ -93,6 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llmock]:
 
 @pytest.fixture(scope="module")
 def shop(new_product: NewProduct, server: Llmock) -> Iterator[Product]:
+    """In the end its books hold all that llmock was asked."""
     with new_product() as product:
         for face in FACES:
             operating.add_provider(
@@ -106,6 +107,7 @@ def shop(new_product: NewProduct, server: Llmock) -> Iterator[Product]:
             lambda: product.request("GET", f"/v1/models/openai/{EMBEDDING}", key=product.key).status == 200
         )
         yield product
+        invariants.check(product, server.bill())
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +119,13 @@ def hasty(shop: Product, server: Llmock) -> dict[Face, str]:
 
 @pytest.fixture(autouse=True)
 def balanced(shop: Product, server: Llmock) -> Iterator[None]:
-    """After each test: the books hold all that llmock was asked, and it finds nothing wrong in how it was asked."""
+    """After each test: the books are closed, and llmock finds nothing wrong in how it was asked."""
     yield
     server.forget_scripts()
     invariants.settled(shop)
     # It says so of every stream that it cut and nobody asked for again, whatever the caller was told.
     assert server.faults_found() <= {"truncated_stream_accepted"}
-    invariants.check(shop, server.bill())
+    server.bill()
 
 
 # --- the shapes -----------------------------------------------------------------------------------------------------

@@ -46,6 +46,9 @@ def llamas(gateway: Product, session_upstream: Upstream) -> None:
     """An Ollama with one model that chats, and one that embeds."""
     endpoint = session_upstream.url
     operating.add_provider(gateway, name="llamas", kind="ollama", endpoint=endpoint, model="up-llama")
+    made = {"provider": "llamas", "name": "up-llama-embed", "type": "embedding"}
+    operating.manage(gateway, "POST", "/api/ai-providers/deployments", made)
+    operating.until_in_force(lambda: gateway.request("GET", "/v1/models/up-llama-embed", key=gateway.key).status == 200)
 
 
 @pytest.fixture
@@ -181,6 +184,19 @@ def test_it_embeds_at_whichever_provider(gateway: Product, client: ollama.Client
     (bill,) = upstream.dispatches("up-embed")
     assert answer.embeddings == [[0.1, 0.2, 0.3]] * 2
     assert answer.prompt_eval_count == bill.input_tokens
+
+
+@pytest.mark.parametrize("model", ["up-embed", "up-llama-embed"])
+def test_its_older_call_for_one_vector_is_answered_at_whichever_provider(
+    gateway: Product, client: ollama.Client, upstream: Upstream, model: str
+) -> None:
+    answer = client.embeddings(model, "one")
+
+    (bill,) = upstream.dispatches(model)
+    assert answer.embedding == [0.1, 0.2, 0.3]
+    assert bill.input_tokens > 0
+    with pytest.raises(ollama.ResponseError, match="'prompt'"):
+        client.embeddings(model, "")
 
 
 def test_it_lists_and_shows_the_models_and_tells_a_version(gateway: Product, client: ollama.Client) -> None:

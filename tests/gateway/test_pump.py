@@ -93,3 +93,24 @@ def test_a_door_that_is_cancelled_leaves_it_to_the_provider_s_policy(*, drains: 
         assert stream.read == (len(FRAMES) if drains else 2)
 
     played(story)
+
+
+def test_what_breaks_is_raised_where_the_frames_are_taken() -> None:
+    """Its caller would take what came before for the whole answer."""
+
+    async def story() -> None:
+        waits = iter(range(len(FRAMES)))
+
+        async def break_at_the_second() -> None:
+            if next(waits):
+                raise ZeroDivisionError
+
+        stream = Counted(break_at_the_second)
+        frames = pumped(stream, detach=asyncio.create_task)
+
+        assert await anext(frames) == FRAMES[0]
+        with pytest.raises(ZeroDivisionError):
+            await anext(frames)
+        assert stream.closed.is_set()
+
+    played(story)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.doors import spec_a, spec_b, spec_c, spec_d, spec_e, websocket
+from gateway.doors import spec_a, spec_b, spec_c, spec_d, spec_e, websocket_dialect
 from providers.adapters import ADAPTERS
 from tests.matrix import page
 from tests.matrix.expected import CHAT_DOORS, EMBEDDING_DOORS, REFUSED
@@ -150,7 +150,7 @@ def test_doors_that_no_provider_speaks_take_the_fields_that_are_listed() -> None
         "spec D": spec_d.Body,
         "spec E": spec_e.Body,
         "spec E embeddings": spec_e.EmbeddingBody,
-        "WebSocket": websocket.Body,
+        "WebSocket": websocket_dialect.Body,
     }
     fields: dict[str, set[str]] = {
         door: {each.encode_name for each in msgspec.structs.fields(body)} for door, body in bodies.items()

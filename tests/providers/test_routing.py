@@ -108,6 +108,12 @@ def test_a_model_for_embeddings_does_not_chat() -> None:
         _find("embed")
 
 
+def test_what_there_is_for_embeddings_names_no_route_that_only_chats() -> None:
+    outlook = _Outlook(Random(0))
+    with pytest.raises(ModelNotFoundError, match=r"No default model\. There is: embed\."):
+        routing.candidates(_TOPOLOGY, model="", kind="embedding", outlook=outlook)
+
+
 def test_an_empty_installation_says_what_to_do() -> None:
     nothing = Topology(names={}, deployments=(), routes=(), catch_all=None)
     with pytest.raises(ModelNotFoundError, match="An administrator can add one under Providers"):

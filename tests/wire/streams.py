@@ -145,3 +145,9 @@ def _begun(event: StreamEvent) -> Part:
             return ToolCall(event.id, event.name, "")
         case _:
             raise AssertionError(f"{event} begins nothing")
+
+
+def name_of(event: bytes) -> str:
+    """An SSE event's name; "" where it has none."""
+    names = [line.partition(b":")[2].strip() for line in event.splitlines() if line.startswith(b"event:")]
+    return names[-1].decode() if names else ""

@@ -19,7 +19,7 @@ from wire import anthropic_messages, openai_chat
 from wire.dialect import Dialect
 from wire.errors import ApiError, Code
 from wire.neutral import ChatRequest, ChatResponse, Text, Thinking, ToolCall
-from wire.sse import data_of, name_of
+from wire.sse import data_of
 
 OPENAI: Dialect = openai_chat
 ANTHROPIC: Dialect = anthropic_messages
@@ -151,7 +151,7 @@ def test_anthropic_s_sdk_puts_our_streams_together(response: ChatResponse) -> No
 
     for event in streams.split(ANTHROPIC, streams.encoded(ANTHROPIC, streams.events_of(response))):
         raw = CLAUDE_EVENT.validate_json(data_of(event), strict=True)
-        assert raw.type == name_of(event)
+        assert raw.type == streams.name_of(event)
         snapshot = accumulate_event(event=raw, current_snapshot=snapshot, json_bufs=inputs)
 
     read = cast("claude.Message", snapshot)

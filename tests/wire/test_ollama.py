@@ -338,6 +338,38 @@ def test_ollama_s_sdk_reads_our_answers(response: ChatResponse) -> None:
     assert [call.function.name for call in read.message.tool_calls or ()] == [call.name for call in calls]
 
 
+@pytest.mark.parametrize("dialect", [ollama, ollama_generate])
+def test_a_bound_beyond_belief_is_refused_before_the_books_see_it(dialect: Any) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "prompt": "Hi", "options": {"num_predict": 2**31}}
+
+    with pytest.raises(ApiError, match=r"'options\.num_predict' must be a whole number, at most 2147483647"):
+        dialect.open_chat(msgspec.json.encode(body))
+
+
+@pytest.mark.parametrize("created", [1_700_000_000_000, 10**18, 10**400])
+def test_a_time_that_is_none_does_not_cost_the_answer(created: int) -> None:
+    """Some hosts of OpenAI's dialect tell milliseconds."""
+    response = ChatResponse("r", "m", (Choice(0, (Text("Hi"),), "stop"),), None, created)
+
+    answer = msgspec.json.decode(DIALECT.encode_response(response))
+
+    assert (answer["created_at"], answer["message"]["content"]) == ("1970-01-01T00:00:00Z", "Hi")
+
+
+def test_the_older_call_for_one_vector_is_one_of_a_single_text() -> None:
+    envelope = ollama_embeddings.open_single(b'{"model":"m","prompt":"Hi","keep_alive":5}')
+
+    assert msgspec.json.decode(ollama_embeddings.rewrite_embeddings(envelope, model="n")) == {
+        "model": "n",
+        "input": "Hi",
+        "keep_alive": 5,
+    }
+    assert ollama_embeddings.decode_embeddings(envelope).texts == ("Hi",)
+    assert ollama_embeddings.single(b'{"model":"n","embeddings":[[0.5,1e-7]]}') == b'{"embedding":[0.5,1e-7]}'
+    with pytest.raises(ApiError, match="'prompt'"):
+        ollama_embeddings.open_single(b'{"model":"m","prompt":""}')
+
+
 def test_a_stream_is_lines_of_which_the_last_tells_all() -> None:
     parts = (Thinking("Hm"), Text("Hi"), ToolCall("c1", "f", '{\n "a": 1}'))
     response = ChatResponse("r", "m", (Choice(0, parts, "tool_calls"),), None, 1_700_000_000)

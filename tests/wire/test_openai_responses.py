@@ -38,7 +38,7 @@ from wire.neutral import (
     ToolResult,
     Usage,
 )
-from wire.sse import data_of, name_of
+from wire.sse import data_of
 
 DIALECT: Dialect = openai_responses
 PICTURE = "iVBORw0KGgo="
@@ -370,7 +370,7 @@ def test_every_event_is_named_for_its_type() -> None:
     response = ChatResponse("r1", "m", (Choice(0, (Text("Hello"),), "stop"),), None)
 
     for each in streams.split(DIALECT, streams.encoded(DIALECT, streams.events_of(response))):
-        assert name_of(each) == msgspec.json.decode(data_of(each))["type"]
+        assert streams.name_of(each) == msgspec.json.decode(data_of(each))["type"]
 
 
 def test_an_answer_that_was_cut_short_is_incomplete() -> None:
@@ -567,7 +567,7 @@ def test_an_error_is_openai_s_and_in_a_stream_both_flat_and_nested() -> None:
 
     (read,) = told(streamed)
     assert plain == msgspec.json.decode(openai_chat.encode_error(error, request_id="r"))
-    assert name_of(streamed) == "error"
+    assert streams.name_of(streamed) == "error"
     assert read["error"] == plain["error"]
     assert EVENT.validate_python(read).message == "Cut short."
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from wire.counts import utf8_bytes
 from wire.neutral import FinishReason
 
 _FINISH: dict[str, FinishReason] = {
@@ -83,7 +84,3 @@ EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 def output_bytes(block: Block) -> int:
     return utf8_bytes(block.text or block.thinking or "") + len(block.input)
-
-
-def utf8_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())

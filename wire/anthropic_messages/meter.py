@@ -7,6 +7,7 @@ import msgspec
 from wire.anthropic_messages import answer
 from wire.anthropic_messages.usage import decode_usage, merge
 from wire.body import MALFORMED
+from wire.counts import utf8_bytes
 from wire.dialect import BadStreamError
 from wire.failures import stream_failure
 from wire.neutral import Usage
@@ -37,7 +38,7 @@ class Meter:
         if seen.type == "content_block_delta":
             delta = seen.delta
             if delta is not None:
-                self.output_bytes += answer.utf8_bytes(delta.text or delta.partial_json or delta.thinking or "")
+                self.output_bytes += utf8_bytes(delta.text or delta.partial_json or delta.thinking or "")
         elif seen.type == "message_stop":
             self.closing = event
             return b""
@@ -48,7 +49,7 @@ class Meter:
     def _see_frame(self, seen: answer.Event) -> None:
         """What is around the text; a kind of event that is new to us goes on, as Anthropic asks of its clients."""
         if seen.content_block is not None:
-            self.output_bytes += answer.utf8_bytes(seen.content_block.text or seen.content_block.thinking or "")
+            self.output_bytes += utf8_bytes(seen.content_block.text or seen.content_block.thinking or "")
         if seen.message is not None:
             self.model = seen.message.model or self.model
             self._add_usage(seen.message.usage)

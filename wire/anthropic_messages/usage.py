@@ -7,14 +7,13 @@ Anthropic's `input_tokens` leaves out what was read from its cache and written t
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from wire.body import MALFORMED
+from wire.counts import Count
 from wire.neutral import Usage
-
-Count = Annotated[int, msgspec.Meta(ge=0)] | None
 
 
 class _CacheCreation(msgspec.Struct, gc=False):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from wire.counts import Count, apart
+from wire.counts import Count, apart, utf8_bytes
 from wire.neutral import FinishReason, Usage
 
 _FINISH: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
@@ -92,13 +92,14 @@ def created_of(answer: Answer) -> int:
 
 
 def created_at(created: int) -> str:
-    return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Some hosts tell milliseconds, or what is no time at all: those are as good as none."""
+    try:
+        moment = datetime.fromtimestamp(created, UTC)
+    except (ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(0, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def output_bytes(said: Said) -> int:
     calls = sum(len(call.function.arguments) for call in said.tool_calls or ())
-    return _utf8_bytes(said.content or "") + _utf8_bytes(said.thinking or "") + calls
-
-
-def _utf8_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+    return utf8_bytes(said.content or "") + utf8_bytes(said.thinking or "") + calls

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from wire.body import WHOLE, Fields, Reader, refuse_others
+from wire.body import MOST, Fields, Reader, refuse_others
 
 PREFIX = "options."
 
@@ -38,6 +38,7 @@ HARMLESS_VALUES: dict[str, list[Any]] = {
 }
 
 _OBJECT = Reader[Fields](Fields | None, "an object")
+_BOUND = Reader[int](Annotated[int, msgspec.Meta(le=MOST)] | None, f"a whole number, at most {MOST}")
 
 
 def read_options(fields: Fields) -> Fields:
@@ -46,7 +47,7 @@ def read_options(fields: Fields) -> Fields:
 
 def bound(options: Fields) -> int | None:
     """Ollama's -1 and -2 mean no bound, as 0 does."""
-    tokens = WHOLE.read(options, "options.num_predict")
+    tokens = _BOUND.read(options, "options.num_predict")
     return tokens if tokens is not None and tokens > 0 else None
 
 

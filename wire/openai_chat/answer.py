@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wire.counts import utf8_bytes
 from wire.neutral import FinishReason
 
 _FINISH: dict[str, FinishReason] = {
@@ -103,10 +104,6 @@ def arguments_of(call: Call) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return msgspec.json.encode(arguments).decode()
-
-
-def utf8_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _joined(parts: list[Any], kind: str) -> str:

@@ -6,14 +6,13 @@ https://api-docs.deepseek.com/guides/kv_cache
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from wire.body import MALFORMED
+from wire.counts import Count
 from wire.neutral import Usage
-
-Count = Annotated[int, msgspec.Meta(ge=0)] | None
 
 
 class _InputDetails(msgspec.Struct, gc=False):

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wire.counts import utf8_bytes
 from wire.dialect import BadBodyError
 from wire.neutral import FinishReason
 
@@ -100,7 +101,3 @@ def output_bytes(item: Item) -> int:
 
 def bad_item(kind: str) -> BadBodyError:
     return BadBodyError(f"an output item of type '{kind}', which no other dialect has")
-
-
-def utf8_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wire.body import MALFORMED
+from wire.counts import utf8_bytes
 from wire.dialect import BadStreamError
 from wire.failures import stream_failure
 from wire.neutral import Usage
@@ -38,7 +39,7 @@ class Meter:
             return event
         seen = read_event(data)
         if seen.type in GENERATED and isinstance(seen.delta, str):
-            self.output_bytes += answer.utf8_bytes(seen.delta)
+            self.output_bytes += utf8_bytes(seen.delta)
         elif seen.response is not None:
             self.model = self.model or seen.response.model or ""
             if seen.type in ENDS:

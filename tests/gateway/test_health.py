@@ -1,0 +1,69 @@
+"""Anybody may ask whether we are ready, as often as they like: the database is asked once for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from gateway.doors import health
+from gateway.doors.health import Readiness
+
+
+class Looks:
+    """Counts them; each waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go = threading.Event()
+
+    def __call__(self) -> bool:
+        self.begun += 1
+        return self.go.wait(10)
+
+
+def test_many_who_ask_at_once_and_soon_after_share_one_look() -> None:
+    looks = Looks()
+
+    async def story() -> None:
+        readiness = Readiness(looks)
+        asked = [asyncio.ensure_future(readiness.found()) for _ in range(500)]
+        await asyncio.sleep(0)
+        looks.go.set()
+        assert await asyncio.gather(*asked) == [True] * 500
+        assert await readiness.found()
+
+    asyncio.run(story())
+    assert looks.begun == 1
+
+
+def test_what_was_found_is_not_believed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_FRESH_S", 0.0)
+    looks = Looks()
+    looks.go.set()
+
+    async def story() -> None:
+        readiness = Readiness(looks)
+        await readiness.found()
+        await readiness.found()
+
+    asyncio.run(story())
+    assert looks.begun == 2
+
+
+def test_a_look_that_hangs_is_waited_for_by_all_and_given_up_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_PATIENCE_S", 0.01)
+    looks = Looks()
+
+    async def story() -> None:
+        readiness = Readiness(looks)
+        assert [await readiness.found() for _ in range(5)] == [False] * 5
+        assert looks.begun == 1
+
+        monkeypatch.setattr(health, "_GIVEN_UP_S", 0.0)
+        assert not await readiness.found()
+        assert looks.begun == 2
+        looks.go.set()
+
+    asyncio.run(story())

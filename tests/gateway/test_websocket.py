@@ -1,0 +1,50 @@
+"""What a socket lets strangers do: little, and not for long."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.asgi import Gateway
+from gateway.doors import websocket
+
+SCOPE: dict[str, Any] = {"type": "websocket", "path": "/ws/complete", "headers": [], "query_string": b""}
+
+
+def test_who_brings_no_key_is_shown_out_however_much_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "_STRANGER_S", 0.2)
+    message = {"type": "websocket.receive", "text": json.dumps({"id": "none", "type": "cancel"})}
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0.01)
+        return message
+
+    async def send(event: MutableMapping[str, Any]) -> None:
+        sent.append(event)
+
+    async def story() -> None:
+        async with asyncio.timeout(10):
+            await websocket.serve(_gateway(tmp_path), SCOPE, receive, send)
+
+    asyncio.run(story())
+    assert [event["type"] for event in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[-1]["code"] == 1008
+
+
+def _gateway(folder: Path) -> Gateway:
+    """One that has not been started: nobody comes further than the door."""
+    return Gateway(
+        max_body_bytes=1_000,
+        journal_dir=folder,
+        redis_url="",
+        cache_ttl_s=60,
+        workers=1,
+        most_waiting=1,
+        longest_wait_s=1,
+    )
