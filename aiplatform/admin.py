@@ -10,11 +10,15 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.decorators import display as column
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import audit
 from accounts.models import AuditEntry
+from core import display
 
 admin.site.index_title = "Home"
 admin.site.empty_value_display = "–"
@@ -41,14 +45,59 @@ class Told:
         return super().log_deletions(request, queryset)  # type: ignore[misc]  # as above
 
 
+class NewUserForm(UserCreationForm):
+    """Everybody here signs in with a password, so nobody is asked whether to."""
+
+    usable_password = None
+
+
 @admin.register(User)
 class UserAdmin(Told, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     form = UserChangeForm
-    add_form = UserCreationForm
+    add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "is_staff", "is_superuser", "is_active", "last_login")
+    list_display = ("username", "email", "signs_in", "may_all", "is_active", "seen")
+    readonly_fields = ("new_password", "last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "new_password", "first_name", "last_name", "email")}),
+        ("What this user may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("When", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "email", "password1", "password2", "is_superuser")}),)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name in _IN_PLAIN_WORDS:
+            options["label"], options["help_text"] = _IN_PLAIN_WORDS[db_field.name]
+        return super().formfield_for_dbfield(db_field, request, **options)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
+        obj.is_staff = obj.is_staff or not change  # who is made on this page is meant to come in
+        super().save_model(request, obj, form, change)
+
+    @column(description="May sign in", ordering="is_staff", boolean=True)
+    def signs_in(self, row: User) -> bool:
+        return row.is_staff and row.is_active
+
+    @column(description="May do everything", ordering="is_superuser", boolean=True)
+    def may_all(self, row: User) -> bool:
+        return row.is_superuser
+
+    @column(description="Last here", ordering="last_login")
+    def seen(self, row: User) -> str:
+        return display.ago(row.last_login, now=timezone.now())
+
+    @column(description="Password")
+    def new_password(self, row: User) -> str:
+        return display.link(reverse("admin:auth_user_password_change", args=[row.pk]), "Set a new one")
+
+
+_IN_PLAIN_WORDS = {
+    "is_active": ("Active", "Switch it off to shut a user out; what the audit trail says of it stays."),
+    "is_staff": ("May sign in", "To these pages, and see there what is allowed below."),
+    "is_superuser": ("May do everything", "Otherwise only what groups and permissions allow."),
+}
 
 
 @admin.register(Group)
 class GroupAdmin(Told, DjangoGroupAdmin, ModelAdmin):
-    pass
+    when_empty = "A group is a set of permissions, for users who may do some things and not others."

@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from aiplatform import reader_zone
+
 Item = dict[str, Any]
 
 
@@ -58,6 +60,12 @@ _NAVIGATION: list[Item] = [
             _page("Clients", "apps", "accounts.client"),
             _page("API keys", "vpn_key", "accounts.apikey"),
             _page("Tiers", "speed", "accounts.tier"),
+            {
+                "title": "API reference",
+                "icon": "menu_book",
+                "link": reverse_lazy("docs"),
+                "permission": lambda request: request.user.is_staff,
+            },
         ],
     },
     {
@@ -96,6 +104,7 @@ _NAVIGATION: list[Item] = [
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "AI Platform",
     "SITE_HEADER": "AI Platform",
+    "SITE_SUBHEADER": reader_zone.said,
     "SITE_SYMBOL": "hub",
     "SITE_URL": None,
     "LOGIN": {"form": "accounts.sign_in.SignInForm"},

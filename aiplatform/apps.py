@@ -1,6 +1,9 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class PlatformConfig(AppConfig):
     name = "aiplatform"
     verbose_name = "AI Platform"
+
+    def ready(self) -> None:
+        apps.get_app_config("auth").verbose_name = "Administrators"  # as the menu calls users and groups

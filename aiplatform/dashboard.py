@@ -96,6 +96,7 @@ def _home(*, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "steps": steps if not all(step.done for step in steps) else [],
         "notices": list(_notices(providers, spent_month, now)),
         "month": f"{month:%B}",
+        "days_of": _zone_of_days(zone),
         "is_new": not queries.has_calls(),
         "curl": _curl(),
         "address": f"http://{settings.HOST}:{settings.PORT}",
@@ -125,6 +126,11 @@ def _cards(today: Totals, month: Totals, since: datetime) -> list[Card]:
             reverse("admin:usage_hold_changelist"),
         ),
     ]
+
+
+def _zone_of_days(zone: tzinfo) -> str:
+    """Where the reader's clock is another, whose midnights part the days."""
+    return "" if str(zone) == timezone.get_current_timezone_name() else str(zone)
 
 
 def _failed(today: Totals) -> str:

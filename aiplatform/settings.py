@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.acting.middleware",
+    "aiplatform.reader_zone.middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -126,6 +127,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = admin_theme.UNFOLD
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
+FORMAT_MODULE_PATH = ["aiplatform.formats"]
 USE_I18N = False
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = False

@@ -1,6 +1,9 @@
 """Django's own URLs. The data-plane doors are composed in `aiplatform.asgi`."""
 
 from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -11,6 +14,15 @@ from gateway.completion_view import CompletionViewSet
 
 admin.autodiscover()
 
+
+def docs(request: HttpRequest) -> HttpResponseBase:
+    """For people: who has not signed in is asked to."""
+    if not request.user.is_authenticated and "Authorization" not in request.headers:
+        return redirect_to_login(request.get_full_path())
+    shown: HttpResponseBase = SpectacularSwaggerView.as_view(permission_classes=[CanManage])(request)
+    return shown
+
+
 management = [
     re_path("^ai-providers/complete/?$", CompletionViewSet.as_view({"post": "create"}), name="complete"),
     path("", include("accounts.api.urls")),
@@ -18,7 +30,7 @@ management = [
     path("", include("alerts.api.urls")),
     path("", include("providers.api.urls")),
     re_path("^schema/?$", SpectacularAPIView.as_view(permission_classes=[CanManage]), name="schema"),
-    re_path("^docs/?$", SpectacularSwaggerView.as_view(permission_classes=[CanManage]), name="docs"),
+    re_path("^docs/?$", docs, name="docs"),
 ]
 
 urlpatterns = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Literal
 
@@ -83,14 +83,14 @@ def ago(moment: datetime | None, *, now: datetime) -> str:
     return f"{number} {name}{'' if number == 1 else 's'} ago"
 
 
-def day(moment: datetime) -> str:
-    """`3 Nov 2025`, in the installation's time zone."""
-    return f"{timezone.localtime(moment):%-d %b %Y}"
+def day(moment: datetime, zone: tzinfo | None = None) -> str:
+    """`3 Nov 2025`, by the reader's clock, or in `zone`."""
+    return f"{timezone.localtime(moment, zone):%-d %b %Y}"
 
 
-def minute(moment: datetime) -> str:
-    """`3 Nov 2025, 14:05`, in the installation's time zone."""
-    return f"{timezone.localtime(moment):%-d %b %Y, %H:%M}"
+def minute(moment: datetime, zone: tzinfo | None = None) -> str:
+    """`3 Nov 2025, 14:05`, by the reader's clock, or in `zone`."""
+    return f"{timezone.localtime(moment, zone):%-d %b %Y, %H:%M}"
 
 
 def label(text: str, tone: Tone, *, title: str = "") -> SafeString:

@@ -49,6 +49,10 @@
     if (button) copy(button);
   });
 
+  // Pages tell times by the reader's clock (aiplatform/reader_zone.py).
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `time_zone=${zone}; path=/admin/; max-age=31536000; samesite=lax`;
+
   document.addEventListener("DOMContentLoaded", () => {
     for (const folded of document.querySelectorAll("details")) {
       if (folded.querySelector(".errorlist, .errors")) folded.open = true;

@@ -187,6 +187,25 @@ def test_a_price_cannot_be_taken_back(staff: Browser, house: Provider) -> None:
     assert Price.objects.count() == 1
 
 
+def test_a_model_that_has_been_priced_is_not_deleted_from_its_providers_page(staff: Browser, house: Provider) -> None:
+    """Its calls name its prices."""
+    answer = staff.post(change_url(house), edit(house, **{"deployments-0-DELETE": "on"}))
+
+    assert "house-large has a price, and prices are history: switch it off instead." in answer.content.decode()
+    assert Price.objects.count() == 1
+
+
+def test_a_model_that_never_had_a_price_may_be_deleted_there(staff: Browser) -> None:
+    prices = {"deployments-0-input_price": "", "deployments-0-output_price": ""}
+    staff.post(ADD, form(**prices))
+    provider = Provider.objects.get()
+
+    answer = staff.post(change_url(provider), edit(provider, **prices, **{"deployments-0-DELETE": "on"}))
+
+    assert answer.status_code == 302, _errors(answer)
+    assert not Deployment.objects.exists()
+
+
 def test_half_a_price_is_refused(staff: Browser) -> None:
     answer = staff.post(ADD, form(**{"deployments-0-output_price": ""}))
     assert "Enter both prices" in answer.content.decode()

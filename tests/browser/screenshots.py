@@ -41,6 +41,7 @@ def main(folder: Path, wanted: list[str]) -> None:
             _shoot(browser, address, folder, {"empty-home": ""})
         demo.fill(now=timezone.now())
         alerts_demo.fill(now=timezone.now())
+        _change_something()
         _shoot(
             browser, address, folder, {name: path for name, path in _pages().items() if not wanted or name in wanted}
         )
@@ -76,16 +77,31 @@ def served() -> Iterator[str]:
     server.terminate()
 
 
+def _change_something() -> None:
+    """So that the audit trail has something to tell."""
+    from accounts.acting import commanding
+    from accounts.models import Tier
+
+    with commanding("bootstrap"):
+        tier = Tier.objects.get(name="standard")
+        tier.requests_per_minute = 120
+        tier.save()
+
+
 def _pages() -> dict[str, str]:
-    from accounts.models import Client
-    from alerts.models import Delivery, Incident, ReportSchedule, Rule
+    from django.contrib.auth.models import User
+
+    from accounts.models import ApiKey, AuditEntry, Client, Tier
+    from alerts.models import Channel, Delivery, Incident, ReportSchedule, Rule
     from providers.models import Deployment, Price, Provider, Route
-    from usage.models import UsageRecord
+    from usage.models import Budget, UsageRecord
 
     provider = Provider.objects.get(slug="openai")
     model = Deployment.objects.get(provider=provider, name="gpt-5")
     price = Price.objects.filter(deployment=model).latest("valid_from")
     call = UsageRecord.objects.filter(status="ok", deployment="gpt-5").latest("id")
+    budget = Budget.objects.earliest("created_at")
+    client = Client.objects.get(name="mobile-app")
     return {
         "home": "",
         "providers": "providers/provider/",
@@ -98,26 +114,56 @@ def _pages() -> dict[str, str]:
         "price": f"providers/price/{price.pk}/change/",
         "routes": "providers/route/",
         "route": f"providers/route/{Route.objects.get().pk}/change/",
+        "route-new": "providers/route/add/",
+        "model-new": "providers/deployment/add/",
+        "compare": "providers/price/compare/",
+        "rates": "providers/exchangerate/",
+        "rate-new": "providers/exchangerate/add/",
+        "collections": "vectors/vectorcollection/",
+        "where": "where-would-a-call-go/",
         "clients": "accounts/client/",
-        "client": f"accounts/client/{Client.objects.get(name='mobile-app').pk}/change/",
+        "client-new": "accounts/client/add/",
+        "client": f"accounts/client/{client.pk}/change/",
+        "client-delete": f"accounts/client/{client.pk}/delete/",
+        "client-history": f"accounts/client/{client.pk}/history/",
         "keys": "accounts/apikey/",
         "key-new": "accounts/apikey/add/",
+        "key": f"accounts/apikey/{ApiKey.objects.latest('id').pk}/change/",
         "tiers": "accounts/tier/",
+        "tier": f"accounts/tier/{Tier.objects.get(name='standard').pk}/change/",
         "calls": "usage/usagerecord/",
         "call": f"usage/usagerecord/{call.pk}/change/",
         "in-flight": "usage/hold/",
+        "repricings": "usage/repricing/",
+        "repricing-new": f"usage/repricing/add/?price={price.pk}",
+        "budgets": "usage/budget/",
+        "budget-new": "usage/budget/add/",
+        "budget": f"usage/budget/{budget.pk}/change/",
+        "budget-raise": f"usage/budget/{budget.pk}/raise-period/",
         "books": "usage/proof/",
         "incidents": "alerts/incident/",
         "incident": f"alerts/incident/{Incident.objects.get(state='open').pk}/change/",
         "rules": "alerts/rule/",
+        "rule-new": "alerts/rule/add/",
         "rule": f"alerts/rule/{Rule.objects.get(name='Most calls fail').pk}/change/",
         "channels": "alerts/channel/",
         "channel-new": "alerts/channel/add/",
+        "channel": f"alerts/channel/{Channel.objects.get(name='Pager').pk}/change/",
         "reports": "alerts/reportschedule/",
+        "report-new": "alerts/reportschedule/add/",
+        "report": f"alerts/reportschedule/{ReportSchedule.objects.get(name='AI costs').pk}/change/",
         "report-preview": f"alerts/reportschedule/{ReportSchedule.objects.get(name='AI costs').pk}/page/",
         "deliveries": "alerts/delivery/",
         "delivery": f"alerts/delivery/{Delivery.objects.latest('id').pk}/change/",
         "users": "auth/user/",
+        "user-new": "auth/user/add/",
+        "user": f"auth/user/{User.objects.get(username='admin').pk}/change/",
+        "groups": "auth/group/",
+        "group-new": "auth/group/add/",
+        "audit": "accounts/auditentry/",
+        "audit-entry": f"accounts/auditentry/{AuditEntry.objects.latest('id').pk}/change/",
+        "password": "password_change/",
+        "section": "alerts/",
     }
 
 

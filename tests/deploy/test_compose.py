@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -90,6 +91,18 @@ def test_every_part_is_there_once_set_up_and_only_the_web_is_open(compose: dict[
     assert [name for name, service in services.items() if "ports" in service] == ["web", "grpc"]
     for name in ("web", "grpc", "worker", "beat"):
         assert services[name]["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+
+
+def test_who_answers_calls_is_asked_whether_it_lives(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+
+    assert "healthcheck" not in services["web"]  # the image's own
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        env = {**environment.bare(), "GRPC_PORT": str(listening.getsockname()[1])}
+        _, *command = services["grpc"]["healthcheck"]["test"]
+        _run(command, env)
+    dead = subprocess.run(_words(command), env=env, capture_output=True, timeout=20, check=False)
+    assert dead.returncode != 0
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:

@@ -25,12 +25,13 @@ class Command(ActingCommand):
     help = "Add a provider with its models and their prices. --model, --input-price, --output-price repeat as triples."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--name", required=True)
-        parser.add_argument("--kind", required=True, choices=list(KINDS))
-        parser.add_argument("--base-url", default="", metavar="URL")
-        parser.add_argument("--model", action="append", required=True, metavar="M")
+        parser.add_argument("--name", required=True, help="as people call it; its short name is made of it")
+        parser.add_argument("--kind", required=True, choices=list(KINDS), help="which API it speaks")
+        parser.add_argument("--base-url", default="", metavar="URL", help="where it is not the kind's usual address")
+        parser.add_argument("--model", action="append", required=True, metavar="M", help="as the provider calls it")
         for option in ("--input-price", "--output-price"):
-            parser.add_argument(option, action="append", required=True, type=_price, metavar="USD_PER_MILLION")
+            of = f"of that model, in US dollars for a million {option[2:].removesuffix('-price')} tokens"
+            parser.add_argument(option, action="append", required=True, type=_price, metavar="USD", help=of)
         parser.add_argument("--api-key-stdin", action="store_true", help="read the provider's key from standard input")
 
     def handle(self, *args: Any, **options: Any) -> None:

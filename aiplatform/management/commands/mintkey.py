@@ -16,8 +16,13 @@ class Command(ActingCommand):
     help = "Make a key for a client (made too, if it is new) and print it: it is never shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--client", required=True, metavar="NAME")
-        parser.add_argument("--scope", choices=ApiKey.Scope.values, default=ApiKey.Scope.CALL.value)
+        parser.add_argument("--client", required=True, metavar="NAME", help="whose key it is; made if it is new")
+        parser.add_argument(
+            "--scope",
+            choices=ApiKey.Scope.values,
+            default=ApiKey.Scope.CALL.value,
+            help="call models (the default), or manage the platform over its API too",
+        )
         parser.add_argument("--tier", metavar="NAME", help="the tier whose limits hold for the key")
         parser.add_argument("--quiet", action="store_true", help="print the key alone")
 

@@ -1,0 +1,157 @@
+"""Pages for people: by their clock, in plain words, and with a way on where there is nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client as Browser
+from django.urls import reverse
+
+from accounts.models import Client
+from aiplatform import reader_zone
+from providers.models import Deployment, Price, Provider
+from usage.models import Budget
+
+pytestmark = pytest.mark.django_db
+_MOMENT = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def model() -> Deployment:
+    provider = Provider.objects.create(name="Ours", slug="ours", kind="demo")
+    return Deployment.objects.create(provider=provider, name="large")
+
+
+def _price(model: Deployment, currency: str, rate: int) -> Price:
+    return Price.objects.create(
+        deployment=model,
+        currency=currency,
+        valid_from=_MOMENT,
+        input_per_million=Decimal(rate),
+        output_per_million=Decimal(rate),
+    )
+
+
+def _page(browser: Browser, name: str, *args: object) -> str:
+    answer = browser.get(reverse(name, args=args))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_times_are_those_of_the_readers_clock(staff: Browser, model: Deployment) -> None:
+    _price(model, "USD", 1)
+    assert "31 Jan 2026, 23:30" in _page(staff, "admin:providers_price_changelist")
+
+    staff.cookies[reader_zone.COOKIE] = "Asia/Tokyo"
+    page = _page(staff, "admin:providers_price_changelist")
+
+    assert "1 Feb 2026, 08:30" in page
+    assert "Times: Asia/Tokyo" in page
+
+
+def test_a_time_is_taken_by_the_readers_clock(staff: Browser, model: Deployment) -> None:
+    staff.cookies[reader_zone.COOKIE] = "Asia/Tokyo"
+    given = {"deployment": model.pk, "valid_from_0": "2026-02-01", "valid_from_1": "08:30", "currency": "USD"}
+    tiers = {"tiers-TOTAL_FORMS": "0", "tiers-INITIAL_FORMS": "0"}
+    rates = {"input_per_million": "1", "output_per_million": "2"}
+
+    answer = staff.post(reverse("admin:providers_price_add"), given | tiers | rates)
+
+    assert answer.status_code == 302, answer.content.decode()
+    assert Price.objects.get().valid_from == _MOMENT
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Base", "../etc/passwd", "/etc/passwd", "a" * 5_000, "."])
+def test_what_names_no_zone_changes_nothing(staff: Browser, name: str) -> None:
+    staff.cookies[reader_zone.COOKIE] = name
+
+    assert "Times: UTC" in _page(staff, "admin:index")
+
+
+def test_a_budgets_period_begins_by_its_own_midnight(staff: Browser) -> None:
+    Client.objects.create(name="alice")
+    form = {"name": "Search", "scope": "client", "client": "alice", "cap_pico": "5", "period": "month"}
+    more = {"time_zone": "Asia/Tokyo", "is_active": "on", "windows-TOTAL_FORMS": "0", "windows-INITIAL_FORMS": "0"}
+    staff.cookies[reader_zone.COOKIE] = "America/New_York"
+    assert staff.post(reverse("admin:usage_budget_add"), form | more | {"count_so_far": "on"}).status_code == 302
+
+    page = _page(staff, "admin:usage_budget_change", Budget.objects.get().pk)
+
+    assert ">1 " in page
+    assert "A client: alice" in page
+
+
+def test_amounts_of_two_currencies_are_not_compared(staff: Browser, model: Deployment) -> None:
+    _price(model, "USD", 1)
+    other = Deployment.objects.create(provider=model.provider, name="small")
+    _price(other, "EUR", 3)
+
+    assert "3 EUR, $1" in _page(staff, "admin:providers_provider_changelist")
+
+
+def test_who_is_made_a_user_can_sign_in(staff: Browser) -> None:
+    password = "a-long-password-9"
+    given = {"username": "bea", "email": "bea@example.com", "password1": password, "password2": password}
+
+    assert staff.post(reverse("admin:auth_user_add"), given).status_code == 302
+
+    user = User.objects.get(username="bea")
+    assert (user.is_staff, user.is_superuser) == (True, False)
+    assert Browser().login(username="bea", password=password)
+    page = _page(staff, "admin:auth_user_change", user.pk)
+    assert "argon2" not in page
+    assert reverse("admin:auth_user_password_change", args=[user.pk]) in page
+
+
+def test_the_api_reference_asks_people_to_sign_in(staff: Browser) -> None:
+    answer = Browser().get(reverse("docs"))
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={reverse('docs')}")
+    assert _page(staff, "docs")
+
+
+def test_what_is_not_there_says_so_and_leads_home(staff: Browser) -> None:
+    answer = staff.get("/admin/nothing/")
+
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.content.decode()
+
+
+def test_a_form_from_another_address_is_told_which_setting_names_it() -> None:
+    answer = Browser(enforce_csrf_checks=True).post(reverse("admin:login"), {"username": "admin"})
+
+    assert answer.status_code == 403
+    assert "CSRF_TRUSTED_ORIGINS" in answer.content.decode()
+
+
+def test_what_cannot_be_deleted_says_why_and_what_to_do_instead(staff: Browser, filled: None) -> None:
+    client = Client.objects.get(name="mobile-app")
+
+    page = _page(staff, "admin:accounts_client_delete", client.pk)
+
+    assert "“mobile-app” cannot be deleted" in page
+    assert "mobile-app · production" in page
+    assert "Switch it off instead" in page
+
+
+def test_a_history_leads_to_what_commands_and_the_api_did(staff: Browser) -> None:
+    client = Client.objects.create(name="alice")
+
+    page = _page(staff, "admin:accounts_client_history", client.pk)
+
+    assert f"{reverse('admin:accounts_auditentry_changelist')}?q={client.pk}" in page
+    assert _page(staff, "admin:accounts_auditentry_changelist")
+
+
+def test_a_rule_and_a_report_for_nobody_are_refused_at_their_fields(staff: Browser, model: Deployment) -> None:
+    watched = {"name": "Mine", "measure": "cost", "limit": "5", "scope": "provider", "severity": "info"}
+    more = {"window_minutes": "15", "minimum_calls": "0", "for_minutes": "0", "time_zone": "UTC"}
+
+    rule = staff.post(reverse("admin:alerts_rule_add"), watched | more | {"subject": "Ours"}).content.decode()
+    report = staff.post(reverse("admin:alerts_reportschedule_add"), {"name": "X", "client": "bob"}).content.decode()
+
+    assert "There is no provider “Ours”. There is: ours." in rule
+    assert "There is no client “bob”. There is: none yet." in report
