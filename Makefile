@@ -9,7 +9,7 @@ SHELL := /bin/sh
 # Another Python may be named: make run PYTHON=python3.13
 PYTHON ?=
 # How many tests run side by side: most wait for processes, so a few more than there are cores.
-WORKERS ?= 3
+WORKERS ?= 4
 # Another gateway to measure beside: make bench PEER=litellm
 PEER ?=
 SOAK_MINUTES ?= 60
@@ -39,7 +39,7 @@ run: setup
 	@exec $(BIN)/python manage.py serve
 
 test: setup-dev parts
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 faults: setup-dev parts
 	@$(BIN)/python -m pytest tests/faults -m "" -s

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 from django.test import TransactionTestCase
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
 from accounts.audit_keeping import audit_purge
 from accounts.models import Client
+from tests import families, upstream_gemini, upstream_ollama, upstream_responses
 from tests import product as products
-from tests import upstream_gemini, upstream_ollama, upstream_responses
 from tests.prepare import CAST
 from tests.product import Product, Template
 from tests.servers import Servers
@@ -46,23 +48,23 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The run on PostgreSQL repeats those tests alone that use the database in process."""
     if ON_POSTGRESQL:
-        kept = [item for item in items if _uses_database(item)]
+        kept = [item for item in items if uses_database(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
-    items.sort(key=lambda item: (not _is_second_run(item), _has_playwrights_loop(item)))
+    items.sort(key=lambda item: families.rank(file_of(item)))
 
 
-def _is_second_run(item: pytest.Item) -> bool:
-    """It takes longest, and goes on beside the others where there are several workers: so it begins first."""
-    return item.path.name == "test_on_postgresql.py"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return families.Families(config, log)
 
 
-def _has_playwrights_loop(item: pytest.Item) -> bool:
-    """From its first test on, Playwright's event loop runs in this thread: nobody else can start one after it."""
-    return "browser" in getattr(item, "fixturenames", ())
+def file_of(item: pytest.Item) -> str:
+    """Its path from the root."""
+    return item.nodeid.partition("::")[0]
 
 
-def _uses_database(item: pytest.Item) -> bool:
+def uses_database(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 

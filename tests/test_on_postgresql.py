@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import ON_POSTGRESQL
-from tests.on_postgresql import SecondRun
+from tests.conftest import ON_POSTGRESQL, file_of, uses_database
+from tests.on_postgresql import LEFT_OUT, SecondRun
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="this is that run")
@@ -18,3 +18,10 @@ def test_the_database_tests_pass_on_postgresql_too() -> None:
         run.stop()
 
     assert code == 0, printed
+
+
+def test_nothing_that_uses_the_database_is_left_out_there(request: pytest.FixtureRequest) -> None:
+    """Of the tests of this run. The browser's are: `LEFT_OUT` says why."""
+    asking = {file_of(item) for item in request.session.items if uses_database(item)}
+
+    assert {file for file in asking if file.split("/")[1] in set(LEFT_OUT) - {"browser"}} == set()

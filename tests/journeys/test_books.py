@@ -16,8 +16,14 @@ def proved(product: Product) -> dict[str, Any]:
     return found
 
 
+def recorded(product: Product) -> tuple[int, int]:
+    """How many rows there are, and what they cost in pico-dollars: read at once, where a proof takes seconds."""
+    [row] = product.sql("SELECT count(*) AS number, coalesce(sum(cost_pico), 0) AS cost FROM usage_usagerecord")
+    return row["number"], int(row["cost"])
+
+
 def test_the_books_balance_and_agree(topology: Product) -> None:
-    before = proved(topology)
+    records, earlier_pico = recorded(topology)
     for number in range(3):
         assert topology.chat(f"Hello {number}", model="up-chat").status == 200
     assert topology.chat("Hello", model="demo", user="=cmd()").status == 200
@@ -25,9 +31,9 @@ def test_the_books_balance_and_agree(topology: Product) -> None:
     after = proved(topology)
 
     assert after["ok"]
-    assert after["records"] == before["records"] + 4
+    assert after["records"] == records + 4
     cost_pico = pico_from_usd(after["costUsd"])
-    assert cost_pico > pico_from_usd(before["costUsd"])
+    assert cost_pico > earlier_pico
     [row] = topology.sql("SELECT sum(cost_pico) AS cost FROM report_cost_daily")
     assert row["cost"] == cost_pico
     [row] = topology.sql("SELECT sum(cost_pico) AS cost FROM report_usage")
@@ -46,7 +52,7 @@ def test_the_export_streams_the_rows(topology: Product) -> None:
         assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
         assert answer.headers["Content-Length"] is None
         rows = list(csv.DictReader(io.TextIOWrapper(answer, encoding="utf-8", newline="")))
-    assert len(rows) == proved(topology)["records"]
+    assert len(rows) == recorded(topology)[0]
     assert "'=cmd()" in {row["end_user"] for row in rows}
 
 

@@ -188,6 +188,7 @@ class TestMalformed:
         answer = post(house, SPEC_D, {"model": "up-chat", "prompt": "Hello", field: value})
 
         assert field in check_refused(answer, SPEC_D, 400, "INVALID_REQUEST")
+        assert answer.json()["context"]["field"] == ("prompt" if field == "messages" else field)
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
     @pytest.mark.parametrize(
@@ -217,6 +218,10 @@ class TestMalformed:
         [
             ("X-Timeout-Ms", "soon"),
             ("X-Timeout-Ms", "0"),
+            ("X-Timeout-Ms", "9" * 5_000),  # more digits than Python reads
+            ("X-Cache", "sometimes"),
+            ("X-Priority", "soon"),
+            ("Idempotency-Key", "k" * 300),
             ("X-Tags", "=x"),
             ("X-Tags", ",".join(f"t{number}=1" for number in range(17))),
         ],
@@ -225,7 +230,7 @@ class TestMalformed:
     def test_a_header(self, house: Product, door: Door, header: str, value: str) -> None:
         answer = door.call(house, "up-chat", headers={header: value})
 
-        assert check_refused(answer, door, 400, INVALID[door.name])
+        assert f"'{header}'" in check_refused(answer, door, 400, INVALID[door.name])
 
 
 class TestTooLarge:

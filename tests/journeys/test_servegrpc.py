@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,9 +169,18 @@ def test_a_port_that_is_taken_is_one_line_and_no_traceback(installation: Product
     )
 
 
-def _refused(installation: Product, *, port: int) -> str:
+def test_a_database_that_is_away_is_one_line_and_no_traceback(installation: Product) -> None:
+    nowhere = f"postgres://nobody@127.0.0.1:{free_port()}/nothing"
+
+    said = _refused(installation, port=free_port(), env={"DATABASE_URL": nowhere})
+
+    assert said.startswith("CommandError: The database does not answer: ")
+    assert len(said.splitlines()) == 1
+
+
+def _refused(installation: Product, *, port: int, env: Mapping[str, str] | None = None) -> str:
     """All that it says where it does not start."""
-    env = installation.env | {"GRPC_PORT": str(port)}
+    env = installation.env | {"GRPC_PORT": str(port)} | dict(env or {})
     done = subprocess.run(COMMAND, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     return (done.stdout + done.stderr).strip()

@@ -12,6 +12,7 @@ from tests.journeys import operating
 from tests.product import Answer, Product
 from tests.upstream import Upstream
 
+MESSAGES = {"messages": [{"role": "user", "content": "Hi"}]}
 WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
 
 
@@ -146,22 +147,66 @@ def test_e_generates_embeddings(house: Product) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("path", "body", "field"),
     [
-        ("/generate", {"prompt": 7}),
-        ("/api/v1/completion", {"messages": []}),
-        ("/v1/complete", {"model_id": "up-chat"}),
-        ("/v1/llm/generate", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 0}),
-        ("/v1/llm/generate-embeddings", {"texts": []}),
+        ("/generate", {"prompt": 7}, "prompt"),
+        ("/generate", {"prompt": "Hi", "colour": "green"}, "colour"),
+        ("/api/v1/completion", {"messages": []}, "messages"),
+        ("/api/v1/completion", {"messages": [{"role": "robot", "content": "Hi"}]}, "messages[0].role"),
+        ("/v1/complete", {"model_id": "up-chat"}, "prompt"),
+        ("/v1/llm/generate", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 0}, "max_tokens"),
+        ("/v1/llm/generate-embeddings", {"texts": []}, "texts"),
+        ("/v1/vector/collections", {"collection_name": "a b", "vector_size": 3}, "collection_name"),
     ],
 )
-def test_what_is_wrong_is_refused_before_anything_is_sent(
-    house: Product, upstream: Upstream, path: str, body: Any
+def test_what_is_wrong_is_refused_by_name_before_anything_is_sent(
+    house: Product, upstream: Upstream, path: str, body: Any, field: str
 ) -> None:
     answer = _post(house, path, body)
 
     assert (answer.status, answer.json()["error_code"]) == (400, "INVALID_REQUEST")
+    assert answer.json()["context"]["field"] == field
+    assert f"'{field}'" in answer.json()["error"]
     assert not upstream.bill
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "optional"),
+    [
+        ("/generate", {"prompt": "Hi"}, ["provider", "model", "max_tokens", "temperature", "use_cache"]),
+        ("/api/v1/completion", MESSAGES, ["model", "temperature", "max_tokens", "provider", "stream"]),
+        (
+            "/v1/complete",
+            MESSAGES,
+            ["model_id", "prompt", "system", "top_p", "stop", "user_id", "use_cache", "metadata", "stream"],
+        ),
+        ("/api/ai-providers/complete", {"prompt": "Hi"}, ["messages", "systemPrompt", "stream", "providerId", "model"]),
+        ("/v1/llm/generate", MESSAGES, ["model", "temperature", "max_tokens", "user_id"]),
+        ("/v1/llm/generate-embeddings", {"texts": ["Hi"], "model": "demo-embedding"}, ["user_id"]),
+    ],
+)
+def test_null_is_as_if_left_out(house: Product, path: str, body: dict[str, Any], optional: list[str]) -> None:
+    """Clients with optional fields write them out."""
+    answer = _post(house, path, body | dict.fromkeys(optional))
+
+    assert answer.status == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "operation"),
+    [
+        ("POST", "/cache/clear", 403, "clear_cache"),
+        ("GET", "/api/v1/providers/nobody/health", 404, "provider_health"),
+        ("GET", "/v1/llm/usage?start_date=soon", 400, "usage"),
+        ("PUT", "/v1/vector/collections", 404, "unknown"),
+        ("GET", "/v1/llm/nothing", 404, "unknown"),
+    ],
+)
+def test_an_error_says_what_was_tried(house: Product, method: str, path: str, status: int, operation: str) -> None:
+    answer = house.request(method, path, key=house.key)
+
+    assert answer.status == status
+    assert answer.json()["context"]["operation"] == operation
 
 
 def test_openais_older_completions_answer_a_prompt(house: Product, upstream: Upstream) -> None:

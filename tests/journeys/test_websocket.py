@@ -111,12 +111,15 @@ def test_the_key_may_come_in_the_first_message(house: Product) -> None:
     with _socket(house) as socket:
         _ask(socket, "keyless")
         (refused,) = _until_done(socket)
+        _ask(socket, "wrong", key="aip_00000000_wrong")
+        (unknown,) = _until_done(socket)
         _ask(socket, "keyed", key=house.key)
         _ask(socket, "again")
         events = _until_done(socket, calls=2)
 
     assert (refused["type"], refused["error_code"]) == ("error", "UNAUTHENTICATED")
     assert refused["request_id"]
+    assert (unknown["id"], unknown["error_code"]) == ("wrong", "UNAUTHENTICATED")
     assert {event["id"] for event in events if event["type"] == "done"} == {"keyed", "again"}
 
 
@@ -147,15 +150,18 @@ def test_who_leaves_is_settled(house: Product, upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "call_id", "field"),
     [
-        "no json",
-        '{"type": "complete"}',
-        '{"id": "x", "type": "dance"}',
-        '{"id": "x", "type": "complete", "messages": [], "unknown": 1}',
+        ("no json", None, None),
+        ('{"type": "complete"}', None, "id"),
+        ('{"id": "x", "type": "dance"}', "x", "type"),
+        ('{"id": "x", "type": "complete", "messages": [], "unknown": 1}', "x", "unknown"),
+        (json.dumps({"id": "x" * 129, "type": "complete", "prompt": "Hi"}), None, "id"),
     ],
 )
-def test_what_is_wrong_is_an_error_and_the_socket_stays(house: Product, message: str) -> None:
+def test_what_is_wrong_is_an_error_and_the_socket_stays(
+    house: Product, message: str, call_id: str | None, field: str | None
+) -> None:
     with _socket(house, key=house.key) as socket:
         socket.send(message)
         (refused,) = _until_done(socket)
@@ -163,6 +169,7 @@ def test_what_is_wrong_is_an_error_and_the_socket_stays(house: Product, message:
         events = _until_done(socket)
 
     assert (refused["type"], refused["error_code"]) == ("error", "INVALID_REQUEST")
+    assert (refused["id"], refused["field"]) == (call_id, field)
     assert events[-1]["type"] == "done"
 
 
