@@ -16,8 +16,9 @@ admin.autodiscover()
 
 
 def docs(request: HttpRequest) -> HttpResponseBase:
-    """For people: who has not signed in is asked to."""
-    if not request.user.is_authenticated and "Authorization" not in request.headers:
+    """For people: who comes with a browser and has not signed in is asked to."""
+    is_browser = "text/html" in request.headers.get("Accept", "")
+    if is_browser and not request.user.is_authenticated and "Authorization" not in request.headers:
         return redirect_to_login(request.get_full_path())
     shown: HttpResponseBase = SpectacularSwaggerView.as_view(permission_classes=[CanManage])(request)
     return shown

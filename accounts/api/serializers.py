@@ -141,8 +141,8 @@ class ChangeSerializer(CamelCase):
     """One field, before and after. A secret is only said to be `hidden`, another row is said by its name."""
 
     field = serializers.CharField()
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.JSONField()
+    after = serializers.JSONField()
 
 
 class AuditSerializer(RowSerializer[AuditEntry]):

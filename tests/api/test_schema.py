@@ -18,9 +18,17 @@ from aiplatform.documented import OPERATIONS
 from aiplatform.documented.operation import Operation
 from aiplatform.doors import PREFIXES, ROUTES, door_of
 from gateway.doors import health, nowhere
+from tests.conftest import NewProduct
 from tests.product import Answer, Product
 
 _METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def product(new_product: NewProduct) -> Iterator[Product]:
+    """As it was installed: the route `default` answers by the demo provider."""
+    with new_product() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
