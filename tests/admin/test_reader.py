@@ -107,7 +107,7 @@ def test_who_is_made_a_user_can_sign_in(staff: Browser) -> None:
 
 
 def test_the_api_reference_asks_people_to_sign_in(staff: Browser) -> None:
-    answer = Browser().get(reverse("docs"))
+    answer = Browser().get(reverse("docs"), headers={"Accept": "text/html"})
 
     assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={reverse('docs')}")
     assert _page(staff, "docs")
