@@ -27,7 +27,7 @@ from core.ids import uuid7
 from gateway.catalogue import Catalogue
 from providers import circuits
 from providers.models import Health
-from providers.resilience.board import Board
+from providers.resilience.board import Board, Change
 from providers.resilience.breaker import State
 from providers.resilience.reports import REPORT_LASTS_S, Report, Seen, seen
 from providers.specs import Topology
@@ -38,19 +38,19 @@ _REPORT_EVERY_S = 2.0
 _PROBES_EVERY_S = 15.0
 _TRIAL_LEASE_MS = 5_000
 _LIMIT_S = 1.0
-_NEWS, _SEQUENCE, _TRIAL = "aip:circuits", "aip:circuits:seq", "aip:circuits:trial:"
+_NEWS, _SEQUENCE, _TRIAL = "aip:circuits:news", "aip:circuits:seq", "aip:circuits:trial:"
 
 log = structlog.get_logger(__name__)
 
 
 class _News(msgspec.Struct, frozen=True):
-    """`number` orders all news; `told_at` is in Unix seconds."""
+    """Unlike any other, by `teller` and `told_at`, in Unix seconds. `forgiven_at`: the last reset that was known."""
 
-    number: int
     teller: str
+    told_at: float
     state: State
     open_s: float
-    told_at: float
+    forgiven_at: datetime | None
 
 
 class Circuits:
@@ -66,7 +66,8 @@ class Circuits:
                 redis_url, socket_timeout=_LIMIT_S, socket_connect_timeout=_LIMIT_S, retry=Retry(NoBackoff(), 0)
             )
         self._known: Topology | None = None
-        self._heard = 0
+        self._sequence = 0
+        self._heard: dict[Any, Any] = {}
         self._others: dict[str, Report] = {}
         self._reported_at = 0.0
         self._probes_at = 0.0
@@ -76,12 +77,16 @@ class Circuits:
         """Until cancelled."""
         while True:
             try:
-                self._heed_configuration()
-                await self._read_probes()
-                await self._share()
+                await self.round()
             except Exception:  # whatever one round met, the next must come: resets would have no effect any more
                 log.exception("a round of sharing circuits has failed")
             await asyncio.sleep(SYNC_S)
+
+    async def round(self) -> None:
+        """In step once: in this order, so that a reset is known before what others told earlier is heard."""
+        self._heed_configuration()
+        await self._read_probes()
+        await self._share()
 
     async def close(self) -> None:
         if self._redis is not None:
@@ -135,38 +140,40 @@ class Circuits:
         """Alone: this process makes its own trials."""
         self._board.claims = None
         self._others.clear()
-        self._heard = 0
+        self._sequence = 0
         if not self._is_away:
             self._is_away = True
             log.warning("circuits are not shared: Redis does not answer", error=str(error) or repr(error))
 
     async def _tell(self, redis: Redis) -> None:
-        news = self._board.news()
-        deployments = self._catalogue.current.topology.by_id
-        try:
-            for deployment_id, state in news.items():
-                deployment = deployments.get(deployment_id)
-                number = await redis.incr(_SEQUENCE)
-                open_s = deployment.provider.circuit.open_s if deployment else 0.0
-                told = _News(number, self._me, state, open_s, time.time())
-                await redis.hset(_NEWS, deployment_id.hex, msgspec.json.encode(told))
-        except (RedisError, OSError):
-            for deployment_id in news:
-                self._board.untold(deployment_id)
-            raise
+        """All at once: whoever sees the sequence move finds the news. What is cut off is told again."""
+        if not (news := self._board.news()):
+            return
+        now, wall = time.perf_counter(), time.time()
+        told: dict[Any, Any] = {
+            key.hex: msgspec.json.encode(
+                _News(self._me, wall, change.state, max(change.until - now, 0.0), change.forgiven_at)
+            )
+            for key, change in news.items()
+        }
+        async with redis.pipeline(transaction=True) as together:
+            together.hset(_NEWS, mapping=told)
+            together.incr(_SEQUENCE)
+            await together.execute()
+        self._board.told(news)
 
     async def _hear(self, redis: Redis) -> None:
-        newest = int(await redis.get(_SEQUENCE) or 0)
-        if newest == self._heard:
+        sequence = int(await redis.get(_SEQUENCE) or 0)
+        if sequence == self._sequence:
             return
         found: dict[Any, Any] = await redis.hgetall(_NEWS)
-        before, self._heard = self._heard, newest
+        now, wall = time.perf_counter(), time.time()
         for field, content in found.items():
             news = msgspec.json.decode(content, type=_News)
-            if news.teller != self._me and (news.number > before or newest < before):
-                age_s = max(time.time() - news.told_at, 0.0)
-                left_s = max(news.open_s - age_s, 0.0)
-                self._board.hear(UUID(field.decode()), news.state, time.perf_counter(), open_s=left_s)
+            if news.teller != self._me and content != self._heard.get(field):
+                left_s = max(news.open_s - max(wall - news.told_at, 0.0), 0.0)
+                self._board.hear(UUID(field.decode()), Change(news.state, now + left_s, news.forgiven_at), now)
+        self._sequence, self._heard = sequence, found
 
     async def _claim(self, redis: Redis) -> None:
         """Which troubled circuits this process may try: one process at a time, while its trial is under way."""

@@ -63,7 +63,7 @@ async def _pump(stream: Stream, queue: Queue, left: asyncio.Event) -> None:
                     await queue.put(frame)
     except TimeoutError:
         stream.caller_left = True
-    except Exception as error:
+    except Exception as error:  # whatever it is, the reader raises it; where there is none any more, the log has it
         end = error
         if left.is_set():
             log.exception("a stream broke for a reason of ours after its caller had left")

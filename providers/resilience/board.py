@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from random import Random
 from uuid import UUID
@@ -35,6 +35,14 @@ class Obstacle(msgspec.Struct, frozen=True):
     last_resort: CredentialSpec | None = None
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A circuit has opened, until `until` in the time of `now`, or closed. `forgiven_at`: its last reset by then."""
+
+    state: State
+    until: float
+    forgiven_at: datetime | None
+
+
 class Circuit:
     """One deployment's breaker and figures."""
 
@@ -52,9 +60,6 @@ class Circuit:
         if self.breaker.state is State.OPEN:
             return self.told is not State.OPEN or self.breaker.reopens_at > self.told_until
         return self.breaker.state is State.CLOSED and self.told is not State.CLOSED
-
-    def is_told(self) -> None:
-        self.told, self.told_until = self.breaker.state, self.breaker.reopens_at
 
 
 class Board:
@@ -161,11 +166,11 @@ class Board:
         """Forgive those whose provider somebody has reset since the configuration was last looked at."""
         for deployment in deployments:
             provider = deployment.provider
-            before = self._forgiven.get(deployment.id, provider.forgiven_at)
+            before = self._forgiven.get(deployment.id)
             self._forgiven[deployment.id] = provider.forgiven_at
-            if provider.forgiven_at != before:
+            if provider.forgiven_at != before and deployment.id in self.circuits:
                 self.keys.forgive(provider.credentials)
-                self.circuit(deployment.id, now).breaker.close(now)
+                self.circuits[deployment.id].breaker.close(now)
 
     def expected_ms(self, deployment: DeploymentSpec, now: float) -> float:
         """How long it may take to answer; 0 where nobody knows."""
@@ -185,30 +190,35 @@ class Board:
             return share >= _MOSTLY
         return deployment.provider.id not in self.unhealthy
 
-    def news(self) -> dict[UUID, State]:
-        """Circuits that have opened or closed here, of which nobody else knows. They count as told."""
-        found: dict[UUID, State] = {}
-        for deployment_id, circuit in self.circuits.items():
-            if circuit.is_news:
-                circuit.is_told()
-                found[deployment_id] = circuit.told
-        return found
+    def news(self) -> dict[UUID, Change]:
+        """Circuits that have opened or closed here, of which nobody else knows until `told`."""
+        return {
+            key: Change(circuit.breaker.state, circuit.breaker.reopens_at, self._forgiven.get(key))
+            for key, circuit in self.circuits.items()
+            if circuit.is_news
+        }
 
-    def untold(self, deployment_id: UUID) -> None:
-        """Nobody could be told: it is news still."""
-        circuit = self.circuits[deployment_id]
-        circuit.told = State.CLOSED if circuit.told is State.OPEN else State.OPEN
+    def told(self, news: Mapping[UUID, Change]) -> None:
+        for deployment_id, change in news.items():
+            circuit = self.circuits[deployment_id]
+            circuit.told, circuit.told_until = change.state, change.until
 
-    def hear(self, deployment_id: UUID, state: State, now: float, *, open_s: float) -> None:
-        """Another process has opened or closed a circuit; it is to stay open for `open_s` more."""
+    def hear(self, deployment_id: UUID, change: Change, now: float) -> None:
+        """Another process has opened or closed a circuit. What it opened before it knew of a reset says nothing."""
         circuit = self.circuit(deployment_id, now)
         breaker = circuit.breaker
-        if state is State.CLOSED:
+        if change.state is State.CLOSED:
             if breaker.state is not State.CLOSED:
                 breaker.close(now)
-        elif breaker.state is State.CLOSED or (now + open_s > breaker.reopens_at and not breaker.is_trying):
-            breaker.open(open_s, now)
-        circuit.told, circuit.told_until = state, breaker.reopens_at
+        elif self._is_forgiven_since(deployment_id, change):
+            return
+        elif breaker.state is State.CLOSED or (change.until > breaker.reopens_at and not breaker.is_trying):
+            breaker.open(change.until - now, now)
+        circuit.told, circuit.told_until = change.state, breaker.reopens_at
+
+    def _is_forgiven_since(self, deployment_id: UUID, change: Change) -> bool:
+        forgiven_at = self._forgiven.get(deployment_id)
+        return forgiven_at is not None and (change.forgiven_at is None or change.forgiven_at < forgiven_at)
 
     def is_trying(self, deployment: DeploymentSpec) -> bool:
         """Whether a trial is under way there, in this process."""

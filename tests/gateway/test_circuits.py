@@ -1,15 +1,31 @@
-"""What the gateway takes from the database about providers' health."""
+"""What the gateway takes from the database about providers' health, and what its processes tell each other."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from django.utils import timezone
 
-from gateway.circuits import unhealthy_providers
+from gateway.catalogue import Catalogue, Snapshot, Source
+from gateway.circuits import Circuits, unhealthy_providers
+from providers.errors import UpstreamError
 from providers.models import Health, Provider
+from providers.resilience.board import Board, Pass
+from providers.specs import DeploymentSpec, Topology
 from providers.standing import STALE_AFTER
+from tests import servers as real
+from tests.providers.topologies import deployment
+from tests.servers import Redis
+from usage.budgets import Budgets
+
+ONE = deployment("one")
+RESET = deployment("one", forgiven_at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.django_db
@@ -24,3 +40,97 @@ def test_an_old_check_speaks_against_nobody() -> None:
         Health.objects.create(provider=provider, status=status, checked_at=now - age)
 
     assert unhealthy_providers(now=now) == {fresh.pk}
+
+
+class Process:
+    """One of an installation's, in step when it is told to."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.board = Board(Random(0))
+        self._catalogue = Catalogue(snapshot(ONE), Source(), ThreadPoolExecutor(1))
+        self._circuits = Circuits(self.board, self._catalogue, redis_url=redis.url)
+
+    async def steps(self, count: int = 1) -> None:
+        for _ in range(count):
+            await self._circuits.round()
+
+    def break_down(self) -> None:
+        now = time.perf_counter()
+        for _ in range(ONE.provider.circuit.failures):
+            leave = self.board.seek(ONE, now)
+            assert isinstance(leave, Pass)
+            self.board.failed(leave, UpstreamError("broken", status=500), now)
+
+    def learn_of_reset(self) -> None:
+        self._catalogue.current = snapshot(RESET)
+
+    def is_open(self) -> bool:
+        return self.board.is_open(ONE)
+
+    async def close(self) -> None:
+        await self._circuits.close()
+
+
+def snapshot(spec: DeploymentSpec) -> Snapshot:
+    topology = Topology(names={}, deployments=(spec,), routes=(), catch_all=None)
+    return Snapshot(revision=1, callers={}, topology=topology, budgets=Budgets(()))
+
+
+async def stall(redis: Redis) -> None:
+    """No command of now and of the next second is ever executed, if nobody waits for longer than that."""
+    await asyncio.to_thread(redis.client.execute_command, "CLIENT", "PAUSE", 1_500, "ALL")
+
+
+def told(story: Callable[[Redis, Process, Process], Awaitable[None]]) -> None:
+    async def bounded(redis: Redis) -> None:
+        here, there = Process(redis), Process(redis)
+        try:
+            async with asyncio.timeout(60):
+                await story(redis, here, there)
+        finally:
+            await here.close()
+            await there.close()
+
+    with real.redis() as redis:
+        asyncio.run(bounded(redis))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_could_not_be_told_in_time_is_told_later() -> None:
+    async def story(redis: Redis, here: Process, there: Process) -> None:
+        await there.steps()
+        here.break_down()
+        await stall(redis)
+        await here.steps()
+        await there.steps(2)
+        assert not there.is_open()
+
+        await here.steps()
+        await there.steps()
+
+        assert there.is_open()
+
+    told(story)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reset_holds_also_where_redis_was_away_in_that_moment() -> None:
+    """What the other one told before the reset is still to be found there, and is found again."""
+
+    async def story(redis: Redis, here: Process, there: Process) -> None:
+        here.break_down()
+        await here.steps()
+        await there.steps()
+        assert there.is_open()
+
+        there.learn_of_reset()
+        await stall(redis)
+        await there.steps(2)
+        assert not there.is_open()
+
+        await there.steps(2)
+        assert not there.is_open()
+        await here.steps()
+        assert not here.is_open()
+
+    told(story)

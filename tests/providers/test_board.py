@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from random import Random
-from typing import Any
 
 import pytest
 
 from providers.errors import RejectedError, UpstreamError
-from providers.resilience.board import Board, Pass
+from providers.resilience.board import Board, Change, Pass
 from providers.resilience.breaker import State
 from providers.resilience.figures import Figures
 from providers.resilience.reports import Seen, seen, together
@@ -17,6 +17,7 @@ from providers.specs import DeploymentSpec
 from tests.providers.topologies import deployment, key
 
 ONE = deployment("one", keys=(key("a"),))
+RESET = deployment("one", keys=(key("a"),), forgiven_at=datetime(2026, 1, 1, tzinfo=UTC))
 BROKEN = UpstreamError("broken", status=500)
 
 
@@ -95,8 +96,10 @@ class TestTwoProcesses:
 
     @staticmethod
     def pass_on(teller: Board, hearer: Board, now: float) -> None:
-        for deployment_id, state in teller.news().items():
-            hearer.hear(deployment_id, state, now, open_s=60)
+        news = teller.news()
+        for deployment_id, change in news.items():
+            hearer.hear(deployment_id, change, now)
+        teller.told(news)
 
     def test_what_opens_here_opens_there_and_closes_likewise(self) -> None:
         here, there = Board(Random(0)), Board(Random(0))
@@ -127,26 +130,40 @@ class TestTwoProcesses:
     def test_what_is_heard_late_shuts_nobody_out_for_longer(self) -> None:
         board = Board(Random(0))
         break_down(board)
-        board.hear(ONE.id, State.OPEN, 30, open_s=0)
+        board.hear(ONE.id, Change(State.OPEN, 30, None), 30)
         assert board.obstacle_s(ONE, 1) == 5
 
     def test_who_is_trying_goes_by_the_outcome(self) -> None:
         board = Board(Random(0))
         break_down(board)
         trial = leave(board, now=60)
-        board.hear(ONE.id, State.OPEN, 60, open_s=60)
+        board.hear(ONE.id, Change(State.OPEN, 120, None), 60)
         board.answered(trial, 100, 61)
         assert isinstance(board.seek(ONE, 61), Pass)
 
-    def test_what_could_not_be_told_is_news_still(self) -> None:
+    def test_it_is_news_until_it_is_told(self) -> None:
         board = Board(Random(0))
         break_down(board)
-        assert board.news() == {ONE.id: State.OPEN}
+        news = board.news()
+        assert news[ONE.id].state is State.OPEN
+        assert board.news() == news
+
+        board.told(news)
+
         assert board.news() == {}
 
-        board.untold(ONE.id)
+    def test_what_was_told_before_a_reset_opens_nothing_after_it(self) -> None:
+        here, there = Board(Random(0)), Board(Random(0))
+        break_down(here)
+        there.heed([RESET], 0)
 
-        assert board.news() == {ONE.id: State.OPEN}
+        self.pass_on(here, there, 1)
+        assert not there.is_open(ONE)
+
+        here.heed([RESET], 2)
+        break_down(here, now=3)
+        self.pass_on(here, there, 4)
+        assert there.is_open(ONE)
 
     def test_who_has_no_claim_makes_no_trial(self) -> None:
         board = Board(Random(0))
@@ -160,8 +177,6 @@ class TestTwoProcesses:
 
 
 def test_a_reset_closes_the_circuit_and_forgives_the_keys() -> None:
-    from datetime import UTC, datetime
-
     board = Board(Random(0))
     board.heed([ONE], 0)
     break_down(board)
@@ -169,11 +184,19 @@ def test_a_reset_closes_the_circuit_and_forgives_the_keys() -> None:
     board.heed([ONE], 1)
     assert board.is_open(ONE)
 
-    reset: Any = deployment("one", keys=(key("a"),), forgiven_at=datetime.now(UTC))
-    board.heed([reset], 2)
+    board.heed([RESET], 2)
 
     assert not board.is_open(ONE)
     assert board.keys.asides(ONE, 2) == []
+
+
+def test_a_reset_counts_also_where_the_configuration_was_not_looked_at_since_the_provider_came() -> None:
+    board = Board(Random(0))
+    break_down(board)
+
+    board.heed([RESET], 1)
+
+    assert not board.is_open(ONE)
 
 
 def test_several_reports_are_one() -> None:
