@@ -1,8 +1,8 @@
 """Whose browser session a request comes with, as Django says; and while its rows stay as they were, as it has said.
 
 Asking Django takes two queries of its ORM and half a millisecond of CPU. What it found holds as long as the session's
-row and the user's are the same, and the session has not run out. So each request has both rows read, by one plain
-query: who has signed out, was deactivated or has a new password is seen at once.
+row and the user's are the same, and the session has not run out. So both rows are read for each request, by one plain
+query for all that wait at the same time: who has signed out, was deactivated or has a new password is seen at once.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Sessions:
 
     def __init__(self) -> None:
         self._found: dict[str | None, _Found] = {}
+        self._rows: dict[tuple[str | None, Any], Rows] = {}
+
+    def look_anew(self) -> None:
+        """Those who come now may come after a change: what was read for the ones before does not hold for them."""
+        self._rows.clear()
 
     def identify(self, request: HttpRequest) -> None:
         """Make the user of `request` known, which Django's middlewares have given a session and a user, both unread.
@@ -43,13 +48,18 @@ class Sessions:
         """
         key = request.session.session_key
         found = self._found.pop(key, None)
-        rows = _rows(key, found.user.pk) if found else None
+        rows = self._read(key, found.user.pk) if found else None
         if found is None or rows is None or rows != found.rows:
             found = _looked_up(request, rows)
         else:
             request.session, request.user = copy.copy(found.session), found.user
         if found is not None:
             self._keep(key, found)
+
+    def _read(self, key: str | None, user_id: Any) -> Rows:
+        if (key, user_id) not in self._rows:
+            self._rows[key, user_id] = _rows(key, user_id)
+        return self._rows[key, user_id]
 
     def _keep(self, key: str | None, found: _Found) -> None:
         """The last to have come, and that only: a dictionary has its keys in the order in which they were put in."""

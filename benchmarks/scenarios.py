@@ -81,7 +81,7 @@ GEMINI_DOOR = Scenario(
 )
 SPEC_B = Scenario(name="spec-b", title="/api/v1/completion", connections=64, door="spec_b", is_close=True)
 SESSION = Scenario(
-    name="drf", title="completion through DRF, in a session, 16 at once", connections=16, door="session", is_close=True
+    name="drf", title="completion through DRF, in a session", connections=64, door="session", is_close=True
 )
 EMBEDDINGS = Scenario(
     name="embeddings", title="embeddings", connections=64, door="embeddings", model=answers.EMBED, beside=PEERS

@@ -36,10 +36,14 @@ class _Job(msgspec.Struct, eq=False):
 
 
 class DatabaseThread:
-    """Of one event loop. Started by the first work that comes; ends with `stop`, or with the process."""
+    """Of one event loop. Started by the first work that comes; ends with `stop`, or with the process.
 
-    def __init__(self, name: str) -> None:
+    `before` is called in it ahead of each lot of work, all of which was waiting by then.
+    """
+
+    def __init__(self, name: str, *, before: Callable[[], None] = lambda: None) -> None:
         self._name = name
+        self._before = before
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -77,6 +81,7 @@ class DatabaseThread:
         while goes_on:
             taken = self._taken()
             jobs = [job for job in taken if job is not None]
+            self._before()
             for job in jobs:
                 _do(job)
             if jobs:

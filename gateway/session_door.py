@@ -39,8 +39,8 @@ class SessionDoor:
     """An ASGI application for that one path."""
 
     def __init__(self) -> None:
-        self._thread = DatabaseThread("sessions")
         self._sessions = Sessions()
+        self._thread = DatabaseThread("sessions", before=self._sessions.look_anew)
         self._handler = within_middlewares(_viewed, self._thread)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

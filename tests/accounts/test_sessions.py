@@ -35,8 +35,10 @@ def browser(alice: User) -> Client:
     return browser
 
 
-def ask(found: Sessions, browser: Client) -> HttpRequest:
-    """A request as it is when the view gets it."""
+def ask(found: Sessions, browser: Client, *, alone: bool = True) -> HttpRequest:
+    """A request as it is when the view gets it; one that came with the last unless it is `alone`."""
+    if alone:
+        found.look_anew()
     request = RequestFactory().get("/")
     request.COOKIES[settings.SESSION_COOKIE_NAME] = browser.cookies[settings.SESSION_COOKIE_NAME].value
     for middleware in (SessionMiddleware(_never), AuthenticationMiddleware(_never)):
@@ -68,6 +70,19 @@ def test_after_the_second_time_one_look_is_enough(
     assert request.user.is_staff
     assert request.session["_auth_user_id"] == str(alice.pk)
     assert (request.session.accessed, request.session.modified) == (True, False)
+
+
+def test_those_who_come_together_share_a_look(
+    known: Sessions, browser: Client, alice: User, django_assert_num_queries: Any
+) -> None:
+    his = Client()
+    his.force_login(User.objects.create_user("bob", password=PASSWORD))
+    for _ in range(2):
+        ask(known, his)
+    with django_assert_num_queries(2):
+        users = [ask(known, each, alone=number == 0).user for number, each in enumerate([browser, his] * 3)]
+
+    assert [user.get_username() for user in users] == ["alice", "bob"] * 3
 
 
 @pytest.mark.parametrize(

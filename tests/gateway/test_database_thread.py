@@ -32,6 +32,21 @@ def test_many_wait_for_one_thread() -> None:
     run(story)
 
 
+def test_before_each_lot_of_work_who_asked_for_it_is_told() -> None:
+    heard: list[str] = []
+
+    async def story() -> None:
+        thread = DatabaseThread("test", before=lambda: heard.append("before"))
+        await asyncio.gather(*(thread.run(heard.append, "work") for _ in range(3)))
+        await thread.run(heard.append, "more")
+        await thread.stop()
+
+    asyncio.run(story())
+
+    assert (heard.count("work"), heard[0]) == (3, "before")
+    assert heard[heard.index("more") - 1] == "before"
+
+
 def test_an_error_is_its_own_callers_alone() -> None:
     async def story(thread: DatabaseThread) -> None:
         found = await asyncio.gather(*(thread.run(lambda n: 6 // n, n) for n in (1, 0, 3)), return_exceptions=True)
