@@ -174,9 +174,18 @@ class ApiKeyAdmin(ModelAdmin):
         """A key stays its client's: usage rows name both."""
         return ("client", *self.readonly_fields) if obj is not None else self.readonly_fields
 
+    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **options: Any) -> Any:
+        """A key that may manage may do everything: only who may do that gives it."""
+        form = super().get_form(request, obj, **options)
+        scope = form.base_fields.get("scope")
+        if scope is not None and not request.user.is_superuser:
+            given = {ApiKey.Scope.CALL, obj.scope if obj is not None else ApiKey.Scope.CALL}
+            scope.choices = [choice for choice in scope.choices if choice[0] in given]
+        return form
+
     # --- making one -----------------------------------------------------------------------------------------------
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         if not change:
             secret = keys.new_secret()
             obj.take(secret)

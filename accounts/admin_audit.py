@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
+from django.utils.text import Truncator
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesDropdownFilter, RangeDateFilter
 from unfold.decorators import display as column
-from unfold.paginator import InfinitePaginator
 
+from accounts.admin_read_only import GrowingTableAdmin
 from accounts.models import AuditEntry
 from core import display
 from core.display import Tone
@@ -23,20 +25,17 @@ _TONES: dict[str, Tone] = {
     AuditEntry.Action.DELETED: "danger",
     AuditEntry.Action.REFUSED: "warning",
 }
+_AMOUNT = re.compile(r"-?\d+\.\d+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?\+\d\d:\d\d")
+_LONGEST_IN_LIST = 90  # characters of a change there
 _MOST_IN_LIST = 3  # changes of a row; its own page has them all
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin):
+class AuditEntryAdmin(GrowingTableAdmin):
     """To read, never to write: the database itself refuses."""
 
     when_empty = "Whatever somebody changes here or through the management API is listed on this page."
-    actions = None
-    paginator = InfinitePaginator  # no COUNT(*) over a table that only grows
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
-    list_filter_submit = True
     list_display = ("when", "who", "what", "thing", "summary")
     list_filter = (
         ("at", RangeDateFilter),
@@ -46,15 +45,6 @@ class AuditEntryAdmin(ModelAdmin):
     )
     search_fields = ("actor", "object_name", "=object_id", "=request_id")
     fields = readonly_fields = ("when", "who", "what", "thing", "object_id", "all_changes", "request_id")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @column(description="When", ordering="id")
     def when(self, row: AuditEntry) -> str:
@@ -75,7 +65,8 @@ class AuditEntryAdmin(ModelAdmin):
     @column(description="Changes")
     def summary(self, row: AuditEntry) -> str:
         more = len(row.changes) - _MOST_IN_LIST
-        return _lines([_sentence(each) for each in row.changes[:_MOST_IN_LIST]] + [f"and {more} more"] * (more > 0))
+        first = [Truncator(_sentence(each)).chars(_LONGEST_IN_LIST) for each in row.changes[:_MOST_IN_LIST]]
+        return _lines(first + [f"and {more} more"] * (more > 0))
 
     @column(description="Changes")
     def all_changes(self, row: AuditEntry) -> str:
@@ -83,7 +74,8 @@ class AuditEntryAdmin(ModelAdmin):
 
 
 def _lines(sentences: list[str]) -> SafeString:
-    return format_html_join("", "<div>{}</div>", ((each,) for each in sentences))
+    """One below the other, and one cell on a phone too."""
+    return format_html("<div>{}</div>", format_html_join("", "<div>{}</div>", ((each,) for each in sentences)))
 
 
 def _sentence(change: dict[str, Any]) -> str:
@@ -101,4 +93,13 @@ def _value(name: str, value: Any) -> str:
         return "nothing"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return display.dollars(value) if name.endswith("_pico") else str(value)
+    if name.endswith("_pico"):
+        return display.dollars(value)
+    return _readable(value) if isinstance(value, str) else str(value)
+
+
+def _readable(text: str) -> str:
+    """Times by the reader's clock, and amounts without the zeros that fill their columns."""
+    if _AMOUNT.fullmatch(text):
+        return display.plain(Decimal(text))
+    return display.minute(datetime.fromisoformat(text)) if _TIME.fullmatch(text) else text

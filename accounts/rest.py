@@ -16,7 +16,7 @@ from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.fields import get_error_detail
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -64,8 +64,8 @@ def _claims(token: str) -> Claims:
     return claims
 
 
-class CanManage(BasePermission):
-    """An administrator's session, or a key of scope `manage`."""
+class CanEnter(BasePermission):
+    """The session of one who may sign in to the admin, or a key of scope `manage`."""
 
     message = "This needs an administrator, or a key with the manage scope."
 
@@ -73,6 +73,30 @@ class CanManage(BasePermission):
         if isinstance(request.auth, ApiKey | Claims):
             return request.auth.scope == ApiKey.Scope.MANAGE
         return bool(request.user and request.user.is_active and request.user.is_staff)
+
+
+class CanManage(CanEnter):
+    """The same, and in a session what the admin's pages allow its user: to see, add, change or delete `about`'s rows.
+
+    `about` is the view's, else the model of its rows. `writes` are permissions that every change takes besides, and so
+    does what `calls_out`, with a provider's key.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not super().has_permission(request, view):
+            return False
+        return request.auth is not None or request.user.has_perms(_permissions(request, view))
+
+
+def _permissions(request: Request, view: APIView) -> list[str]:
+    meta = (getattr(view, "about", None) or view.queryset.model)._meta  # type: ignore[attr-defined]  # one has each
+    if request.method in SAFE_METHODS and not getattr(view, "calls_out", False):
+        return [f"{meta.app_label}.view_{meta.model_name}"]
+    verb = _VERBS.get(getattr(view, "action", None) or "", "change")
+    return [f"{meta.app_label}.{verb}_{meta.model_name}", *getattr(view, "writes", ())]
+
+
+_VERBS = {"create": "add", "destroy": "delete"}
 
 
 def error_response(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -7,6 +7,7 @@ The algorithm is fixed by the settings, never by the token: a secret means HS256
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
 import jwt
@@ -20,6 +21,7 @@ _LEEWAY_S = 10
 _REQUIRED = ["exp", "aud", "iss"]
 _JWKS_TIMEOUT_S = 5
 _JWKS_KEPT_S = 300
+_JWKS_PAUSE_S = 10.0  # after it could not be read: tokens of nobody known would have it asked for each of them
 _VERIFIED = 4_096  # tokens remembered, each until it expires
 
 
@@ -51,9 +53,7 @@ class Verifier:
     def __init__(self, *, secret: Secret | None, jwks_url: str, audience: str, issuer: str) -> None:
         self._secret = secret
         self._keys = (
-            jwt.PyJWKClient(jwks_url, timeout=_JWKS_TIMEOUT_S, lifespan=_JWKS_KEPT_S, cache_keys=True)
-            if jwks_url
-            else None
+            _KeySet(jwks_url, timeout=_JWKS_TIMEOUT_S, lifespan=_JWKS_KEPT_S, cache_keys=True) if jwks_url else None
         )
         self._audience = audience
         self._issuer = issuer
@@ -97,6 +97,22 @@ class Verifier:
             raise TokenError("The token is not valid: it is malformed.") from error
         except jwt.PyJWKClientError as error:
             raise TokenError("The token is not valid: its signer's key is not known.") from error
+
+
+class _KeySet(jwt.PyJWKClient):
+    """The signer's keys. After a failure to read them those that are known still serve, and it is not asked at once."""
+
+    _paused_until = 0.0
+
+    def fetch_data(self) -> Any:
+        """Raises `jwt.PyJWKClientError`."""
+        if time.monotonic() < self._paused_until:
+            raise jwt.PyJWKClientConnectionError("The set could not be read a moment ago.")
+        try:
+            return super().fetch_data()
+        except jwt.PyJWKClientError:
+            self._paused_until = time.monotonic() + _JWKS_PAUSE_S
+            raise
 
 
 @functools.cache

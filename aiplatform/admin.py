@@ -65,6 +65,20 @@ class UserAdmin(Told, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  #
     )
     add_fieldsets = ((None, {"fields": ("username", "email", "password1", "password2", "is_superuser")}),)
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Who may change users changes, and gives a password to, none who may do everything."""
+        beyond = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not beyond and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        beyond = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not beyond and bool(super().has_delete_permission(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Nor makes anybody one of them."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, "is_superuser", "groups", "user_permissions")
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name in _IN_PLAIN_WORDS:
             options["label"], options["help_text"] = _IN_PLAIN_WORDS[db_field.name]

@@ -17,8 +17,10 @@ from alerts.models import Incident, Rule
 from core import display
 from core.money import PICO_PER_USD
 from providers import health
+from providers.admin.route import dead_end
 from providers.kinds import KINDS
 from providers.models import Deployment, Health, Provider, Route
+from providers.operations import DEFAULT_ROUTE, DEMO
 from providers.prices import unpriced
 from providers.standing import STALE_AFTER, Standing, State
 from usage import queries
@@ -204,13 +206,14 @@ def _known(spent: Totals) -> str:
 
 
 def _steps(providers: list[Provider]) -> list[Step]:
-    own = [row for row in providers if row.kind != "demo" and row.is_active]
-    demo = any(row.kind == "demo" and row.is_active for row in providers)
+    own = [row for row in providers if row.kind != DEMO and row.is_active]
+    demo = any(row.kind == DEMO and row.is_active for row in providers)
+    demo_answers = demo and not Route.objects.dead_ends().filter(name=DEFAULT_ROUTE).exists()
     return [
         Step(
             "Add a provider" if not demo else "Add a provider of your own",
             "Its key, its models and their prices, all on one page."
-            + (" Until then the demo answers." if demo else ""),
+            + (" Until then the demo answers." if demo_answers else ""),
             bool(own),
             reverse("admin:providers_provider_add"),
             "Add a provider",
@@ -227,8 +230,9 @@ def _steps(providers: list[Provider]) -> list[Step]:
 
 
 def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
-    if is_open := Incident.objects.filter(state=Incident.State.OPEN).exclude(severity=Rule.Severity.INFO).count():
-        incidents = f"{is_open} incident{' is' if is_open == 1 else 's are'} open."
+    severities = list(Incident.objects.filter(state=Incident.State.OPEN).values_list("severity", flat=True))
+    if any(severity != Rule.Severity.INFO for severity in severities):
+        incidents = f"{len(severities)} incident{' is' if len(severities) == 1 else 's are'} open."
         yield Notice(incidents, f"{reverse('admin:alerts_incident_changelist')}?state=now", "See what is wrong")
     if month.unknown_cost_requests:
         number = month.unknown_cost_requests
@@ -247,6 +251,8 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
             f"{reverse('admin:providers_deployment_changelist')}?price=unknown",
             "Models without a price",
         )
+    for route in Route.objects.dead_ends() if _active_models().exists() else ():
+        yield Notice(dead_end(route), _page("providers_route", route), "Change the route")
     checked = [row.health.checked_at for row in providers if row.is_active and getattr(row, "health", None) is not None]
     if checked and now - max(checked) > STALE_AFTER:
         yield Notice(

@@ -29,7 +29,7 @@ _HEADERS = {
 def add_doors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """A post-processing hook: `result` with the data plane's paths, types and keys, and everybody's errors."""
     from aiplatform.documented import OPERATIONS  # noqa: PLC0415  # many types, that only the schema needs
-    from aiplatform.documented.operation import PlainError  # noqa: PLC0415
+    from aiplatform.documented.operation import PlainError  # noqa: PLC0415  # as above
 
     _say_null_as_json_schema_does(result)
     types = _Types(OPERATIONS)

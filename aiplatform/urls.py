@@ -8,7 +8,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from accounts.rest import CanManage
+from accounts.rest import CanEnter
 from gateway import dry_run_view
 from gateway.completion_view import CompletionViewSet
 
@@ -20,7 +20,7 @@ def docs(request: HttpRequest) -> HttpResponseBase:
     is_browser = "text/html" in request.headers.get("Accept", "")
     if is_browser and not request.user.is_authenticated and "Authorization" not in request.headers:
         return redirect_to_login(request.get_full_path())
-    shown: HttpResponseBase = SpectacularSwaggerView.as_view(permission_classes=[CanManage])(request)
+    shown: HttpResponseBase = SpectacularSwaggerView.as_view(permission_classes=[CanEnter])(request)
     return shown
 
 
@@ -30,7 +30,7 @@ management = [
     path("", include("usage.api.urls")),
     path("", include("alerts.api.urls")),
     path("", include("providers.api.urls")),
-    re_path("^schema/?$", SpectacularAPIView.as_view(permission_classes=[CanManage]), name="schema"),
+    re_path("^schema/?$", SpectacularAPIView.as_view(permission_classes=[CanEnter]), name="schema"),
     re_path("^docs/?$", docs, name="docs"),
 ]
 

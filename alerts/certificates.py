@@ -34,7 +34,7 @@ def expiry(address: str, trusted: ssl.SSLContext) -> datetime | None:
     """Of the certificate that is shown there; None where none can be verified (calls fail then, and say so)."""
     import httpcore2  # noqa: PLC0415 - as in `core.http`
 
-    from core.blocking_http import GuardedNetwork  # noqa: PLC0415
+    from core.blocking_http import GuardedNetwork  # noqa: PLC0415 - likewise
 
     parts = urlsplit(address)
     host = parts.hostname or ""

@@ -62,16 +62,20 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def step(standing: Standing | None, look: Look) -> Step:
-    """One evaluation. One that is not newer than the last changes nothing."""
+    """One evaluation. One that is not newer than the last changes nothing.
+
+    Where the last lies so far ahead that its clock was wrong, this one goes on from now as after a gap.
+    """
     now = look.now
-    if standing is not None and now <= standing.seen_at:
+    if standing is not None and now <= standing.seen_at <= now + MOST_GAP:
         return Step(standing)
     if standing is None:
         if not look.breached:
             return Step(None)
         standing = Standing(state="pending", since=now, seen_at=now)
-    unbroken = now - standing.seen_at <= MOST_GAP
-    standing = msgspec.structs.replace(standing, seen_at=now)
+    unbroken = abs(now - standing.seen_at) <= MOST_GAP
+    told_at = min(standing.told_at, now) if standing.told_at else None  # or the next reminder waits for that clock
+    standing = msgspec.structs.replace(standing, seen_at=now, told_at=told_at)
     return (
         _wait(standing, look, unbroken=unbroken)
         if standing.state == PENDING

@@ -16,7 +16,7 @@ _MOST_NAMED = 10
 def must_be_known(scope: str, name: str, *, field: str) -> None:
     """Raises ValidationError at `field` where nobody is called that.
 
-    Keys and routes are not looked up: callers may name models that are made later.
+    Keys and routes are not looked up: tokens are no keys, and callers may name models that are made later.
     """
     known = _names(scope) if name else None
     if known is None or name in (there := sorted(known)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -17,11 +19,13 @@ from core.egress import Policy
 from core.http import UnacceptableAnswerError
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
+# So many times its timeout, which is a step's, a request may take: who sends a byte at a time makes as many steps.
+MOST_TIMES = 3
 
 
 def client(policy: Policy, *, timeout_s: float, connect_timeout_s: float) -> httpx2.Client:
     return httpx2.Client(
-        transport=_GuardedTransport(policy),
+        transport=_GuardedTransport(policy, most_s=MOST_TIMES * timeout_s),
         follow_redirects=False,
         trust_env=False,
         headers={"Accept-Encoding": "identity", "User-Agent": "ai-platform"},
@@ -30,10 +34,13 @@ def client(policy: Policy, *, timeout_s: float, connect_timeout_s: float) -> htt
 
 
 class _GuardedTransport(httpx2.HTTPTransport):
-    def __init__(self, policy: Policy) -> None:
-        self._pool = httpcore2.ConnectionPool(ssl_context=_tls(), network_backend=GuardedNetwork(policy))
+    def __init__(self, policy: Policy, *, most_s: float) -> None:
+        self._most_s = most_s
+        self._network = GuardedNetwork(policy)
+        self._pool = httpcore2.ConnectionPool(ssl_context=_tls(), network_backend=self._network)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._network.until = time.monotonic() + self._most_s
         response = super().handle_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
@@ -60,7 +67,12 @@ class _Bounded(httpx2.SyncByteStream):
 
 
 class GuardedNetwork(httpcore2.NetworkBackend):
-    """Looks a name up once, and connects to the first of its allowed addresses that answers; TLS keeps the name."""
+    """Looks a name up once, and connects to the first of its allowed addresses that answers; TLS keeps the name.
+
+    `until`, by `time.monotonic`, is when the request must be over: of one client, which sends one at a time.
+    """
+
+    until = math.inf
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -79,7 +91,8 @@ class GuardedNetwork(httpcore2.NetworkBackend):
         for address in self.look_up(host, port):
             try:
                 egress.check(ip_address(address), port, self._policy)
-                return self._network.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = self._network.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Hurried(stream, self)
             except (OSError, httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failures.append(error)
         raise failures[0]
@@ -88,6 +101,37 @@ class GuardedNetwork(httpcore2.NetworkBackend):
         """Its addresses, without repeats. Raises `socket.gaierror`, or gives one address at least."""
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(place[0]) for *_, place in found))
+
+
+class _Hurried(httpcore2.NetworkStream):
+    """A connection on which every step ends with its request's time."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, network: GuardedNetwork) -> None:
+        self._stream = stream
+        self._network = network
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left_s(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left_s(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _Hurried(self._stream.start_tls(ssl_context, server_hostname, self._left_s(timeout)), self._network)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _left_s(self, timeout: float | None) -> float | None:
+        left_s = self._network.until - time.monotonic()
+        if left_s <= 0:
+            raise httpcore2.ReadTimeout("The request has taken too long.")
+        return left_s if timeout is None else min(timeout, left_s)
 
 
 @functools.cache

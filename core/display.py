@@ -27,7 +27,7 @@ def dollars(amount_pico: int | None) -> str:
 
 
 def dollars_rounded(amount_pico: int | None) -> str:
-    """`$1,234.56`, or `$0.0123` below a dollar: for sums, where the exact figure would only be noise."""
+    """`$1,234.56`, or `$0.0123` below a dollar (`$0.50`): for sums, where the exact figure would only be noise."""
     if amount_pico is None:
         return "unknown"
     amount = abs(Decimal(amount_pico)) / PICO_PER_USD
@@ -35,7 +35,7 @@ def dollars_rounded(amount_pico: int | None) -> str:
     if amount_pico == 0 or amount >= 1:
         return f"{sign}${amount:,.2f}"
     if amount >= Decimal("0.01"):
-        return f"{sign}${amount:.4f}"
+        return f"{sign}${amount:.4f}".removesuffix("00")
     if amount >= Decimal("0.0001"):
         return f"{sign}${amount:.2g}"
     return "over -$0.0001" if sign else "under $0.0001"

@@ -7,7 +7,8 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 PICO_PER_USD = 10**12
 MAX_PICO_USD = 2**63 - 1  # a column is 64 bits wide: about $9.2 million in one row
-MOST_USD = Decimal(9_000_000)  # that anybody may type
+MOST_USD = Decimal(9_000_000)  # that anybody may type, and that a budget's period counts
+MOST_PICO = int(MOST_USD) * PICO_PER_USD
 
 
 def pico_from_usd(amount_usd: Decimal | int | str) -> int:

@@ -112,7 +112,7 @@ class Admission:
             self._entered.add(plan.deployment.id)
             try:
                 await self._find_slot(seat, plan, call)
-            except BaseException:
+            except BaseException:  # a caller who leaves the queue too
                 seat.charge.give_back()
                 raise
         self.seated += 1

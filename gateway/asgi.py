@@ -20,7 +20,7 @@ from gateway.cache.items import open_items
 from gateway.cache.responses import open_cache
 from gateway.catalogue import Caller, Catalogue
 from gateway.circuits import Circuits
-from gateway.failures import error_headers
+from gateway.failures import OUR_FAULT, error_headers
 from gateway.http import JSON, CallerLeftError, Exchange, Receive, Scope, Send
 from gateway.key_use import KeyUse
 from gateway.limits.limiter import Limiter
@@ -32,7 +32,7 @@ from providers.specs import DeploymentSpec
 from usage import leases
 from usage.writer import Writer
 from wire.dialect import ErrorDialect
-from wire.errors import ApiError, Code
+from wire.errors import ApiError
 
 if TYPE_CHECKING:
     from gateway.tracing.exporter import Exporter
@@ -158,7 +158,7 @@ class Gateway:
             await self._fail(exchange, door, error)
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=exchange.request_id, surface=door.surface)
-            await self._fail(exchange, door, ApiError(Code.INTERNAL, "Something went wrong on our side."))
+            await self._fail(exchange, door, OUR_FAULT)
 
     async def _fail(self, exchange: Exchange, door: Door, error: ApiError) -> None:
         self.pipeline.books.tally.add_error(door.surface, error)

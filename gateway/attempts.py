@@ -20,7 +20,7 @@ from gateway.bookkeeping import Bookkeeper
 from gateway.cache import remembered
 from gateway.cache.stored import stored
 from gateway.calls import Call
-from gateway.failures import api_error, nobody_left
+from gateway.failures import OUR_FAULT, api_error, nobody_left
 from gateway.http import CallerLeftError
 from gateway.leaving import UntilLeft
 from gateway.patience import patience
@@ -116,7 +116,7 @@ class Attempts:
                 seat = await admission.enter(plan, call)
             attempt = self._attempt(call, plan, step, tour, routing=routing)
             await self._books.reserve(Reserve(attempt.hold, plan.windows, call.claim))
-        except BaseException as error:
+        except BaseException as error:  # a caller who leaves too: what was taken for the dispatch is given back
             if seat is not None:
                 seat.abandon()
             if not isinstance(error, ApiError):
@@ -161,7 +161,7 @@ class Attempts:
         try:
             await _pause(call, 0)  # nothing more is sent for a caller who has left meanwhile
             following = await self._next(call, tour)
-        except BaseException:
+        except BaseException:  # a caller who leaves too: the dispatch that failed has its row all the same
             self._books.detach(self._books.settle(record))
             raise
         try:
@@ -198,8 +198,7 @@ class Attempts:
             raise
         except Exception:  # a fault of ours: the dispatch has its row all the same, and the door its last resort
             witness.left()
-            fault = ApiError(Code.INTERNAL, "Something went wrong on our side.")
-            outcome = Outcome(status="error", usage=None, refusal=fault, provider_s=time.perf_counter() - sent_at)
+            outcome = Outcome(status="error", usage=None, refusal=OUR_FAULT, provider_s=time.perf_counter() - sent_at)
             await self._books.settle(settlement.record(attempt, outcome))
             raise
         if isinstance(reply, Reply):

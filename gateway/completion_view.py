@@ -21,6 +21,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from accounts.rest import CanEnter
 from gateway import runtime
 from gateway.calls import Call
 from gateway.catalogue import Caller
@@ -58,6 +59,7 @@ class Negotiation(DefaultContentNegotiation):
 class CompletionViewSet(ViewSet):  # type: ignore[misc]  # adrf publishes no types
     """Calls a model."""
 
+    permission_classes = (CanEnter,)
     parser_classes = (Unread,)
     content_negotiation_class = Negotiation
     view_is_async = True  # adrf would look through all members to find it out, at each call

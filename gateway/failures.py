@@ -1,4 +1,4 @@
-"""A provider's failure, as the caller is told of it (the table of errors in API.md)."""
+"""Failures, a provider's and our own, as the caller is told of them (the table of errors in API.md)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from usage.budgets import BudgetExceededError
 from wire.errors import ApiError, Code
 
 BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
+OUR_FAULT = ApiError(Code.INTERNAL, "Something went wrong on our side.")  # the log has its cause
 _LEAST_RETRY_S = 1.0
 # Some clients sleep out any Retry-After within the call, an hour too: what takes longer must reach their code at once.
 _LONGEST_SLEEP_S = 120

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from gateway.doors.grpc import SERVICE, AIProxy, Guard
+from gateway.doors.grpc_health import Health
 
 if TYPE_CHECKING:
     from gateway.asgi import Gateway
 
+MOST_AT_ONCE = 2_000  # calls of a process; beyond it they are refused with RESOURCE_EXHAUSTED
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 log = structlog.get_logger(__name__)
@@ -31,13 +32,14 @@ async def start(
     service = AIProxy(gateway)
     server = grpc.aio.server(
         interceptors=[Guard(service)],
+        maximum_concurrent_rpcs=MOST_AT_ONCE,
         options=[
             ("grpc.max_receive_message_length", gateway.max_body_bytes),
             ("grpc.so_reuseport", int(is_shared)),
         ],
     )
     server.add_generic_rpc_handlers((service.handlers(),))
-    health = HealthServicer()
+    health = Health()
     for name in ("", SERVICE):
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,17 @@ def patience() -> Patience:
     if found is None or found.loop is not loop:
         found = _here.patience = Patience(loop)
     return found
+
+
+async def in_halves(work: Awaitable[None], *, limit_s: float) -> None:
+    """Raises `TimeoutError` after `limit_s`. In two halves: a loop that was busy itself must not blame whom it asks."""
+    loop, half_s = asyncio.get_running_loop(), limit_s / 2
+    async with asyncio.timeout(None) as limit:
+        half = loop.call_later(half_s, lambda: limit.reschedule(loop.time() + half_s))
+        try:
+            await work
+        finally:
+            half.cancel()
 
 
 class Patience:

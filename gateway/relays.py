@@ -53,12 +53,11 @@ class Translation:
         self._splitter = provider.splitter(max_event_bytes=MAX_EVENT_BYTES)
 
     def feed(self, chunk: bytes) -> bytes:
-        out = b""
+        out: list[bytes] = []
         for event in self._splitter.feed(chunk):
             self.meter.see(event)
-            for neutral in self._decoder.decode(event):
-                out += self._encoder.encode(neutral)
-        return out
+            out += [self._encoder.encode(neutral) for neutral in self._decoder.decode(event)]
+        return b"".join(out)
 
     def unended(self) -> bytes:
         return self._splitter.ending

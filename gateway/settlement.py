@@ -39,7 +39,7 @@ class Heard(msgspec.Struct):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One dispatch of a call: what its hold says, and the rates in force when it was reserved.
+    """One dispatch of a call: what its hold says, and the rates in force when the call began.
 
     It may take `timeout_s`; a stream that has begun may go on for `lasts_s` in all. `is_limited`: a hard budget must
     be asked before it may cost more.

@@ -131,7 +131,7 @@ class Slots:
             await asyncio.wait(
                 {waiter} if gone is None else {waiter, gone}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED
             )
-        except BaseException:
+        except BaseException:  # cancelled too: nobody keeps a place in the queue who is gone
             self._give_up(room, queue, waiter)
             raise
         if waiter.done():

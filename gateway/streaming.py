@@ -100,7 +100,7 @@ class LiveStream:
                 waited_s = time.perf_counter() - self._sent_at
                 chunk = await self._next(limit_s - waited_s, "began no answer")
                 self._first = self._feed(self._require_chunk(chunk))
-        except BaseException:
+        except BaseException:  # cancelled too: who settles must know what was heard, and the connection is closed
             self.attempt.heard.output_bytes = self._relay.meter.output_bytes
             self._answer.close()
             raise
@@ -149,7 +149,9 @@ class LiveStream:
         self._room_bytes += estimates.likely_bytes(more_tokens)
         if rates:
             amount_pico = more_output_bound_pico(rates, input_tokens=hold.input_tokens, output_tokens=more_tokens)
-            await self._books.reserve(Extend(hold.id, amount_pico, hard=self.attempt.is_limited))
+            await self._books.reserve(
+                Extend(hold.id, amount_pico, hard=self.attempt.is_limited, output_tokens=more_tokens)
+            )
 
     def _error_event(self, error: ApiError) -> bytes:
         return self.attempt.call.dialect.encode_error(error, request_id=self.attempt.call.request_id, stream=True)

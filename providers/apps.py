@@ -15,7 +15,7 @@ class ProvidersConfig(AppConfig):
 
 def _watch(**_: Any) -> None:
     from accounts import revision  # noqa: PLC0415 - models exist only once the apps are loaded
-    from providers import models  # noqa: PLC0415
+    from providers import models  # noqa: PLC0415 - as above
 
     configuration = [
         models.Provider,

@@ -78,6 +78,8 @@ _TYPES: dict[str, Any] = {"chat": Deployment.Type.CHAT, "embedding": Deployment.
 
 def discover(provider: Provider, *, now: datetime) -> Discovery:
     """Ask the provider for its models, and keep what that tells of its health. Nothing else is written."""
+    if provider.kind == operations.DEMO:
+        return Discovery(ok=False, summary="The demo has no list of models: it answers by any name that you add.")
     finding = health.check(provider, now=now)
     if not finding.ok:
         return Discovery(ok=False, summary=finding.summary)

@@ -46,17 +46,26 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The run on PostgreSQL repeats those tests alone that use the database in process."""
-    if ON_POSTGRESQL:
-        kept = [item for item in items if uses_database(item)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    """The run on PostgreSQL repeats those tests alone that use the database in process.
+
+    What is only true of one of the two databases is left to its run.
+    """
+    kept = [item for item in items if _is_for_this_run(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not _is_for_this_run(item)])
+    items[:] = kept
     items.sort(key=lambda item: families.rank(file_of(item)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return families.Families(config, log)
+
+
+def _is_for_this_run(item: pytest.Item) -> bool:
+    only = item.get_closest_marker("only_on")
+    if only is not None and only.args != ("postgresql" if ON_POSTGRESQL else "sqlite",):
+        return False
+    return uses_database(item) or not ON_POSTGRESQL
 
 
 def file_of(item: pytest.Item) -> str:

@@ -4,6 +4,7 @@ from django.apps import AppConfig
 from django.db import connection
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils import timezone
 
 
 class UsageConfig(AppConfig):
@@ -22,7 +23,7 @@ class UsageConfig(AppConfig):
 
 def _make_way(*, plan: Any = (), **_: Any) -> None:
     """A table that a view reads cannot be changed: the views go before migrations run, and come back after."""
-    from usage import reporting  # noqa: PLC0415
+    from usage import reporting  # noqa: PLC0415 - models exist only once the apps are loaded
 
     if plan:
         reporting.drop_views()
@@ -30,10 +31,8 @@ def _make_way(*, plan: Any = (), **_: Any) -> None:
 
 def _install(**_: Any) -> None:
     """All that migrations cannot carry: triggers, months and views, each only where it is missing."""
-    from django.utils import timezone  # noqa: PLC0415
-
-    from accounts import revision  # noqa: PLC0415
-    from usage import immutability, models, partitions, reporting  # noqa: PLC0415
+    from accounts import revision  # noqa: PLC0415 - models exist only once the apps are loaded
+    from usage import immutability, models, partitions, reporting  # noqa: PLC0415 - as above
 
     if models.UsageRecord._meta.db_table not in connection.introspection.table_names():
         return  # only some apps were migrated

@@ -157,7 +157,7 @@ def _compare(cursor: Any, rollup: Rollup, since: datetime | None) -> tuple[int, 
     """(dollars that differ, sentences)."""
     difference = recompute.difference_sql(rollup, since=since, by_shard=False)
     cursor.execute(
-        f"SELECT d.*, count(*) OVER (), sum(abs(d.cost_pico)) OVER () FROM ({difference}) AS d "  # noqa: S608
+        f"SELECT d.*, count(*) OVER (), sum(abs(d.cost_pico)) OVER () FROM ({difference}) AS d "  # noqa: S608 - our own names
         f"ORDER BY abs(d.cost_pico) DESC LIMIT {SHOWN}"
     )
     rows = cursor.fetchall()
@@ -196,7 +196,7 @@ def _compare_windows(cursor: Any, since: datetime | None) -> tuple[int, list[str
         first = lower_bound(since)
         expected = f"CASE WHEN w.starts_at >= %s THEN {expected} ELSE w.settled_pico END"
     cursor.execute(
-        f"SELECT * FROM (SELECT b.name, w.starts_at, w.settled_pico, {expected} AS spent_pico, w.held_pico, "  # noqa: S608
+        f"SELECT * FROM (SELECT b.name, w.starts_at, w.settled_pico, {expected} AS spent_pico, w.held_pico, "  # noqa: S608 - our own names
         "coalesce(h.held_pico, 0) AS open_pico FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id "
         f"LEFT JOIN ({recompute.window_costs_sql(first)}) r ON r.window_id = w.id "
         f"LEFT JOIN ({recompute.window_holds_sql()}) h ON h.window_id = w.id) AS compared "
@@ -216,7 +216,7 @@ def _compare_windows(cursor: Any, since: datetime | None) -> tuple[int, list[str
 
 def _held_and_recorded(cursor: Any) -> list[str]:
     cursor.execute(
-        f"SELECT h.id FROM usage_hold h JOIN usage_usagerecord r ON r.id = h.id ORDER BY h.id LIMIT {SHOWN}"  # noqa: S608
+        f"SELECT h.id FROM usage_hold h JOIN usage_usagerecord r ON r.id = h.id ORDER BY h.id LIMIT {SHOWN}"  # noqa: S608 - our own names
     )
     return [f"The call {UUID(str(key))} is both in flight and recorded." for (key,) in cursor.fetchall()]
 
@@ -234,14 +234,14 @@ def _correct(cursor: Any, rollup: Rollup) -> int:
     columns = ", ".join((*rollup.dimensions, *FIGURES))
     added = ", ".join(f"{name} = {rollup.table}.{name} + EXCLUDED.{name}" for name in FIGURES)
     cursor.execute(
-        f"INSERT INTO {rollup.table} ({columns}) SELECT {columns} FROM {_corrections(rollup)} WHERE 1 = 1 "  # noqa: S608
+        f"INSERT INTO {rollup.table} ({columns}) SELECT {columns} FROM {_corrections(rollup)} WHERE 1 = 1 "  # noqa: S608 - our own names
         f"ON CONFLICT ({', '.join(rollup.dimensions)}) DO UPDATE SET {added}"
     )
     changed = int(cursor.rowcount)
     cursor.execute(f"DROP TABLE {_corrections(rollup)}")
     if changed:
         nothing = " AND ".join(f"{name} = 0" for name in FIGURES)
-        cursor.execute(f"DELETE FROM {rollup.table} WHERE {nothing}")  # noqa: S608
+        cursor.execute(f"DELETE FROM {rollup.table} WHERE {nothing}")  # noqa: S608 - our own names
     return changed
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from core.money import MOST_PICO
 from usage import periods
 from usage.periods import Period
 
@@ -120,6 +121,10 @@ class Balance(msgspec.Struct):
     @property
     def left_pico(self) -> int:
         return self.cap_pico - self.held_pico - self.held_change - self.settled_pico - self.settled_change
+
+    def can_count(self, cost_pico: int) -> bool:
+        """Whether the window's figures, of 64 bits, have room for it. No limit is as high."""
+        return cost_pico <= 0 or self.settled_pico + self.settled_change + cost_pico <= MOST_PICO
 
 
 def take(balances: Sequence[Balance], amount_pico: int, *, refusing: bool = True) -> None:

@@ -20,7 +20,7 @@ from core.money import usd_text
 from usage.models import UsageRecord
 
 PAGE_ROWS = 2_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the wide forms count too
 # The header -> the model's field; named as in the view `report_usage`.
 _COLUMNS = {
     "id": "id",

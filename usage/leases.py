@@ -81,7 +81,7 @@ def _settle(entries: Sequence[Settle | Note]) -> int:
     try:
         if entries:
             ledger.apply(entries, replayed=True)  # another process may have settled them meanwhile
-    except Exception as error:
+    except Exception as error:  # whatever one row does, the others are settled
         if not sql.is_of_a_row(error):
             raise
         if len(entries) > 1:

@@ -33,11 +33,15 @@ class Reserve(msgspec.Struct, frozen=True, tag=True):
 
 
 class Extend(msgspec.Struct, frozen=True, tag=True):
-    """A dispatch grows beyond its hold, by `amount_pico`. `hard`: a hard budget asks, and must have been asked."""
+    """A dispatch grows beyond its hold, by `amount_pico` for `output_tokens`.
+
+    `hard`: a hard budget asks, and must have been asked.
+    """
 
     hold_id: UUID
     amount_pico: int
     hard: bool = False
+    output_tokens: int = 0
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
@@ -101,7 +105,7 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
         if balances:
             windows.give_back(balances, freed.values())
-            windows.charge(balances, records, ended | corrected)
+            records = windows.charge(balances, records, ended | corrected)
         refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
         inserts = [Insert("usage_hold", holds)] if holds else []
         if records:
@@ -200,18 +204,18 @@ class _Known(NamedTuple):
 
 def _decide(
     entries: Sequence[Entry], balances: Balances, known: _Known, *, refusing: bool
-) -> tuple[dict[int, Refusal], list[HoldRow], list[tuple[int, UUID]]]:
+) -> tuple[dict[int, Refusal], list[HoldRow], list[Extend]]:
     """Which holds and extensions fit, each decided in its turn: (refusals by index, holds, extensions)."""
     refused: dict[int, Refusal] = {}
     holds: list[HoldRow] = []
-    extensions: list[tuple[int, UUID]] = []
+    extensions: list[Extend] = []
     for index, entry in enumerate(entries):
         try:
             if isinstance(entry, Reserve):
                 if entry.hold.id not in known.passing:
                     holds.append(_taken(entry, balances, known.late, refusing=refusing))
             elif isinstance(entry, Extend) and _extended(entry, balances, known.held, refusing=refusing):
-                extensions.append((entry.amount_pico, entry.hold_id))
+                extensions.append(entry)
         except (BudgetExceededError, KeyInUseError, HoldGoneError) as error:
             refused[index] = error
     return refused, holds, extensions
@@ -315,5 +319,8 @@ def _holds(cursor: Cursor, statement: str, ids: Iterable[UUID]) -> dict[UUID, He
     }
 
 
-def _extend(cursor: Cursor, extensions: Sequence[tuple[int, UUID]]) -> None:
-    cursor.executemany("UPDATE usage_hold SET amount_pico = amount_pico + %s WHERE id = %s", extensions)
+def _extend(cursor: Cursor, extensions: Sequence[Extend]) -> None:
+    cursor.executemany(
+        "UPDATE usage_hold SET amount_pico = amount_pico + %s, output_tokens = output_tokens + %s WHERE id = %s",
+        [(each.amount_pico, each.output_tokens, each.hold_id) for each in extensions],
+    )

@@ -154,13 +154,13 @@ def _make(month: datetime) -> bool:
 
 def _adopt(cursor: Any, name: str, bounds: tuple[Any, Any]) -> None:
     """Move rows that came before their month was made out of the default partition."""
-    cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {_DEFAULT} WHERE id >= %s AND id < %s)", bounds)  # noqa: S608
+    cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {_DEFAULT} WHERE id >= %s AND id < %s)", bounds)  # noqa: S608 - our own names
     if not cursor.fetchone()[0]:
         return
     cursor.execute(f"LOCK TABLE {_DEFAULT} IN ACCESS EXCLUSIVE MODE")
-    cursor.execute(f"INSERT INTO {name} SELECT * FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608
+    cursor.execute(f"INSERT INTO {name} SELECT * FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608 - our own names
     with ledger_purge():
-        cursor.execute(f"DELETE FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608
+        cursor.execute(f"DELETE FROM {_DEFAULT} WHERE id >= %s AND id < %s", bounds)  # noqa: S608 - our own names
 
 
 # --- retention ----------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def _delete_batch(before: datetime, now: datetime) -> int:
     table, bound = (_DEFAULT, key) if connection.vendor == "postgresql" else (TABLE, key.hex)
     with transaction.atomic(), ledger_purge(), _impatient(_PURGING) as cursor:
         cursor.execute(
-            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id < %s ORDER BY id LIMIT %s) "  # noqa: S608
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id < %s ORDER BY id LIMIT %s) "  # noqa: S608 - our own names
             "RETURNING cost_pico, windows",
             [bound, PURGE_BATCH_ROWS],
         )

@@ -131,7 +131,7 @@ def _usage() -> str:
 
 def _open_calls() -> str:
     return (
-        "SELECT id, request_id, started_at, deadline_at, client, key_prefix AS key, end_user, surface AS door, "  # noqa: S608
+        "SELECT id, request_id, started_at, deadline_at, client, key_prefix AS key, end_user, surface AS door, "  # noqa: S608 - our own names
         "requested_model, provider, deployment AS model, attempt, amount_pico AS at_most_pico, "
         f"{_usd('amount_pico')} AS at_most_usd FROM usage_hold"
     )
@@ -147,7 +147,7 @@ def _sums(table: str, dimensions: dict[str, str]) -> str:
     cost = [f"CAST({pico} AS {_whole()}) AS cost_pico", f"{_usd(pico)} AS cost_usd"]
     saved = f"{_usd('sum(saved_pico)')} AS cache_savings_usd"
     columns = ", ".join([*named, *figures, *cost, mean, saved])
-    return f"SELECT {columns} FROM {table} GROUP BY {grouped}"  # noqa: S608
+    return f"SELECT {columns} FROM {table} GROUP BY {grouped}"  # noqa: S608 - our own names
 
 
 def _budgets() -> str:
@@ -161,7 +161,7 @@ def _budgets() -> str:
     }
     money = ", ".join(f"{_usd(sql)} AS {name}_usd" for name, sql in amounts.items())
     return (
-        "SELECT b.name AS budget, b.scope AS applies_to, b.subject, b.period, b.time_zone, b.hard AS is_hard, "  # noqa: S608
+        "SELECT b.name AS budget, b.scope AS applies_to, b.subject, b.period, b.time_zone, b.hard AS is_hard, "  # noqa: S608 - our own names
         f"b.is_active, w.starts_at, w.ends_at, {money} "
         "FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id"
     )
@@ -173,7 +173,7 @@ def _prices() -> str:
     rates = ", ".join(f"r.{rate}" for rate in _RATES)
     columns = ", ".join(_RATES)
     return (
-        "SELECT p.id, v.slug AS provider, d.name AS model, p.valid_from, p.valid_until, p.currency, r.above_tokens, "  # noqa: S608
+        "SELECT p.id, v.slug AS provider, d.name AS model, p.valid_from, p.valid_until, p.currency, r.above_tokens, "  # noqa: S608 - our own names
         f"{rates}, p.per_request FROM (SELECT p.*, {until} AS valid_until FROM providers_price p) p "
         f"JOIN (SELECT id AS price_id, 0 AS above_tokens, {columns} FROM providers_price "
         f"UNION ALL SELECT price_id, above_tokens, {columns} FROM providers_pricetier) r ON r.price_id = p.id "

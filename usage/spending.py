@@ -11,7 +11,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact
 
 from core.ids import lower_bound
-from core.money import MAX_PICO_USD
+from core.money import MOST_PICO, MOST_USD
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.models import Budget, BudgetWindow, UsageRecord
 
@@ -30,7 +30,7 @@ def save(budget: Budget, *, count_so_far: bool, now: datetime) -> None:
             list(_running(budget, now).select_for_update().order_by("pk").values_list("pk"))
         budget.save(force_update=not is_new)  # one that was deleted just now does not come back, without its windows
         if is_new and count_so_far:
-            _open(budget, now, opening_pico=spent_so_far(budget, now))
+            _open(budget, now, opening_pico=countable_so_far(budget, now))
         _running(budget, now).update(cap_pico=budget.cap_pico)
 
 
@@ -39,10 +39,11 @@ def raise_window(budget: Budget, *, amount_pico: int, now: datetime) -> BudgetWi
     with transaction.atomic():
         window = _open(budget, now, opening_pico=0)
         raised_pico = window.raised_pico + amount_pico
-        if raised_pico < 0 or window.cap_pico + raised_pico > MAX_PICO_USD:
-            raise ValidationError(
-                {"amount": "A raise adds to the limit, and the two together stay below $9.2 million."}
-            )
+        if raised_pico < 0:
+            raise ValidationError({"amount_usd": "No more can be taken back than this period was raised by."})
+        if window.cap_pico + raised_pico > MOST_PICO:
+            together = f"A raise adds to the limit, and the two together are at most ${MOST_USD:,}."
+            raise ValidationError({"amount_usd": together})
         BudgetWindow.objects.filter(pk=window.pk).update(raised_pico=F("raised_pico") + amount_pico)
         return BudgetWindow.objects.get(pk=window.pk)
 
@@ -66,8 +67,15 @@ def spec_of(budget: Budget) -> BudgetSpec:
     )
 
 
+def countable_so_far(budget: Budget, now: datetime) -> int:
+    """What was recorded of the budget's subject in its running period. Raises ValidationError where it is too much."""
+    spent = spent_so_far(budget, now)
+    if spent > MOST_PICO:
+        raise ValidationError({"count_so_far": f"The running period has cost over ${MOST_USD:,}: leave that out."})
+    return spent
+
+
 def spent_so_far(budget: Budget, now: datetime) -> int:
-    """What was recorded of the budget's subject in its running period."""
     window = window_of(spec_of(budget), now)
     rows = UsageRecord.objects.filter(id__gte=lower_bound(window.starts_at))
     spent = _about(rows, budget).aggregate(spent=Sum("cost_pico"))["spent"]

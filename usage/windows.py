@@ -61,18 +61,28 @@ def give_back(balances: Balances, freed: Iterable[Held]) -> None:
             balance.held_change -= held.amount_pico
 
 
-def charge(balances: Balances, records: Sequence[RecordRow], bounds: Mapping[UUID, Held]) -> None:
+def charge(balances: Balances, records: Sequence[RecordRow], bounds: Mapping[UUID, Held]) -> list[RecordRow]:
     """Settle the records' cost. What exceeds its bound (that of a hold, or of the guess that it corrects) is overrun.
 
-    A re-pricing was never held: of it only that is overrun for which its window has no room left.
+    A re-pricing was never held: of it only that is overrun for which its window has no room left. Returns the records
+    as they count: none names a window that is too full to take its cost.
     """
+    counted = []
     for record in sorted(records, key=_is_repricing):
         cost = record.cost_pico or 0
         bound = bounds.get(record.id)
-        for balance in among(balances, ids_in(record.windows)):
+        ids = ids_in(record.windows)
+        fitting = [key for key in ids if key not in balances or balances[key].can_count(cost)]
+        for balance in among(balances, fitting):
             free_pico = max(balance.left_pico, 0) if _is_repricing(record) else bound.amount_pico if bound else 0
             balance.settled_change += cost
             balance.overrun_change += max(cost - free_pico, 0)
+        counted.append(record if len(fitting) == len(ids) else msgspec.structs.replace(record, windows=_said(fitting)))
+    return counted
+
+
+def _said(ids: Sequence[UUID]) -> str:
+    return msgspec.json.encode(ids).decode()
 
 
 def _is_repricing(record: RecordRow) -> bool:
@@ -96,7 +106,7 @@ def _lock(cursor: Cursor, ids: Iterable[UUID]) -> Balances:
     if not keys:
         return {}
     found = cursor.rows(
-        "SELECT w.id, b.name, w.cap_pico + w.raised_pico, b.hard AND b.is_active, w.held_pico, w.settled_pico "  # noqa: S608
+        "SELECT w.id, b.name, w.cap_pico + w.raised_pico, b.hard AND b.is_active, w.held_pico, w.settled_pico "  # noqa: S608 - our own names
         "FROM usage_budgetwindow w JOIN usage_budget b ON b.id = w.budget_id "
         f"WHERE w.id {condition} ORDER BY w.id{sql.for_update('w')}",
         keys,
@@ -113,7 +123,7 @@ def _open(cursor: Cursor, windows: Iterable[Window]) -> None:
     The budget's row is locked against an edit of its limit: whoever edits it sees this window, or this one the edit.
     """
     cursor.executemany(
-        "INSERT INTO usage_budgetwindow (id, budget_id, starts_at, ends_at, cap_pico, raised_pico, opening_pico, "  # noqa: S608
+        "INSERT INTO usage_budgetwindow (id, budget_id, starts_at, ends_at, cap_pico, raised_pico, opening_pico, "  # noqa: S608 - our own names
         "held_pico, settled_pico, overrun_pico) SELECT %s, id, %s, %s, cap_pico, 0, 0, 0, 0, 0 "
         f"FROM usage_budget WHERE id = %s{sql.for_share()} ON CONFLICT (id) DO NOTHING",
         [

@@ -294,7 +294,7 @@ class Writer:
         """Replay. An entry that the database refuses is set aside, so that it cannot block those behind it."""
         try:
             ledger.apply(entries, replayed=True, refusing=False)
-        except Exception as error:
+        except Exception as error:  # whatever one row does, the others are written
             if not sql.is_of_a_row(error):
                 raise
             if len(entries) > 1:

@@ -8,11 +8,12 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display as column
 
+from accounts.admin_read_only import ReadOnlyAdmin
 from core import display
+from vectors.counting import counts
 from vectors.entry import STORE
 from vectors.models import VectorCollection
 from wire.errors import ApiError
@@ -21,23 +22,16 @@ _DISTANCES = {"cosine": "direction (cosine)", "dot": "dot product", "euclid": "d
 
 
 @admin.register(VectorCollection)
-class VectorCollectionAdmin(ModelAdmin):
-    when_empty = "Clients make collections by their calls, and what they keep in them shows here."
+class VectorCollectionAdmin(ReadOnlyAdmin):
+    when_empty = (
+        "Clients make collections by their calls, and what they keep in them shows here. The API reference says how."
+    )
     list_display = ("name", "client", "points", "size", "compared_by", "texts_by", "since")
     list_filter = (("client", AutocompleteSelectFilter), "model")
     search_fields = ("name", "client__name")
     list_select_related = ("client",)
     fields = ("name", "client", "points", "size", "compared_by", "texts_by", "since")
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changes = super().get_changelist_instance(request)
@@ -70,16 +64,7 @@ class VectorCollectionAdmin(ModelAdmin):
 
 def _counts(collections: list[UUID]) -> list[int | None]:
     """How many points each has; None where nobody knows."""
-    return async_to_sync(_count_all)(collections)
-
-
-async def _count_all(collections: list[UUID]) -> list[int | None]:
-    counts: list[int | None] = []
-    for collection in collections:
-        try:
-            counts.append(await STORE.count(collection))
-        except ApiError as error:
-            counts.append(None)
-            if error.retryable:  # the store is away: the others would only wait for it too
-                break
-    return counts + [None] * (len(collections) - len(counts))
+    try:
+        return async_to_sync(counts)(STORE, collections)
+    except ApiError:
+        return [None] * len(collections)

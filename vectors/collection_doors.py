@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from gateway.catalogue import Caller
 from gateway.doors.telling import read, tell
 from gateway.http import Exchange
 from vectors import bodies, operations, queries
 from vectors.bodies import NewCollection
+from vectors.counting import counts
 from vectors.entry import STORE, admit, client_of, named, read_body
 from vectors.models import VectorCollection
 from wire.errors import ApiError, Code
@@ -37,23 +38,25 @@ async def create_collection(gateway: Gateway, door: Door, exchange: Exchange, ca
     if is_new:
         try:
             await STORE.create(row.id, size=row.size, distance=row.distance)
-        except BaseException:
+        except BaseException:  # cancelled too: no row without its collection
             await read(operations.remove, row.id)
             raise
-    await tell(exchange, await _described(row))
+    [described] = await _described([row])
+    await tell(exchange, described)
 
 
 async def list_collections(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """`GET /v1/vector/collections`: the client's own."""
     await admit(gateway, door, exchange, caller)
     rows = await read(queries.of_client, client_of(caller))
-    await tell(exchange, {"collections": [await _described(row) for row in rows]})
+    await tell(exchange, {"collections": await _described(rows)})
 
 
 async def show_collection(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """`GET /v1/vector/collections/{name}`."""
     await admit(gateway, door, exchange, caller)
-    await tell(exchange, await _described(await named(caller, _name_in(exchange))))
+    [described] = await _described([await named(caller, _name_in(exchange))])
+    await tell(exchange, described)
 
 
 async def delete_collection(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
@@ -72,22 +75,16 @@ def _name_in(exchange: Exchange) -> str:
     return name
 
 
-async def _described(row: VectorCollection) -> dict[str, Any]:
-    return {
-        "collection_name": row.name,
-        "vector_size": row.size,
-        "distance": row.distance,
-        "model": row.model or None,
-        "points_count": await _count(row.id),
-        "created_at": row.created_at,
-    }
-
-
-async def _count(collection: UUID) -> int | None:
-    """None: its vectors are gone."""
-    try:
-        return await STORE.count(collection)
-    except ApiError as error:
-        if error.code is Code.NOT_FOUND:
-            return None
-        raise
+async def _described(rows: Sequence[VectorCollection]) -> list[dict[str, Any]]:
+    points = await counts(STORE, [row.id for row in rows])
+    return [
+        {
+            "collection_name": row.name,
+            "vector_size": row.size,
+            "distance": row.distance,
+            "model": row.model or None,
+            "points_count": count,
+            "created_at": row.created_at,
+        }
+        for row, count in zip(rows, points, strict=True)
+    ]

@@ -61,6 +61,7 @@ POSITIVE = Reader[int](Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None, f"a w
 _FIELDS: msgspec.json.Decoder[Fields] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL = msgspec.Raw(b"null")
 _MAX_WALKED = 100_000
+_LONG_BYTES = 1_000
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _TO_BRACES = bytes.maketrans(b"[]", b"{}")
@@ -80,6 +81,8 @@ def open_body(body: bytes) -> Fields:
         raise invalid(f"The body is not valid JSON in UTF-8: {error}.") from None
     if b"\\u0000" in body and _ESCAPED_NUL.search(body):
         raise invalid("The body holds a NUL character (\\u0000), which no text here may hold.")
+    if len(set(map(str.casefold, fields))) < len(fields):  # hosts written in Go take either for what we have read
+        raise invalid("Two fields of the body differ only in how their names are capitalised.")
     if is_deeper(body, MAX_DEPTH):
         raise _too_deep()
     return fields
@@ -149,8 +152,10 @@ def refuse_others(fields: Fields, known: Container[str], harmless: Mapping[str, 
 
 
 def text_bytes(fields: Fields, *names: str) -> int:
-    """The size of these fields as they were sent: UTF-8, unless the caller escapes it."""
-    return sum(map(len, filter(None, map(fields.get, names))))
+    """The size of these fields as they were sent: UTF-8, unless the caller escapes it. And of others that are long:
+    some hosts read more than their dialect has (vLLM's `documents`), and holds are to bound what that costs.
+    """
+    return sum([len(raw) for name, raw in fields.items() if name in names or len(raw) > _LONG_BYTES])
 
 
 def json_object(text: str | msgspec.Raw) -> msgspec.Raw | None:

@@ -177,4 +177,13 @@ def encode_response(response: EmbeddingResponse, fields: Fields) -> bytes:
 
 
 def _packed(vector: tuple[float, ...]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    """What no 32 bits can hold is as large as they can."""
+    form = f"<{len(vector)}f"
+    try:
+        packed = struct.pack(form, *vector)
+    except OverflowError:
+        packed = struct.pack(form, *(min(max(number, -_MOST_FLOAT), _MOST_FLOAT) for number in vector))
+    return base64.b64encode(packed).decode()
+
+
+_MOST_FLOAT = (2 - 2**-23) * 2.0**127  # IEEE 754's largest of 32 bits

@@ -118,6 +118,13 @@ class NewKeySerializer(KeySerializer):
     class Meta(KeySerializer.Meta):
         fields: ClassVar = [*KeySerializer.Meta.fields, "key"]
 
+    def validate_scope(self, value: str) -> str:
+        """As in the admin: a key that may manage may do everything."""
+        request = self.context["request"]
+        if value == ApiKey.Scope.MANAGE and request.auth is None and not request.user.is_superuser:
+            raise serializers.ValidationError("Only who may do everything may make a key that may manage.")
+        return value
+
     def create(self, validated_data: Any) -> ApiKey:
         secret = keys.new_secret()
         row = ApiKey(**validated_data)

@@ -207,7 +207,7 @@ class GeminiModel(msgspec.Struct):
     name: str
     version: str
     displayName: str  # noqa: N815  # Google's name
-    supportedGenerationMethods: list[str]  # noqa: N815
+    supportedGenerationMethods: list[str]  # noqa: N815  # as above
 
 
 class GeminiModelList(msgspec.Struct):

@@ -144,7 +144,7 @@ class ChannelAdmin(ModelAdmin):
 
     # --- a signing secret that was made, once ---------------------------------------------------------------------
 
-    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_model(request, obj, form, change)
         request.made_secret = form.made  # type: ignore[attr-defined]  # for the answer to this request alone
 

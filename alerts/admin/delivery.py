@@ -10,8 +10,9 @@ from django.utils import timezone
 from unfold.decorators import action
 from unfold.decorators import display as column
 
+from accounts.admin_read_only import ReadOnlyAdmin
 from alerts import outbox
-from alerts.admin.pages import AttemptInline, ReadOnlyAdmin, ago, back, delivery_state, only_post
+from alerts.admin.pages import AttemptInline, ago, back, delivery_state, only_post
 from alerts.models import Delivery
 from core import display
 

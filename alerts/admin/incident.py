@@ -13,8 +13,9 @@ from django.utils import timezone
 from unfold.decorators import action
 from unfold.decorators import display as column
 
+from accounts.admin_read_only import ReadOnlyAdmin
 from alerts import operations, rules, wording
-from alerts.admin.pages import DeliveryInline, ReadOnlyAdmin, ago, back, only_post, severity
+from alerts.admin.pages import DeliveryInline, ago, back, only_post, severity
 from alerts.measures import MEASURES
 from alerts.models import Incident
 from core import display

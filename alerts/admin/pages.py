@@ -19,19 +19,6 @@ SEVERITY_TONES: dict[str, Tone] = {"critical": "danger", "warning": "warning", "
 DELIVERY_TONES: dict[str, Tone] = {"delivered": "success", "failed": "danger", "sending": "info", "waiting": "warning"}
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that the platform writes and people read."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class InOurTimeZone(ModelAdmin):
     """New rows begin with the installation's time zone."""
 

@@ -16,7 +16,14 @@ from alerts import rules
 from alerts.admin.pages import InOurTimeZone, severity
 from alerts.measures import MEASURES, SCOPES
 from alerts.models import Channel, Rule
-from core import display
+from core import amounts, display
+
+
+class _LimitField(forms.DecimalField):
+    default_error_messages: ClassVar = {"invalid": amounts.WANTED}
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(amounts.plain_dollars(value) if isinstance(value, str) else value)
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -31,7 +38,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
         widget=UnfoldAdminSelectWidget,
         help_text="Each of them is watched apart, and has incidents of its own.",
     )
-    limit = forms.DecimalField(
+    limit = _LimitField(
         label="Limit",
         min_value=0,
         widget=UnfoldAdminTextInputWidget({"inputmode": "decimal", "class": "aip-short"}),

@@ -42,6 +42,8 @@ from alerts.reports import schedules
 class Alerts(APIView):
     """What is over its limit at this moment, the severe first."""
 
+    about = Incident
+
     @extend_schema(parameters=[AlertsQuery], responses=AlertsSerializer)
     def get(self, request: Request) -> Response:
         asked = checked_query(AlertsQuery, request).validated_data

@@ -18,6 +18,8 @@ _ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def _validate(_address: str, secret: Secret) -> None:
+    if not secret.reveal():
+        raise ValidationError({"secret": "Paste the webhook's address, as Slack shows it where webhooks are added."})
     try:
         validate_address(secret.reveal(), may_have_query=True)
     except ValidationError as error:

@@ -86,7 +86,7 @@ class Rule(Audited, Identified):
         if measure is None:
             raise ValidationError({"measure": f"Choose one of {', '.join(MEASURES)}."})
         if self.scope not in measure.scopes:
-            fitting = ", ".join(f"{scope} ({SCOPES[scope].lower()})" for scope in measure.scopes)
+            fitting = ", ".join(f"{scope} ({SCOPES[scope]})" for scope in measure.scopes)
             raise ValidationError({"scope": f"This measure is watched for: {fitting}."})
         if self.scope == "all" and self.subject:
             raise ValidationError({"subject": "Everything together has no name: leave it empty."})

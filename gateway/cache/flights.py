@@ -129,7 +129,7 @@ class Flights(Generic[K]):
 async def _fly(flight: Flight, work: Awaitable[Reply | Stream]) -> Reply | Stream:
     try:
         reply = await work
-    except BaseException:
+    except BaseException:  # cancelled too: whoever follows must not wait for what never comes
         await flight.land(None)
         raise
     if isinstance(reply, LiveStream):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
 from typing import Any
 
 import structlog
@@ -18,8 +17,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from gateway.patience import in_halves
+
 LIMIT_S = 0.09
-_HALF_S = LIMIT_S / 2
 _LOOK_EVERY_S = 2.0
 _MOST_AT_ONCE = 64
 
@@ -74,7 +74,7 @@ class Link:
         while self._waiting:
             batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
             try:
-                await self._patiently(self._exchange(batch))
+                await in_halves(self._exchange(batch), limit_s=LIMIT_S)
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 await self._lose(error)
                 batch, self._waiting = [*batch, *self._waiting], []
@@ -97,18 +97,9 @@ class Link:
 
     async def _connected(self) -> Any:
         if self._connection is None:
-            self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis: untyped
             await self._connection.connect()
         return self._connection
-
-    async def _patiently(self, work: Awaitable[None]) -> None:
-        """Raises `TimeoutError` after `LIMIT_S`. In two halves: a loop that was busy itself must not blame Redis."""
-        async with asyncio.timeout(None) as limit:
-            half = self._loop.call_later(_HALF_S, lambda: limit.reschedule(self._loop.time() + _HALF_S))
-            try:
-                await work
-            finally:
-                half.cancel()
 
     async def _lose(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__
@@ -121,7 +112,7 @@ class Link:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                await self._patiently(self._probe())
+                await in_halves(self._probe(), limit_s=LIMIT_S)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 log.debug("the cache's Redis still does not answer", error=str(error))
                 await self._disconnect()

@@ -56,7 +56,7 @@ async def relay(gateway: Gateway, exchange: Exchange, stream: Stream) -> None:
             await exchange.end_stream()
             return
         gateway.pipeline.detach(abandoned(stream, frames))
-    except BaseException:
+    except BaseException:  # cancelled too: whatever ends it, its dispatch is settled
         gateway.pipeline.detach(stream.aclose())
         raise
     finally:

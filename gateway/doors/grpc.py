@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Never
 
 import grpc
@@ -16,14 +17,15 @@ from gateway.catalogue import Caller
 from gateway.doors import grpc_dialect, health
 from gateway.doors.chat import answer_headers, stream_facts
 from gateway.doors.grpc_dialect import GRPC, metadata_of
+from gateway.doors.grpc_strangers import asked_soon, refusing
 from gateway.doors.specification import told
-from gateway.failures import error_headers
+from gateway.failures import OUR_FAULT, error_headers
 from gateway.generated import ai_proxy_pb2 as pb
 from gateway.http import Headers, safe_request_id
 from gateway.pump import pumped
 from gateway.replies import Reply
 from gateway.status import provider_statuses
-from wire.errors import ApiError, Code
+from wire.errors import ApiError
 
 if TYPE_CHECKING:
     from gateway.asgi import Gateway
@@ -36,7 +38,6 @@ OPEN_METHODS = frozenset({
     "/grpc.health.v1.Health/Watch",
 })  # fmt: skip
 _SURFACE = "spec_c.grpc"
-_OURS = ApiError(Code.INTERNAL, "Something went wrong on our side.")
 
 log = structlog.get_logger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -91,7 +92,7 @@ class AIProxy:
             await self.abort(context, error, metadata)
         except Exception:  # the last resort: whatever broke, the caller gets a status and the log its cause
             log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
-            await self.abort(context, _OURS, metadata)
+            await self.abort(context, OUR_FAULT, metadata)
         assert isinstance(reply, Reply), "it was not asked to stream"
         await _begin(context, metadata, answer_headers(reply))
         return grpc_dialect.message_of(told(call, reply))
@@ -112,7 +113,7 @@ class AIProxy:
             await self.abort(context, error, metadata)
         except Exception:  # the last resort, as above
             log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
-            await self.abort(context, _OURS, metadata)
+            await self.abort(context, OUR_FAULT, metadata)
 
     async def health_check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         return pb.HealthCheckResponse(status="ok" if await health.is_ready() else "unavailable")
@@ -158,7 +159,7 @@ class AIProxy:
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in the stubs
-    """The one chokepoint: a method that is not open needs a key, whichever service it is of."""
+    """The one chokepoint: a method that is not open needs a key, whichever service it is of, known or not."""
 
     def __init__(self, service: AIProxy) -> None:
         self._service = service
@@ -168,32 +169,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic on
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        if handler_call_details.method not in OPEN_METHODS:
-            metadata = Metadata(handler_call_details.invocation_metadata)
-            try:
-                await self._service.caller(metadata)
-            except ApiError as error:
-                return _refusing(self._service, await continuation(handler_call_details), error, metadata)
+        if handler_call_details.method in OPEN_METHODS:
+            return asked_soon(await continuation(handler_call_details))
+        metadata = Metadata(handler_call_details.invocation_metadata)
+        try:
+            await self._service.caller(metadata)
+        except ApiError as error:
+            return refusing(partial(self._service.abort, error=error, metadata=metadata))
         return await continuation(handler_call_details)
-
-
-def _refusing(
-    service: AIProxy, handler: grpc.RpcMethodHandler[Any, Any] | None, refusal: ApiError, metadata: Metadata
-) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler of the same shape that only refuses; an unknown method is refused as any other."""
-
-    async def answer(_: Any, context: Context) -> Any:
-        await service.abort(context, refusal, metadata)
-
-    async def stream(_: Any, context: Context) -> AsyncIterator[bytes]:
-        for nothing in tuple[bytes]():  # it takes a generator to refuse a stream
-            yield nothing
-        await service.abort(context, refusal, metadata)
-
-    many_in = handler is not None and handler.request_streaming
-    if handler is not None and handler.response_streaming:
-        return (grpc.stream_stream_rpc_method_handler if many_in else grpc.unary_stream_rpc_method_handler)(stream)
-    return (grpc.stream_unary_rpc_method_handler if many_in else grpc.unary_unary_rpc_method_handler)(answer)
 
 
 def _messages(chunk: bytes, context: Context) -> Iterator[bytes]:

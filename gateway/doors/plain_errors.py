@@ -25,7 +25,7 @@ def encode_error(error: ApiError, *, request_id: str, operation: str, stream: bo
 
 
 class PlainErrors:
-    """The dialect of doors that call no model. `operation` is what was tried."""
+    """Errors of doors that speak nobody's chat dialect. `operation` is what was tried."""
 
     def __init__(self, operation: str) -> None:
         self._operation = operation

@@ -15,6 +15,7 @@ from gateway.authentication import authenticate, presented
 from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.doors.websocket_dialect import SocketDialect, id_in, read
+from gateway.failures import OUR_FAULT
 from gateway.http import CallerLeftError, Exchange, Headers, Receive, Scope, Send, safe_request_id
 from gateway.replies import Outset, Reply, Stream, abandoned
 from wire.errors import ApiError, Code, invalid
@@ -171,7 +172,7 @@ class Socket:
             await self._refuse(dialect, running, error)
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=running.request_id, surface=_SURFACE)
-            await self._refuse(dialect, running, ApiError(Code.INTERNAL, "Something went wrong on our side."))
+            await self._refuse(dialect, running, OUR_FAULT)
 
     async def _relay(self, stream: Stream, running: _Running) -> None:
         frames = stream.frames()

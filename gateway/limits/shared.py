@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -23,9 +23,9 @@ from gateway.limits.commands import Wanted
 from gateway.limits.definitions import LimitSet
 from gateway.limits.local import Correction
 from gateway.limits.verdict import Verdict
+from gateway.patience import in_halves
 
 LIMIT_S = 0.09
-_HALF_S = LIMIT_S / 2
 _LOOK_AFTER_S, _LOOK_EVERY_S = 0.1, 1.0
 _MOST_CORRECTIONS = 200  # in one command
 _MOST_CALLS = 64  # in one command: Redis does nothing else meanwhile
@@ -136,7 +136,7 @@ class SharedCounters:
                 hearing, self._hearing = self._hearing, None
                 corrections = self._corrections[:_MOST_CORRECTIONS]
                 del self._corrections[:_MOST_CORRECTIONS]
-                await self._patiently(self._exchange(corrections, batch, hearing))
+                await in_halves(self._exchange(corrections, batch, hearing), limit_s=LIMIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._lose(error)
         finally:
@@ -172,15 +172,6 @@ class SharedCounters:
         if hearing:
             _answer(hearing[1], await read(timeout=math.inf))
 
-    async def _patiently(self, work: Awaitable[None]) -> None:
-        """Raises `TimeoutError` after `LIMIT_S`. In two halves: a loop that was busy itself must not blame Redis."""
-        async with asyncio.timeout(None) as limit:
-            half = self._loop.call_later(_HALF_S, lambda: limit.reschedule(self._loop.time() + _HALF_S))
-            try:
-                await work
-            finally:
-                half.cancel()
-
     # --- losing and finding it --------------------------------------------------------------------------------------
 
     def _lose(self, error: Exception) -> None:
@@ -208,7 +199,7 @@ class SharedCounters:
     async def _join(self) -> None:
         """Connect, and tell Redis what was counted without it. A write is tried: a full Redis answers reads alone."""
         async with asyncio.timeout(LIMIT_S * 5):
-            connection = self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            connection = self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis: untyped
             await connection.connect()
             await _ask(connection, "SET", _PROBE, "1", "PX", "1000")
             for script in (commands.ADMIT, commands.CORRECT, commands.HEAR):

@@ -116,7 +116,7 @@ class Exporter:
             if not self._is_failing:
                 self._is_failing = True
                 log.warning("traces are not taken", collector=self._collector.name, reason=problem.reason)
-            if not problem.is_passing or self._stopping.wait(pause_s * random.uniform(0.5, 1.0)):  # noqa: S311
+            if not problem.is_passing or self._stopping.wait(pause_s * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
                 return
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         if self._is_failing or self._dropped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -28,6 +28,7 @@ class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only
     class Meta:
         model = Deployment
         fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets say which
+        error_messages: ClassVar = {"defaults": {"invalid": 'Write it as JSON, for example {"temperature": 0.7}.'}}
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -113,7 +114,7 @@ class DeploymentAdmin(ModelAdmin):
     def context(self, row: Deployment) -> str:
         return f"{row.context_window:,} tokens" if row.context_window else "–"
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)
         if not change:
             operations.join_default_route(form.instance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -27,6 +27,8 @@ def find_models(request: HttpRequest, provider: Provider, providers: ModelAdmin)
 
 
 def _add(request: HttpRequest, provider: Provider, providers: ModelAdmin) -> HttpResponse:
+    if not request.user.has_perms(["providers.add_deployment", "providers.add_price"]):
+        raise PermissionDenied
     chosen = request.POST.getlist("chosen")
     try:
         added = discovery.adopt(provider, chosen, now=timezone.now())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
@@ -16,17 +18,26 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from core import display
 from providers.models import ExchangeRate
 
+_DOLLARS = {"prefix": "$", "inputmode": "decimal", "class": "aip-dollars"}
+
 
 class ExchangeRateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     class Meta:
         model = ExchangeRate
         fields = ("currency", "day", "usd_per_unit")
         labels = {"usd_per_unit": "US dollars for one unit"}  # noqa: RUF012 -- Django's own form
-        widgets = {"usd_per_unit": UnfoldAdminTextInputWidget({"prefix": "$", "inputmode": "decimal"})}  # noqa: RUF012
+        error_messages = {"currency": {"max_length": "Three letters, for example EUR."}}  # noqa: RUF012 -- as above
+        widgets = {"usd_per_unit": UnfoldAdminTextInputWidget(_DOLLARS)}  # noqa: RUF012 -- as above
 
     def clean_currency(self) -> str:
         currency: str = self.cleaned_data["currency"]
         return currency.upper()
+
+    def clean_usd_per_unit(self) -> Decimal:
+        worth: Decimal = self.cleaned_data["usd_per_unit"]
+        if worth == 0:
+            raise ValidationError("More than 0: what one unit costs in dollars.")
+        return worth
 
 
 @admin.register(ExchangeRate)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -14,6 +15,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from core import amounts
 from core.display import plain
 from core.vault import Secret
 
@@ -26,7 +28,10 @@ def is_new(row: models.Model) -> bool:
 class SecondsField(forms.DecimalField):
     """Typed and shown in seconds, stored in milliseconds."""
 
+    default_error_messages: ClassVar = {"invalid": "Enter a number of seconds, for example 2.5."}
+
     def __init__(self, **options: Any) -> None:
+        self._bounds: list[MinValueValidator | MaxValueValidator] = []
         widget = UnfoldAdminTextInputWidget({"suffix": "seconds", "inputmode": "decimal", "class": "aip-short"})
         super().__init__(max_digits=10, decimal_places=3, widget=widget, **options)
 
@@ -35,13 +40,25 @@ class SecondsField(forms.DecimalField):
 
     def to_python(self, value: Any) -> Any:
         seconds = super().to_python(value)
-        return None if seconds is None else int(seconds * 1000)
+        if seconds is None:
+            return None
+        if not seconds.is_finite():
+            raise ValidationError(self.error_messages["invalid"])
+        return int(seconds * 1000)
 
     def validate(self, value: Any) -> None:
         forms.Field.validate(self, value)
 
+    def bound_by(self, column: Any) -> None:
+        """What the column's bounds refuse in milliseconds is refused here already, and told in seconds."""
+        self._bounds = [each for each in column.validators if isinstance(each, MinValueValidator | MaxValueValidator)]
+
     def run_validators(self, value: Any) -> None:
-        """The model's own validators judge the milliseconds."""
+        for bound in self._bounds:
+            if value is not None and bound.compare(value, bound.limit_value):
+                side = "At least" if isinstance(bound, MinValueValidator) else "At most"
+                limit = plain(Decimal(bound.limit_value) / 1000)
+                raise ValidationError(f"{side} {limit} second{'' if limit == '1' else 's'}.")
 
 
 class NewKeyField(forms.CharField):
@@ -63,6 +80,8 @@ class NewKeyField(forms.CharField):
 class RateField(forms.DecimalField):
     """A price per million tokens, with a dollar sign unless the form names the currency (`prefix=""`)."""
 
+    default_error_messages: ClassVar = {"invalid": amounts.WANTED}
+
     def __init__(self, *, prefix: str = "$", **options: Any) -> None:
         attrs = {"inputmode": "decimal", "class": "aip-rate pl-7" if prefix else "aip-amount"}
         attrs |= {"prefix": prefix} if prefix else {}
@@ -77,6 +96,9 @@ class RateField(forms.DecimalField):
 
     def prepare_value(self, value: Any) -> Any:
         return plain(value) if isinstance(value, Decimal) else value
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(amounts.without_dollar_sign(value) if isinstance(value, str) else value)
 
 
 class CapabilitiesField(forms.MultipleChoiceField):

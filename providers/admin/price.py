@@ -39,7 +39,7 @@ _OTHER_RATES = (
 )
 
 
-def _as_rates(form: forms.ModelForm) -> None:  # type: ignore[type-arg]
+def _as_rates(form: forms.ModelForm) -> None:  # type: ignore[type-arg]  # generic only in the stubs
     """Amounts without the zeros that ten decimals bring. No dollar sign: the form names the currency."""
     for name, text in LABELS.items():
         if name in form.fields:
@@ -141,7 +141,7 @@ class PriceHistoryInline(_Amounts, TabularInline):
         return False
 
 
-class TierForm(forms.ModelForm):  # type: ignore[type-arg]
+class TierForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     class Meta:
         model = PriceTier
         fields = "__all__"  # noqa: DJ007 -- the inline says which
@@ -281,7 +281,7 @@ class PriceAdmin(_Amounts, ModelAdmin):
         answer: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
         return answer
 
-    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_model(request, obj, form, change)
         _warn(request, obj)
 

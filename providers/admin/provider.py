@@ -19,11 +19,11 @@ from unfold.decorators import display as column
 
 from core import display
 from providers import circuits, health, operations
-from providers.admin import circuit, condition, discovery, rates
+from providers.admin import circuit, condition, discovery, rates, route
 from providers.admin.provider_form import KeyInline, ModelInline, ProviderForm
 from providers.connection import Finding
 from providers.kinds import KINDS
-from providers.models import Deployment, Health, Price, Provider, RouteTarget
+from providers.models import Deployment, Health, Price, Provider, Route, RouteTarget
 from providers.tasks import probe_soon
 from usage import queries
 
@@ -205,13 +205,13 @@ class ProviderAdmin(ModelAdmin):
         context["provider_notes"] = condition.notes(options.get("obj"))
         return super().render_change_form(request, context, **options)
 
-    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_model(request, obj, form, change)
         if change and "priority" in form.changed_data:
             default = RouteTarget.objects.filter(route__name=operations.DEFAULT_ROUTE, deployment__provider=obj)
             default.update(priority=obj.priority)
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: FBT001
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_formset(request, form, formset, change)
         if formset.model is Deployment:
             now = timezone.now()
@@ -221,10 +221,11 @@ class ProviderAdmin(ModelAdmin):
             for deployment in formset.new_objects:
                 operations.join_default_route(deployment)
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)
         for warning in _warnings(form.instance):
             messages.warning(request, warning)
+        _tell_of_dead_ends(request)
         probe_soon(form.instance.pk)
 
     # --- actions --------------------------------------------------------------------------------------------------
@@ -296,6 +297,11 @@ class ProviderAdmin(ModelAdmin):
             Provider.objects.filter(pk=provider.pk).update(is_active=is_active)
             self.log_change(request, provider, "Activated." if is_active else "Deactivated.")
             messages.success(request, f"{provider.name} {done}")
+        _tell_of_dead_ends(request)
+
+    def delete_model(self, request: HttpRequest, obj: Provider) -> None:
+        super().delete_model(request, obj)
+        _tell_of_dead_ends(request)
 
 
 def kind_name(row: Provider) -> str:
@@ -357,6 +363,17 @@ def _warnings(provider: Provider) -> list[str]:
 def _tell(request: HttpRequest, provider: Provider, finding: Finding) -> None:
     tone = messages.ERROR if not finding.ok else messages.WARNING if finding.warnings else messages.SUCCESS
     messages.add_message(request, tone, f"{provider.name}: {finding.text}")
+
+
+def _tell_of_dead_ends(request: HttpRequest) -> None:
+    """The demo has left a route for the provider that goes, and does not come back: made-up answers are no failover."""
+    for found in Route.objects.dead_ends():
+        messages.warning(
+            request,
+            display.with_link(
+                route.dead_end(found), reverse("admin:providers_route_change", args=[found.pk]), "The route"
+            ),
+        )
 
 
 def _back(request: HttpRequest) -> HttpResponse:

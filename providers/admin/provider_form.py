@@ -60,6 +60,7 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         for name, field in self.fields.items():
             if isinstance(field, SecondsField):  # fields declared here do not take the model's default
                 self.initial.setdefault(name, getattr(self.instance, name))
+                field.bound_by(Provider._meta.get_field(name))
         if "slug" in self.fields:
             self.fields["slug"].required = False  # made from the name
 

@@ -12,6 +12,7 @@ from unfold.decorators import display as column
 
 from core import display
 from providers.models import Route, RouteTarget
+from providers.operations import DEFAULT_ROUTE
 
 
 class TargetInline(TabularInline):
@@ -54,10 +55,19 @@ class RouteAdmin(ModelAdmin):
         targets = list(row.targets.all())
         shown = ", ".join(str(target) for target in targets[:3])
         more = f" and {len(targets) - 3} more" if len(targets) > 3 else ""
-        return shown + more if targets else display.label("no model: calls fail", "danger")
+        if not any(target.deployment.is_active and target.deployment.provider.is_active for target in targets):
+            return display.label("no active model: calls fail" if targets else "no model: calls fail", "danger")
+        return shown + more
 
     @column(description="Unknown names")
     def catches_all(self, row: Route) -> str:
         if not row.catch_all:
             return "–"
         return display.label("Answers any", "warning", title="Calls for model names that nobody knows come here.")
+
+
+def dead_end(route: Route) -> str:
+    """What is wrong with one of `Route.objects.dead_ends()`, and what to do."""
+    if route.name == DEFAULT_ROUTE:
+        return "No active chat model stands behind the route “default”: calls that name no model fail. Put one there."
+    return f"No active model stands behind the route “{route.name}”: its calls fail. Put another there."

@@ -43,6 +43,8 @@ class Providers(mixins.DestroyModelMixin, Resource[Provider]):
     queryset = Provider.objects.all()
     serializer_class = ProviderSerializer
     query_class: ClassVar[type[Query]] = ProviderQuery
+    writes = ("providers.change_credential", "providers.change_deployment", "providers.add_price")
+    calls_out = False
 
     def get_queryset(self) -> QuerySet[Provider]:
         return flat_providers()
@@ -59,7 +61,7 @@ class Providers(mixins.DestroyModelMixin, Resource[Provider]):
         )
 
     @extend_schema(operation_id="ai_providers_offered_list", responses=OfferedSerializer)
-    @action(detail=True)
+    @action(detail=True, calls_out=True)
     def models(self, _request: Request, **_address: str) -> Response:
         """What the provider itself offers, asked now, with published prices."""
         return Response(OfferedSerializer(discovery.discover(self.get_object(), now=timezone.now())).data)

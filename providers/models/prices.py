@@ -31,7 +31,7 @@ def _money(**options: Any) -> models.DecimalField:  # type: ignore[type-arg]  # 
     return models.DecimalField(max_digits=20, decimal_places=10, validators=validators, **options)
 
 
-def _rate(kind_of: str) -> models.DecimalField:  # type: ignore[type-arg]
+def _rate(kind_of: str) -> models.DecimalField:  # type: ignore[type-arg]  # as above
     return _money(null=True, blank=True, help_text=f"Empty: as {kind_of}.")
 
 

@@ -6,12 +6,24 @@ from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.audit import Audited
+from accounts.audit import Audited, AuditedRows
 from core.models import Identified
 from providers.models.provider import Deployment
+from providers.routing import DEFAULT_ROUTE
+
+
+class RouteQuerySet(AuditedRows["Route"]):
+    def dead_ends(self) -> RouteQuerySet:
+        """Active routes whose calls all fail; the route `default` also where its chats fail, and need not."""
+        reached = RouteTarget.objects.filter(
+            route=OuterRef("pk"), deployment__is_active=True, deployment__provider__is_active=True
+        )
+        chats = Deployment.objects.filter(type=Deployment.Type.CHAT, is_active=True, provider__is_active=True)
+        default = Q(~Exists(reached.filter(deployment__in=chats)), Exists(chats), name=DEFAULT_ROUTE)
+        return self.filter(~Exists(reached) | default, is_active=True)
 
 
 class Route(Audited, Identified):
@@ -46,6 +58,8 @@ class Route(Audited, Identified):
     )
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = RouteQuerySet.as_manager()  # type: ignore[assignment,misc]  # the same, with words of its own
 
     class Meta:
         ordering: ClassVar = ["name"]

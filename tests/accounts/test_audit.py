@@ -144,6 +144,23 @@ def test_the_database_refuses_to_change_or_delete_an_entry(api: APIClient) -> No
     assert told() == [("added", "tier", "gold")]
 
 
+def test_amounts_and_times_read_as_on_other_pages_and_long_values_are_cut_on_the_list(staff: Browser) -> None:
+    changes = [
+        {"field": "input_per_million", "before": None, "after": "2.5000000000"},
+        {"field": "starts_at", "before": None, "after": "2026-11-01 00:00:00+00:00"},
+        {"field": "price", "before": None, "after": "x" * 500},
+    ]
+    AuditEntry.objects.create(
+        actor_kind="user", actor="anna", action="added", object_type="price", object_name="m", changes=changes
+    )
+
+    page = staff.get(reverse("admin:accounts_auditentry_changelist")).content.decode()
+
+    assert "input per million: 2.5<" in page
+    assert "starts: 1 Nov 2026, 00:00<" in page
+    assert "x" * 100 not in page
+
+
 def test_the_page_reads_like_a_story(staff: Browser) -> None:
     provider = Provider.objects.create(name="Own", slug="own", kind="demo")
     staff.post(

@@ -61,6 +61,50 @@ def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
     assert not Budget.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "dollars"), [("$5", 5), ("1,000", 1_000), ("$1,250,000", 1_250_000), ("9000000", 9_000_000)]
+)
+def test_a_limit_may_be_typed_as_people_write_money(staff: Browser, typed: str, dollars: int) -> None:
+    assert _add(staff, cap_pico=typed).cap_pico == dollars * PICO_PER_USD
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("five", "Write digits, with a point where there are cents"),
+        ("2,5", "Write digits, with a point where there are cents"),
+        ("9000000.01", "At most $9,000,000: more than that cannot be counted."),
+        ("123,456,789,000,000", "At most $9,000,000: more than that cannot be counted."),
+        ("NaN", "Write digits, with a point where there are cents"),
+        ("-1", "greater than or equal to 0"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused_in_plain_words(staff: Browser, typed: str, said: str) -> None:
+    answer = staff.post(reverse("admin:usage_budget_add"), _FORM | {"cap_pico": typed})
+
+    (told,) = answer.context["adminform"].form.errors["cap_pico"]
+    assert said in told
+
+
+def test_a_period_that_has_cost_more_than_can_be_counted_cannot_be_counted_from_its_start(staff: Browser) -> None:
+    for _ in range(2):
+        ledger.apply([Note(record(hold(), cost_pico=4_550_000 * PICO_PER_USD))])
+
+    answer = staff.post(reverse("admin:usage_budget_add"), _FORM | {"count_so_far": "on"})
+
+    assert list(answer.context["adminform"].form.errors) == ["count_so_far"]
+    assert _add(staff).cap_pico
+
+
+def test_a_period_that_is_nearly_full_says_how_far_it_counts(staff: Browser) -> None:
+    budget = _add(staff, count_so_far="on")
+    BudgetWindow.objects.update(settled_pico=8_500_000 * PICO_PER_USD)
+
+    page = staff.get(reverse("admin:usage_budget_change", args=[budget.pk])).content.decode()
+
+    assert "what goes beyond $9,000,000 is not counted" in page
+
+
 def test_what_was_chosen_for_another_scope_counts_no_more(staff: Browser) -> None:
     assert _add(staff, scope="all", subject="left over").subject == ""
 
@@ -89,5 +133,5 @@ def test_the_running_period_is_raised_without_touching_the_limit(staff: Browser)
     assert staff.post(url, {"amount_pico": "30"}).status_code == 302
     assert BudgetWindow.objects.get().raised_pico == 30 * PICO_PER_USD
     assert Budget.objects.get().cap_pico == budget.cap_pico
-    assert "stay below" in staff.post(url, {"amount_pico": "-31"}).content.decode()
+    assert "No more can be taken back" in staff.post(url, {"amount_pico": "-31"}).content.decode()
     assert "$30.00 raised" in staff.get(reverse("admin:usage_budget_change", args=[budget.pk])).content.decode()

@@ -62,6 +62,13 @@ def test_a_provider_that_gives_no_list_says_why(staff: Browser, house: Provider,
     assert "refused the key" in staff.post(find_url(house), {"chosen": ["x"]}, follow=True).content.decode()
 
 
+def test_the_demo_has_no_list_and_is_not_said_to_fail(staff: Browser) -> None:
+    demo = add_provider(name="Demo", kind="demo", models=[ModelSpec(name="demo")], now=NOW)
+    page = staff.get(find_url(demo)).content.decode()
+    assert "The demo has no list of models" in page
+    assert "no longer offered" not in page
+
+
 def test_a_priced_provider_is_deactivated_not_deleted(staff: Browser, host: ModelHost) -> None:
     provider = _add(host.url, "custom", rates=RATES)
     page = staff.get(change_url(provider)).content.decode()

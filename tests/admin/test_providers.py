@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from providers.models import Credential, Deployment, Health, Price, Provider, Route
+from providers.operations import ModelSpec, add_provider
 from tests.admin import demo
 from tests.admin.modelhost import ModelHost
 
@@ -236,9 +237,12 @@ def test_times_are_typed_in_seconds(staff: Browser, house: Provider) -> None:
     assert 'value="2.5"' in staff.get(change_url(house)).content.decode()
 
 
-def test_a_time_beyond_its_bound_is_refused(staff: Browser, house: Provider) -> None:
-    answer = staff.post(change_url(house), edit(house, timeout_ms="99999"))
-    assert "errornote" in answer.content.decode()
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("99999", "At most 3600 seconds."), ("0.2", "At least 1 second."), ("NaN", "Enter a number of seconds")],
+)
+def test_a_time_beyond_its_bound_is_refused_in_seconds(staff: Browser, house: Provider, typed: str, told: str) -> None:
+    assert told in staff.post(change_url(house), edit(house, timeout_ms=typed)).content.decode()
 
 
 def test_a_changed_priority_holds_on_the_default_route_too(staff: Browser) -> None:
@@ -382,3 +386,59 @@ def test_prices_are_added_and_never_edited(staff: Browser, house: Provider) -> N
         staff.post("/admin/providers/price/add/", {**fields, "valid_from_0": "", "valid_from_1": ""}).status_code == 302
     )
     assert Price.objects.count() == 2
+
+
+@pytest.fixture
+def house_alone(staff: Browser) -> Provider:
+    """The only real provider: the demo has left the route `default` to it, but for embeddings."""
+    now = timezone.now()
+    Route.objects.create(name="default")
+    models = [ModelSpec(name="demo"), ModelSpec(name="demo-embedding", type=Deployment.Type.EMBEDDING)]
+    add_provider(name="Demo", kind="demo", models=models, now=now)
+    return add_provider(
+        name="House", kind="custom", base_url="https://llm.example.com", models=[ModelSpec(name="large")], now=now
+    )
+
+
+@pytest.mark.parametrize("way", ["delete", "deactivate-one"])
+def test_who_takes_the_only_real_provider_away_is_told_that_the_default_route_is_empty(
+    staff: Browser, house_alone: Provider, way: str
+) -> None:
+    assert "stands behind" not in staff.get("/admin/").content.decode()
+    path = f"/admin/providers/provider/{house_alone.pk}/delete/"
+    if way != "delete":
+        path = reverse("admin:providers_provider_deactivate_one", args=[house_alone.pk])
+
+    answer = staff.post(path, {"post": "yes"}, follow=True)
+
+    told = "No active chat model stands behind the route “default”: calls that name no model fail."
+    route_page = reverse("admin:providers_route_change", args=[Route.objects.get().pk])
+    assert told in _texts(answer)
+    assert route_page in _texts(answer)
+    home = staff.get("/admin/").content.decode()
+    assert told in home
+    assert "Until then the demo answers" not in home
+
+
+def test_a_route_whose_models_are_all_inactive_says_that_its_calls_fail(staff: Browser, house_alone: Provider) -> None:
+    route = Route.objects.create(name="search")
+    route.targets.create(deployment=house_alone.deployments.get())
+    listed = reverse("admin:providers_route_changelist")
+    assert "calls fail" not in staff.get(listed).content.decode()
+
+    Provider.objects.filter(pk=house_alone.pk).update(is_active=False)
+
+    assert "no active model: calls fail" in staff.get(listed).content.decode()
+    assert "stands behind the route “search”" in staff.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("$0.75", "0.75"), (" $ 2 ", "2"), ("0,75", None), ("1,250", None)])
+def test_a_price_may_have_its_dollar_sign_and_a_comma_is_not_guessed(
+    staff: Browser, typed: str, kept: str | None
+) -> None:
+    answer = staff.post(ADD, form(**{"deployments-0-input_price": typed}))
+
+    if kept is None:
+        assert "Write digits, with a point" in answer.content.decode()
+    else:
+        assert Provider.objects.get().deployments.get().prices.get().input_per_million == Decimal(kept)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 
 from accounts.models import Client
 from aiplatform import reader_zone
 from providers.models import Deployment, Price, Provider
-from usage.models import Budget
+from usage.models import Budget, BudgetWindow
 
 pytestmark = pytest.mark.django_db
 _MOMENT = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
@@ -52,6 +54,12 @@ def test_times_are_those_of_the_readers_clock(staff: Browser, model: Deployment)
     assert "Times: Asia/Tokyo" in page
 
 
+def test_the_sign_in_page_has_the_browser_say_its_time_zone_for_the_first_page_after_it(db: None) -> None:
+    scripts = re.findall(r'<script src="([^"]+)"', Browser().get(reverse("admin:login")).content.decode())
+
+    assert any("aiplatform/admin" in script for script in scripts)
+
+
 def test_a_time_is_taken_by_the_readers_clock(staff: Browser, model: Deployment) -> None:
     staff.cookies[reader_zone.COOKIE] = "Asia/Tokyo"
     given = {"deployment": model.pk, "valid_from_0": "2026-02-01", "valid_from_1": "08:30", "currency": "USD"}
@@ -80,7 +88,8 @@ def test_a_budgets_period_begins_by_its_own_midnight(staff: Browser) -> None:
 
     page = _page(staff, "admin:usage_budget_change", Budget.objects.get().pk)
 
-    assert ">1 " in page
+    begun = BudgetWindow.objects.get().starts_at.astimezone(ZoneInfo("Asia/Tokyo"))
+    assert f">1 {begun:%b %Y}<" in page
     assert "A client: alice" in page
 
 
@@ -104,6 +113,27 @@ def test_who_is_made_a_user_can_sign_in(staff: Browser) -> None:
     page = _page(staff, "admin:auth_user_change", user.pk)
     assert "argon2" not in page
     assert reverse("admin:auth_user_password_change", args=[user.pk]) in page
+
+
+def test_who_may_change_users_makes_nobody_mightier(staff: Browser) -> None:
+    bob = User.objects.create_user("bob", password="a-long-password", is_staff=True)
+    bob.user_permissions.set(Permission.objects.filter(content_type__app_label="auth", codename__endswith="_user"))
+    browser, admin = Browser(), User.objects.get(username="admin")
+    browser.force_login(bob)
+    form = {"username": "bob", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    every = {"user_permissions": list(Permission.objects.values_list("pk", flat=True))}
+    password = {"password1": "another-long-word-9", "password2": "another-long-word-9"}
+
+    changed = browser.post(reverse("admin:auth_user_change", args=[bob.pk]), form | every | {"first_name": "Bob"})
+    taken = browser.post(reverse("admin:auth_user_password_change", args=[admin.pk]), password)
+    deleted = browser.post(reverse("admin:auth_user_delete", args=[admin.pk]), {"post": "yes"})
+    browser.post(reverse("admin:auth_user_add"), {"username": "eve", "is_superuser": "on"} | password)
+
+    bob.refresh_from_db()
+    assert changed.status_code == 302
+    assert (bob.first_name, bob.is_superuser, bob.user_permissions.count()) == ("Bob", False, 4)
+    assert (taken.status_code, deleted.status_code) == (403, 403)
+    assert list(User.objects.filter(is_superuser=True)) == [admin]
 
 
 def test_the_api_reference_asks_people_to_sign_in(staff: Browser) -> None:

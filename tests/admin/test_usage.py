@@ -83,6 +83,12 @@ def test_thirty_days_are_shown_unless_another_period_is_asked_for(staff: Browser
     assert listed(staff, started_at_from=day, started_at_to=day) == {old.pk}
 
 
+def test_the_last_days_are_downloaded_for_a_spreadsheet(staff: Browser) -> None:
+    call(request_id="req_downloaded")
+    answer = staff.get(f"{LIST}download", follow=True)
+    assert answer["Content-Disposition"].startswith('attachment; filename="usage-')
+
+
 def test_filters_and_search(staff: Browser) -> None:
     ok = call(end_user="ann", requested_model="default")
     failed = call(status="error", client="blog", request_id="req_2", deployment="claude", provider="anthropic")
@@ -94,6 +100,17 @@ def test_filters_and_search(staff: Browser) -> None:
     assert listed(staff, q="clau") == {failed.pk}
     assert listed(staff, q=str(ok.pk)) == {ok.pk}
     assert listed(staff, q="nothing like it") == set()
+
+
+@pytest.mark.parametrize("name", ["started_at_from", "started_at_to"])
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31", "yesterday"])
+def test_a_day_at_which_nothing_can_have_happened_hides_nothing(staff: Browser, name: str, day: str) -> None:
+    call(request_id="req_seen", end_user="zoe")
+
+    answer = staff.get(LIST, {name: day})
+
+    assert answer.status_code == 200
+    assert "zoe" in answer.content.decode()
 
 
 def test_an_adjustment_says_what_it_corrects_and_why(staff: Browser) -> None:

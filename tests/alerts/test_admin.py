@@ -119,7 +119,7 @@ def test_a_channel_that_leads_nowhere_is_refused_beside_its_field(staff: Browser
     slack = staff.post(page("channel_add"), {"name": "Chat", "kind": "slack", "address": "", "new_secret": ""})
     mails = staff.post(page("channel_add"), {"name": "Mail", "kind": "email", "address": "nobody", "new_secret": ""})
 
-    assert "An address starts with https://" in text_of(slack)
+    assert "Paste the webhook" in text_of(slack)
     assert "nobody is not an e-mail address." in text_of(mails)
     assert not Channel.objects.exists()
 
@@ -217,6 +217,14 @@ def test_a_report_is_previewed_and_sent(
     assert len(mail.mails) == 1
 
 
+def test_a_report_of_no_calls_is_previewed_within_its_frame(staff: Browser, email_channel: Channel) -> None:
+    schedule = ReportSchedule.objects.create(name="AI costs", period="day")
+    schedule.channels.add(email_channel)
+    answer = staff.get(page("reportschedule_page", schedule.pk)).content.decode()
+    assert "&lt;html" in answer
+    assert answer.count("<html") == 1
+
+
 def test_a_rule_is_made_and_its_mistakes_are_told(staff: Browser, no_rules: None) -> None:
     form = {
         "name": "Dear",
@@ -232,5 +240,8 @@ def test_a_rule_is_made_and_its_mistakes_are_told(staff: Browser, no_rules: None
         "is_active": "on",
     }
     assert "This measure is watched for" in text_of(staff.post(page("rule_add"), form))
-    assert "was added successfully" in text_of(staff.post(page("rule_add"), form | {"scope": "client"}, follow=True))
+    assert "Write digits, with a point" in text_of(staff.post(page("rule_add"), form | {"limit": "2,5"}))
+    assert "was added successfully" in text_of(
+        staff.post(page("rule_add"), form | {"scope": "client", "limit": "$25"}, follow=True)
+    )
     assert Rule.objects.get().in_words == "When more than $25.00 is spent within an hour, for each client."

@@ -191,3 +191,24 @@ def test_severities_are_ordered() -> None:
     assert outranks("critical", "warning")
     assert outranks("warning", "info")
     assert not outranks("warning", "warning")
+
+
+def test_a_look_by_a_clock_far_ahead_freezes_nothing() -> None:
+    day = 24 * 60
+    ahead = step(None, look(day, breached=True, hold=0, renotify=30))
+    assert ahead.notice == "opened"
+
+    steps = play([look(minute, breached=True, hold=0, renotify=30) for minute in range(0, 35, 5)], ahead.standing)
+
+    assert notices(steps) == [None] * 6 + ["reminder"]
+    assert notices(play([look(36, breached=False, hold=0)], steps[-1].standing)) == ["resolved"]
+
+
+def test_what_a_clock_far_ahead_began_to_watch_is_told_after_its_own_duration() -> None:
+    ahead = step(None, look(24 * 60, breached=True))
+
+    assert notices(play([look(minute, breached=True) for minute in range(7)], ahead.standing)) == [
+        *[None] * 5,
+        "opened",
+        None,
+    ]

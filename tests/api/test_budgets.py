@@ -70,6 +70,28 @@ def test_what_is_wrong_is_named(api: APIClient, given: dict[str, Any], field: st
     assert not Budget.objects.exists()
 
 
+@pytest.mark.parametrize("amount", ["9000000.01", "10000000", "1e30", "-1"])
+def test_a_limit_that_cannot_be_is_refused_with_what_can(api: APIClient, amount: str) -> None:
+    assert _make(api, amountUsd=amount).json()["fields"] == {"amountUsd": ["From 0 to 9,000,000 dollars."]}
+    assert _make(api, amountUsd="9000000").status_code == 201
+
+
+def test_a_raise_above_what_can_be_counted_is_refused_at_its_field(api: APIClient) -> None:
+    made = _make(api, amountUsd="8999999").json()
+
+    refused = api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": "1.01"}, format="json")
+
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["amountUsd"])
+    assert "at most $9,000,000" in str(refused.json())
+
+
+def test_a_period_too_dear_to_count_is_refused_at_its_field(api: APIClient) -> None:
+    for _ in range(2):
+        ledger.apply([Note(record(hold(), cost_pico=4_550_000 * 10**12))])
+
+    assert list(_make(api, countSoFar=True).json()["fields"]) == ["countSoFar"]
+
+
 def test_another_subject_or_period_is_another_budget(api: APIClient) -> None:
     made = _make(api).json()
     refused = api.patch(f"/api/usage/budgets/{made['id']}", {"subject": "bob"}, format="json")

@@ -58,7 +58,7 @@ def test_filters_hold(api: APIClient, new_record: NewRecord, noon: datetime) -> 
     assert api.get(URL, MARCH | {"colour": "red"}).json()["fields"].keys() == {"colour"}
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff20"])
 def test_no_cell_is_a_formula(api: APIClient, new_record: NewRecord, noon: datetime, start: str) -> None:
     evil = f'{start}HYPERLINK("http://evil.example","Click")'
     new_record(noon, end_user=evil, request_id=evil, tags={}, error_detail=evil)

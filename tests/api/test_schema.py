@@ -37,7 +37,7 @@ def schema(product: Product) -> dict[str, Any]:
         "GET", "/api/schema/", key=product.manage_key, headers={"Accept": "application/vnd.oai.openapi+json"}
     )
     assert answer.status == 200
-    return json.loads(answer.content)  # type: ignore[no-any-return]
+    return json.loads(answer.content)  # type: ignore[no-any-return]  # JSON
 
 
 def _routes(schema: dict[str, Any]) -> set[tuple[str, str]]:

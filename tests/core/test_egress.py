@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+import httpx2
 import pytest
 from aiohappyeyeballs import AddrInfoType
 from django.core.exceptions import ValidationError
@@ -21,6 +25,7 @@ from core.http1.names import Lookup, system_lookup
 from tests.admin.modelhost import ModelHost
 
 CLOSED = Policy.parse(networks="none", ports=egress.USUAL_PORTS)
+_PATIENCE_S = 20.0
 LOCAL = Policy.parse(networks=egress.LOOPBACK, ports=egress.USUAL_PORTS)
 
 
@@ -270,3 +275,24 @@ def test_no_proxy_of_the_environment_is_used(host: ModelHost, monkeypatch: pytes
     with open_client(policy=LOCAL) as http:
         assert http.get(f"{host.url}/models").status_code == 200
     assert asyncio.run(_post(f"{host.url}/models", LOCAL)) == 200
+
+
+def test_a_byte_at_a_time_keeps_nobody_waiting() -> None:
+    """Each step is in time, and there is no end of them: the request's own time is."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while True:
+                connection.sendall(b"a")
+                time.sleep(0.05)
+
+    threading.Thread(target=drip, daemon=True).start()
+    began = time.monotonic()
+    with open_client(policy=LOCAL, timeout_s=0.3) as http, pytest.raises(httpx2.ReadTimeout):
+        http.get(f"http://127.0.0.1:{server.getsockname()[1]}/")
+    server.close()
+
+    assert time.monotonic() - began < _PATIENCE_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -193,6 +194,21 @@ def test_every_method_needs_a_key_unless_it_is_declared_open(channel: grpc.Chann
     with pytest.raises(grpc.RpcError) as unknown:
         channel.unary_unary("/any.Service/Method", bytes, bytes)(b"", timeout=10)
     assert unknown.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stranger_is_refused_before_a_request_has_come(channel: grpc.Channel) -> None:
+    """Who could keep a call waiting without a key would keep callers out: so many there may be at once."""
+    never = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        never.wait(60)
+        yield b""
+
+    with pytest.raises(grpc.RpcError) as refused:
+        channel.stream_unary(f"/{SERVICE}/Complete", bytes, bytes)(nothing(), timeout=10)
+    never.set()
+
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_health_is_open(channel: grpc.Channel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +26,15 @@ TROUBLES = (
     Fault(bad_chunk_after=3, chunk_s=0.01),
     Fault(no_usage=True),
 )
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_good_again(house: Product, upstream: Upstream) -> Iterator[None]:
+    """A key that was refused is left alone for a minute where another provider has the model, until it is accepted."""
+    yield
+    upstream.reset()
+    for model in ("upstream/up-chat", "upstream-anthropic/up-claude"):
+        assert house.chat(model=model).status == 200
 
 
 def test_no_trouble_brings_a_secret_to_light(house: Product, upstream: Upstream) -> None:

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.utils import timezone
 
 from core.ids import uuid7
 from tests.usage.rows import NOW, hold, record
 from usage import leases, ledger
+from usage.books import prove
 from usage.budgets import BudgetExceededError, Budgets, BudgetSpec, Window, window_of
 from usage.ledger import Entry, Extend, HoldGoneError, Note, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Hold, UsageRecord
@@ -240,3 +242,45 @@ class TestWhichBudgets:
         assert second.starts_at == first.ends_at
         assert second.id != first.id
         assert budgets.windows(now=before, **facts)[0].id == first.id
+
+
+def test_a_period_that_is_full_takes_no_further_cost_and_no_settle_fails() -> None:
+    """A column has 64 bits: what does not fit is recorded, and says itself that it does not count in the window."""
+    full, other = _window(hard=False), _window(name="all", scope="all", hard=False)
+    most = 9_000_000 * 10**12
+    first, second = _held(full, other), _held(full)
+    ledger.apply([Reserve(first, (full, other)), Reserve(second, (full,))])
+    BudgetWindow.objects.filter(pk=full.id).update(opening_pico=most - 30, settled_pico=most - 30)
+
+    ledger.apply([Settle(record(first))])
+    ledger.apply([Settle(record(second))])
+
+    assert _figures(full) == (0, most - 5, 0)
+    assert _figures(other) == (0, 25, 0)
+    assert UsageRecord.objects.get(pk=first.id).windows == [str(full.id), str(other.id)]
+    assert UsageRecord.objects.get(pk=second.id).windows == []
+    assert prove().is_balanced
+
+
+def test_money_that_comes_back_makes_room_in_a_full_period() -> None:
+    full = _window(hard=False)
+    held = _held(full)
+    ledger.apply([Reserve(held, (full,))])
+    most = 9_000_000 * 10**12
+    BudgetWindow.objects.filter(pk=full.id).update(opening_pico=most, settled_pico=most)
+    back = msgspec.structs.replace(record(held, cost_pico=-40), id=uuid7(), kind="adjustment", is_final=False)
+
+    ledger.apply([Settle(record(held)), Note(back)])
+
+    assert _figures(full) == (0, most - 40, 0)
+
+
+def test_what_an_extended_hold_may_write_is_in_the_row_that_the_sweeper_leaves() -> None:
+    held = hold(output_tokens=100)
+    ledger.apply([Reserve(held)])
+    ledger.apply([Extend(held.id, 150, output_tokens=50)])
+
+    leases.sweep(now=timezone.now())
+
+    row = UsageRecord.objects.get()
+    assert (row.status, row.output_tokens, row.cost_pico) == ("interrupted", 150, 450)

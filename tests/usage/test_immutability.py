@@ -40,29 +40,29 @@ def test_a_deletion_is_refused(row: UsageRecord) -> None:
     assert UsageRecord.objects.count() == 1
 
 
+@pytest.mark.only_on("sqlite")
 def test_a_replacement_is_refused_on_sqlite(row: UsageRecord) -> None:
-    if connection.vendor == "sqlite":
-        columns = ", ".join(str(field.column) for field in UsageRecord._meta.concrete_fields)
-        assert refused(f"REPLACE INTO usage_usagerecord ({columns}) SELECT {columns} FROM usage_usagerecord")
+    columns = ", ".join(str(field.column) for field in UsageRecord._meta.concrete_fields)
+    assert refused(f"REPLACE INTO usage_usagerecord ({columns}) SELECT {columns} FROM usage_usagerecord")
 
 
+@pytest.mark.only_on("postgresql")
 def test_emptying_the_table_is_refused_on_postgresql_also_month_by_month(row: UsageRecord) -> None:
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            tables = ["usage_usagerecord", *immutability.partition_names(cursor)]
-        assert len(tables) > 2
-        assert all(refused(f"TRUNCATE {table}") for table in tables)
+    with connection.cursor() as cursor:
+        tables = ["usage_usagerecord", *immutability.partition_names(cursor)]
+    assert len(tables) > 2
+    assert all(refused(f"TRUNCATE {table}") for table in tables)
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_new_month_is_guarded_too() -> None:
-    if connection.vendor == "postgresql":
-        ahead = partitions.month_of(NOW, 30)
-        made = partitions.make_months(now=ahead)
-        immutability.install()
-        ledger.apply([Note(record(hold(started_at=ahead)))])
-        assert f"usage_usagerecord_{ahead:%Y_%m}" in made
-        assert refused("DELETE FROM usage_usagerecord")
-        assert all(refused(f"TRUNCATE {name}") for name in made)
+    ahead = partitions.month_of(NOW, 30)
+    made = partitions.make_months(now=ahead)
+    immutability.install()
+    ledger.apply([Note(record(hold(started_at=ahead)))])
+    assert f"usage_usagerecord_{ahead:%Y_%m}" in made
+    assert refused("DELETE FROM usage_usagerecord")
+    assert all(refused(f"TRUNCATE {name}") for name in made)
 
 
 def test_retention_may_delete_and_only_while_it_says_so(row: UsageRecord) -> None:

@@ -121,14 +121,15 @@ def test_a_released_lease_is_gone() -> None:
     assert not Lease.objects.exists()
 
 
+@pytest.mark.only_on("postgresql")
 def test_on_postgresql_the_table_is_partitioned_by_its_key() -> None:
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT partstrat FROM pg_partitioned_table WHERE partrelid = 'usage_usagerecord'::regclass")
-            assert cursor.fetchone() == ("r",)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT partstrat FROM pg_partitioned_table WHERE partrelid = 'usage_usagerecord'::regclass")
+        assert cursor.fetchone() == ("r",)
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.only_on("postgresql")  # SQLite has one writer
 def test_the_sweeper_does_not_wait_for_who_is_settling_a_lost_call_just_now() -> None:
     """Who waited for it, with others in hand that the settling process wants next, would wait in a circle."""
     late, lost = hold(), hold()
@@ -143,16 +144,15 @@ def test_the_sweeper_does_not_wait_for_who_is_settling_a_lost_call_just_now() ->
             ledger.apply([Settle(record(late))])
         connection.close()
 
-    if connection.vendor == "postgresql":  # SQLite has one writer
-        with ThreadPoolExecutor(1) as pool:
-            truth = pool.submit(settle)
-            assert begun.wait(10)
-            with connection.cursor() as cursor:
-                cursor.execute("SET lock_timeout = '2s'")
-            try:
-                assert leases.sweep(now=timezone.now()) == 1
-            finally:
-                go_on.set()
-                connection.close()
-            truth.result(10)
-        assert {row.pk: row.status for row in UsageRecord.objects.all()} == {late.id: "ok", lost.id: "interrupted"}
+    with ThreadPoolExecutor(1) as pool:
+        truth = pool.submit(settle)
+        assert begun.wait(10)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        try:
+            assert leases.sweep(now=timezone.now()) == 1
+        finally:
+            go_on.set()
+            connection.close()
+        truth.result(10)
+    assert {row.pk: row.status for row in UsageRecord.objects.all()} == {late.id: "ok", lost.id: "interrupted"}

@@ -129,9 +129,8 @@ def test_without_retention_every_row_stays() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.only_on("postgresql")
 def test_a_month_that_is_being_read_is_dropped_the_next_time() -> None:
-    if not on_postgresql():
-        return
     note(LONG_AGO)
     partitions.make_months(now=LONG_AGO)
     with second_connection() as reader:
@@ -143,9 +142,8 @@ def test_a_month_that_is_being_read_is_dropped_the_next_time() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.only_on("postgresql")
 def test_two_workers_at_the_months_at_once_take_turns() -> None:
-    if not on_postgresql():
-        return
     note(LONG_AGO)  # in no month
     with second_connection() as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [partitions._ADVISORY_LOCK])

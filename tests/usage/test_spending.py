@@ -33,9 +33,8 @@ def test_a_budget_that_was_deleted_does_not_come_back_with_an_edit() -> None:
     assert not Budget.objects.exists()
 
 
+@pytest.mark.only_on("postgresql")  # SQLite has one writer
 def test_a_budget_is_deleted_while_a_call_opens_its_next_period() -> None:
-    if connection.vendor != "postgresql":  # SQLite has one writer
-        return
     today = timezone.now()
     spec = spending.spec_of(Budget.objects.create(name="all", scope="all", cap_pico=10**6, period="day"))
     windows = [window_of(spec, today + timedelta(days=number)) for number in range(2)]

@@ -26,9 +26,8 @@ def test_a_database_that_forgets_commits_is_refused() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.only_on("postgresql")
 def test_where_a_server_forgets_by_default_our_connections_do_not() -> None:
-    if connection.vendor != "postgresql":
-        return
     with connection.cursor() as cursor:
         cursor.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = off")
     try:

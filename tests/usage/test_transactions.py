@@ -69,18 +69,16 @@ def test_of_what_fails_nothing_stays() -> None:
     assert not Hold.objects.exists()
 
 
+@pytest.mark.only_on("postgresql")
 def test_why_it_failed_is_told_where_it_cannot_even_be_rolled_back_and_the_next_one_is_fine() -> None:
-    if connection.vendor != "postgresql":
-        return
     with pytest.raises(OursError):
         _fails(lambda _: _cut_off())
     ledger.apply([Note(record(hold()))])
     assert UsageRecord.objects.count() == 1
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_connection_that_broke_is_given_up() -> None:
-    if connection.vendor != "postgresql":
-        return
     _cut_off()
     with pytest.raises(DatabaseError, match="terminating connection"):
         ledger.apply([Note(record(hold()))])
@@ -88,10 +86,9 @@ def test_a_connection_that_broke_is_given_up() -> None:
     assert UsageRecord.objects.count() == 1
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_batch_that_waits_for_a_rebuild_keeps_no_table_from_it() -> None:
     """The rebuild of rollups locks one table after the other: whoever had a later one first would wait in a circle."""
-    if connection.vendor != "postgresql":
-        return
     is_prepared, go_on = threading.Event(), threading.Event()
 
     def batches() -> None:
@@ -129,9 +126,8 @@ def _round_trips(folder: Path) -> Iterator[list[int]]:
         protocol.close()
 
 
+@pytest.mark.only_on("postgresql")
 def test_statements_wait_for_the_next_one_that_is_read(tmp_path: Path) -> None:
-    if connection.vendor != "postgresql":
-        return
     claim = Claim(id=uuid7(), client="alice", key="k", fingerprint="f", request_id="r", created_at=NOW)
     held = hold()
     connection.ensure_connection()

@@ -86,3 +86,11 @@ def test_a_picture_counts_as_a_picture_and_not_as_its_bytes() -> None:
     measured = openai_chat.open_chat(raw).input_bytes
 
     assert 70_000 + 10_000 < measured < 70_000 + 30_000
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "\\u004dodel", "max_to\u212aens"])
+def test_names_that_a_host_might_take_for_one_are_refused(name: str) -> None:
+    """Go reads a field whatever the case of its name: the model would be another than the one that was allowed."""
+    raw = f'{{"model": "a", "max_tokens": 1, "{name}": 2}}'
+
+    assert "capitalised" in str(refusal(raw.encode()))

@@ -136,7 +136,7 @@ IN_ANTHROPIC_MESSAGES = [
 
 IN_GEMINI = GEMINI_BODY | {
     "contents": [
-        GEMINI_BODY["contents"][0],  # type: ignore[index]
+        GEMINI_BODY["contents"][0],  # type: ignore[index]  # a list
         {
             "role": "model",
             "parts": [

@@ -501,3 +501,14 @@ def test_a_provider_s_message_is_found_in_any_shape(raw: bytes, message: str) ->
 
 def test_a_provider_s_message_is_bounded() -> None:
     assert len(openai_chat.error_message(msgspec.json.encode({"error": "x" * 100_000}))) == 2_000
+
+
+@pytest.mark.parametrize("name", ["documents", "prediction", "chat_template"])
+def test_long_fields_of_hosts_own_count_as_text(name: str) -> None:
+    """They may be read by the model, and a budget is to hold then too."""
+    said = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    plain = openai_chat.open_chat(msgspec.json.encode(said)).input_bytes
+
+    long = openai_chat.open_chat(msgspec.json.encode(said | {name: ["word " * 10_000]})).input_bytes
+
+    assert long - plain >= 50_000

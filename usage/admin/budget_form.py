@@ -10,23 +10,36 @@ from django import forms
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts.models import ApiKey, Client
-from core import display
+from core import amounts, display
 from core.money import MOST_USD, pico_from_usd, usd_from_pico
+from usage import spending
 from usage.models import Budget
 
 
 class DollarsField(forms.DecimalField):
-    """Typed and shown in dollars, stored in pico-dollars."""
+    """Typed and shown in dollars, stored in pico-dollars. Never beyond `MOST_USD` on either side of nothing."""
+
+    default_error_messages: ClassVar = {
+        "invalid": amounts.WANTED,
+        "too_much": f"At most ${MOST_USD:,}: more than that cannot be counted.",
+    }
 
     def __init__(self, **options: Any) -> None:
         widget = UnfoldAdminTextInputWidget({"prefix": "$", "inputmode": "decimal", "class": "aip-short aip-dollars"})
-        super().__init__(max_digits=19, decimal_places=12, max_value=MOST_USD, widget=widget, **options)
+        super().__init__(decimal_places=12, widget=widget, **options)
 
     def prepare_value(self, value: Any) -> Any:
         return display.plain(usd_from_pico(value)) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> Any:
+        amount = super().to_python(amounts.plain_dollars(value) if isinstance(value, str) else value)
+        if amount is not None and amount.is_finite() and abs(amount) > MOST_USD:
+            raise ValidationError(self.error_messages["too_much"], code="too_much")
+        return amount
 
     def clean(self, value: Any) -> Any:
         amount = super().clean(value)
@@ -139,7 +152,16 @@ class BudgetForm(forms.ModelForm[Budget]):
                 self.add_error(scope, f"Choose {Budget.Scope(scope).label.lower()}.")
         elif scope == Budget.Scope.ALL:
             found["subject"] = ""
+        if found.get("count_so_far") and not self.errors:
+            self._require_countable(found)
         return found
+
+    def _require_countable(self, found: dict[str, Any]) -> None:
+        draft = Budget(**{name: found[name] for name in spending.FIXED})
+        try:
+            spending.countable_so_far(draft, timezone.now())
+        except ValidationError as error:
+            self.add_error(None, error)
 
 
 class RaiseForm(forms.Form):

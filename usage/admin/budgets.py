@@ -19,6 +19,7 @@ from unfold.decorators import display as column
 
 from accounts.models import ApiKey
 from core import display
+from core.money import MOST_PICO, MOST_USD
 from usage import spending
 from usage.admin.budget_form import CHOSEN, BudgetForm, RaiseForm
 from usage.models import Budget, BudgetWindow
@@ -51,7 +52,9 @@ class WindowInline(TabularInline):
 
     @column(description="Spent")
     def settled(self, row: BudgetWindow) -> str:
-        return display.dollars_rounded(row.settled_pico)
+        spent = display.dollars_rounded(row.settled_pico)
+        nearly_full = row.settled_pico > MOST_PICO * 9 // 10
+        return display.two_lines(spent, f"what goes beyond ${MOST_USD:,} is not counted") if nearly_full else spent
 
     @column(description="Held by calls in flight")
     def held(self, row: BudgetWindow) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action
 from unfold.decorators import display as column
 
 from core import display
 from core.display import Tone
 from usage.admin.call_page import CallPage, served_by
 from usage.admin.filters import ClientFilter, DayFilter, PeriodFilter, ProviderFilter, SurfaceFilter
-from usage.admin.pages import ReadOnlyAdmin
+from usage.admin.pages import LedgerAdmin
 from usage.models import UsageRecord
 
 _TONES: dict[str, Tone] = {
@@ -27,10 +32,15 @@ _TONES: dict[str, Tone] = {
     UsageRecord.Status.INTERRUPTED: "danger",
 }
 
+_DOWNLOADED_DAYS = 30
+
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(CallPage, ReadOnlyAdmin):
-    when_empty = "Every call appears here with its tokens and its cost, as soon as it is answered."
+class UsageRecordAdmin(CallPage, LedgerAdmin):
+    when_empty = (
+        "Every call appears here with its tokens and its cost, as soon as it is answered. "
+        "The home page has a line that makes the first."
+    )
     list_display = ("when", "caller", "models", "state", "tokens", "cost", "latency")
     list_filter = (
         PeriodFilter,
@@ -44,6 +54,19 @@ class UsageRecordAdmin(CallPage, ReadOnlyAdmin):
     search_help_text = "Request id, end user or model"
     ordering = ("-id",)
     sortable_by = ()
+    actions_list = ("download",)
+
+    @action(
+        description=f"Download {_DOWNLOADED_DAYS} days (CSV)",
+        permissions=["view"],
+        url_path="download",
+        icon="download",
+    )
+    def download(self, request: HttpRequest) -> HttpResponse:
+        """The books' rows of the last days, as the management API exports them."""
+        today = timezone.localdate()
+        days = {"startDate": today - timedelta(days=_DOWNLOADED_DAYS - 1), "endDate": today}
+        return redirect(f"{reverse('exports')}?{urlencode(days)}")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[UsageRecord], search_term: str

@@ -18,6 +18,7 @@ from usage import queries
 from usage.models import UsageRecord
 
 _RECENT_ROWS = 2_000
+_FIRST_YEAR = 1971
 
 
 class PeriodFilter(DropdownFilter):
@@ -133,7 +134,9 @@ def _period(name: str, now: datetime) -> tuple[datetime, datetime | None]:
 
 
 def _day(text: str) -> date | None:
+    """None for what is no day, or so far off that nothing can have happened then and its midnight has no time."""
     try:
-        return parse_date(text)
+        day = parse_date(text)
     except ValueError:
         return None
+    return day if day is not None and _FIRST_YEAR <= day.year < date.max.year else None

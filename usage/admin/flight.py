@@ -8,12 +8,12 @@ from unfold.decorators import display as column
 
 from core import display
 from usage.admin.filters import ClientFilter, ProviderFilter
-from usage.admin.pages import ReadOnlyAdmin
+from usage.admin.pages import LedgerAdmin
 from usage.models import Hold
 
 
 @admin.register(Hold)
-class HoldAdmin(ReadOnlyAdmin):
+class HoldAdmin(LedgerAdmin):
     when_empty = "Calls that wait for their answer appear here, with what they may cost at most."
     list_display = ("since", "caller", "model_name", "provider", "attempt", "at_most", "until")
     list_filter = (ClientFilter, ProviderFilter)

@@ -26,11 +26,15 @@ class DollarField(serializers.DecimalField):
         super().__init__(max_digits=19, decimal_places=12, **options)
         self._least = least
 
-    def to_internal_value(self, data: Any) -> Any:
-        amount = super().to_internal_value(data)
-        if not self._least <= amount <= MOST_USD:
+    def validate_precision(self, value: Decimal) -> Decimal:
+        """The bounds first: a count of digits would not say what is allowed."""
+        if not self._least <= value <= MOST_USD:
             raise serializers.ValidationError(f"From {self._least:,} to {MOST_USD:,} dollars.")
-        return pico_from_usd(amount)
+        exact: Decimal = super().validate_precision(value)
+        return exact
+
+    def to_internal_value(self, data: Any) -> Any:
+        return pico_from_usd(super().to_internal_value(data))
 
     def to_representation(self, value: Any) -> str:
         return usd_text(value)

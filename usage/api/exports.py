@@ -47,6 +47,7 @@ class AnyAccept(BaseContentNegotiation):
 class Exports(APIView):
     """The ledger's rows, oldest first, streamed at any size; with `groupBy`, their sums."""
 
+    about = UsageRecord
     content_negotiation_class = AnyAccept
 
     @extend_schema(parameters=[ExportQuery], responses={(200, "text/csv"): OpenApiTypes.STR})

@@ -11,7 +11,7 @@ from accounts.api.camel import CamelCase
 from accounts.api.resources import Ordering, Pages, Query, Schema, checked_query
 from usage.api.period import Period
 from usage.api.records import Dollars
-from usage.models import Day, KeyDay, Quarter, UserDay
+from usage.models import Day, KeyDay, Quarter, UsageRecord, UserDay
 
 _BY_KIND = ("client", "provider", "deployment", "surface", "status", "evidence")
 _TABLES: dict[str, tuple[Any, str, tuple[str, ...]]] = {
@@ -93,6 +93,7 @@ class RollupSerializer(CamelCase):
 class Rollups(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     """The sums, the newest first; without dates those of the last 30 days."""
 
+    about = UsageRecord
     schema = Schema()
     queryset = Day.objects.all()
     serializer_class = RollupSerializer

@@ -16,6 +16,7 @@ from accounts.api.resources import checked_query
 from core.money import usd_text
 from usage import queries
 from usage.api.period import Period, Zone
+from usage.models import UsageRecord
 
 MOST_HOURLY_DAYS = 100
 
@@ -49,7 +50,7 @@ class UsageFilters(Period):
     @property
     def filters(self) -> queries.Filters:
         names = queries.Filters.__annotations__
-        return {name: self.validated_data[name] for name in names if name in self.validated_data}  # type: ignore[return-value]
+        return {name: self.validated_data[name] for name in names if name in self.validated_data}  # type: ignore[return-value]  # mypy loses the names
 
 
 class StatisticsQuery(UsageFilters):
@@ -128,6 +129,8 @@ class StatisticsSerializer(CamelCase):
 class Statistics(APIView):
     """Sums over the books, in groups."""
 
+    about = UsageRecord
+
     @extend_schema(parameters=[StatisticsQuery], responses=StatisticsSerializer)
     def get(self, request: Request) -> Response:
         query = checked_query(StatisticsQuery, request)
@@ -143,7 +146,7 @@ class Statistics(APIView):
         return Response(StatisticsSerializer(answer).data)
 
 
-_COLUMNS = {camel(name): name for name in GroupSerializer._declared_fields}  # noqa: SLF001
+_COLUMNS = {camel(name): name for name in GroupSerializer._declared_fields}  # noqa: SLF001 - DRF has no public name
 
 
 def figures(sums: queries.Totals) -> dict[str, Any]:

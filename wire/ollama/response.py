@@ -9,6 +9,7 @@ import msgspec
 from wire.body import MALFORMED
 from wire.dialect import BadBodyError, Result
 from wire.failures import message_of
+from wire.logprobs import believed
 from wire.neutral import ChatResponse, Choice, FinishReason, Part, Text, Thinking, ToolCall, Usage
 from wire.ollama import answer
 from wire.ollama.messages_out import encode_call
@@ -31,7 +32,7 @@ def decode_response(body: bytes) -> ChatResponse:
     parts: list[Part] = [Thinking(said.thinking)] if said.thinking else []
     parts += [Text(said.content)] if said.content else []
     finish = answer.finish_of(read, calls=bool(calls))
-    logprobs = {"content": read.logprobs} if read.logprobs else None
+    logprobs = believed({"content": read.logprobs}) if read.logprobs else None
     choice = Choice(0, (*parts, *calls), finish, logprobs=logprobs)
     return ChatResponse(id_, read.model or "", (choice,), answer.usage_of(read), answer.created_of(read))
 

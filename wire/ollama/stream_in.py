@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wire.logprobs import believed
 from wire.neutral import (
     Finished,
     Metered,
@@ -40,7 +41,8 @@ class Decoder:
         if said.thinking:
             events.append(ThinkingDelta(said.thinking))
         if said.content:
-            events.append(TextDelta(said.content, logprobs={"content": line.logprobs} if line.logprobs else None))
+            logprobs = believed({"content": line.logprobs}) if line.logprobs else None
+            events.append(TextDelta(said.content, logprobs=logprobs))
         for call in said.tool_calls or ():
             whole = decode_call(call, answer_id, self._calls)
             events += [ToolCallStarted(self._calls, whole.id, whole.name), ToolCallDelta(self._calls, whole.arguments)]

@@ -109,4 +109,6 @@ def arguments_of(call: Call) -> str:
 def _joined(parts: list[Any], kind: str) -> str:
     """Of Mistral's parts, `{"type": "text", "text"}` and `{"type": "thinking", "thinking": [text parts]}`."""
     values = [part.get(kind) for part in parts if isinstance(part, dict)]
-    return "".join(_joined(value, "text") if isinstance(value, list) else value or "" for value in values)
+    flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    texts = [each.get("text") if isinstance(each, dict) else each for each in flat]
+    return "".join(text for text in texts if isinstance(text, str))

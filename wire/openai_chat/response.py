@@ -9,6 +9,7 @@ import msgspec
 from wire.body import MALFORMED
 from wire.dialect import BadBodyError, Result
 from wire.failures import message_of
+from wire.logprobs import believed
 from wire.neutral import ChatResponse, Choice, FinishReason, Part, Text, Thinking, ToolCall
 from wire.openai_chat import answer
 from wire.openai_chat.usage import decode_usage, encode_usage
@@ -83,7 +84,7 @@ def _decode_choice(choice: answer.Choice, number: int, answer_id: str) -> Choice
         index=index,
         parts=tuple(parts),
         finish=finish_with(finish, calls=bool(calls), refused=bool(said.refusal)),
-        logprobs=choice.logprobs,
+        logprobs=believed(choice.logprobs),
     )
 
 

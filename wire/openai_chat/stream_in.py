@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wire.logprobs import believed
 from wire.neutral import (
     Finished,
     Metered,
@@ -50,7 +51,9 @@ class _ChoiceDecoder:
     def __init__(self, answer_id: str, index: int) -> None:
         self._answer_id = answer_id
         self._index = index
-        self._calls: list[tuple[int | None, str | None]] = []
+        # How many there are, and the newest of each index and id; None for any.
+        self._calls = 0
+        self._newest: dict[tuple[int | None, str | None], int] = {}
         self._refused = False
         self._finished = False
 
@@ -70,7 +73,7 @@ class _ChoiceDecoder:
         if thinking:
             events.append(ThinkingDelta(thinking, choice=self._index))
         if text:
-            events.append(TextDelta(text, self._index, choice.logprobs))
+            events.append(TextDelta(text, self._index, believed(choice.logprobs)))
         for call in delta.tool_calls or ():
             events += self._call(call)
         return events
@@ -79,8 +82,7 @@ class _ChoiceDecoder:
         events: list[StreamEvent] = []
         number = self._number(call)
         if number is None:
-            number = len(self._calls)
-            self._calls.append((call.index, call.id))
+            number = self._add(call.index, call.id or None)
             name = (call.function and call.function.name) or ""
             id_ = call_id(call.id, self._answer_id, self._index, number)
             events.append(ToolCallStarted(number, id_, name, self._index))
@@ -94,7 +96,11 @@ class _ChoiceDecoder:
 
         Gemini's OpenAI endpoint sends each call whole, all with index 0 or none: there only the id tells them apart.
         """
-        for number, (index, id_) in reversed(list(enumerate(self._calls))):
-            if call.index in (index, None) and call.id in (id_, None, ""):
-                return number
-        return None
+        return self._newest.get((call.index, call.id or None))
+
+    def _add(self, index: int | None, id_: str | None) -> int:
+        number = self._calls
+        self._calls += 1
+        for key in ((index, id_), (index, None), (None, id_), (None, None)):
+            self._newest[key] = number
+        return number

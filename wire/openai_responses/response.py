@@ -11,6 +11,7 @@ import msgspec
 from wire.body import MALFORMED
 from wire.dialect import BadBodyError, Result
 from wire.failures import message_of
+from wire.logprobs import believed
 from wire.neutral import ChatResponse, Choice, FinishReason, Part, Text, Thinking, ToolCall, Usage
 from wire.openai_responses import answer
 from wire.openai_responses.reasoning import encrypted_content, thinking_of
@@ -141,5 +142,9 @@ def _decode_item(item: answer.Item) -> Iterator[Part]:
 
 def _logprobs(items: list[answer.Item]) -> dict[str, Any] | None:
     """In the form of Chat Completions, which is the neutral one."""
-    told = [each for item in items for part in item.content or () for each in part.logprobs or ()]
-    return {"content": told} if told else None
+    told = [each for item in items for part in item.content or () for each in _list(part.logprobs)]
+    return believed({"content": told}) if told else None
+
+
+def _list(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wire.dialect import BadStreamError
+from wire.logprobs import believed
 from wire.neutral import (
     Finished,
     Metered,
@@ -39,11 +40,12 @@ class Decoder:
         seen = read_event(data)
         match seen.type:
             case "response.output_text.delta" | "response.refusal.delta":
-                return [TextDelta(seen.delta, logprobs={"content": seen.logprobs} if seen.logprobs else None)]
+                logprobs = believed({"content": seen.logprobs}) if seen.logprobs else None
+                return [TextDelta(_text(seen), logprobs=logprobs)]
             case "response.function_call_arguments.delta":
-                return self._arguments(_place(seen, seen.item_id), seen.delta)
+                return self._arguments(_place(seen, seen.item_id), _text(seen))
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                return [ThinkingDelta(seen.delta)]
+                return [ThinkingDelta(_text(seen))]
             case "response.reasoning_summary_part.added":
                 return [ThinkingDelta(answer.PARAGRAPH)] if seen.summary_index else []
             case _:
@@ -92,6 +94,12 @@ class Decoder:
 def _place(seen: answer.Event, item_id: str | None) -> Place:
     """llama.cpp numbers no items, and other hosts give them no ids."""
     return item_id or seen.output_index
+
+
+def _text(seen: answer.Event) -> str:
+    if not isinstance(seen.delta, str):
+        raise BadStreamError("a delta that is no text")
+    return seen.delta
 
 
 def _end(response: answer.Response) -> list[StreamEvent]:

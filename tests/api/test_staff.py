@@ -1,0 +1,117 @@
+"""Those who may sign in, and not everything: in their session the API allows them what the admin's pages do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from accounts.models import ApiKey, Client
+from providers.models import Provider
+from tests.api.conftest import GPT4
+
+pytestmark = pytest.mark.django_db
+
+SEEN_WITH = {
+    "/api/ai-providers": "view_provider",
+    "/api/ai-providers/credentials": "view_credential",
+    "/api/ai-providers/deployments": "view_deployment",
+    "/api/ai-providers/prices": "view_price",
+    "/api/ai-providers/exchange-rates": "view_exchangerate",
+    "/api/ai-providers/routes": "view_route",
+    "/api/ai-providers/metrics": "view_provider",
+    "/api/ai-providers/health/check": "view_provider",
+    "/api/ai-providers/alerts": "view_incident",
+    "/api/ai-providers/statistics/usage": "view_usagerecord",
+    "/api/accounts/clients": "view_client",
+    "/api/accounts/keys": "view_apikey",
+    "/api/accounts/tiers": "view_tier",
+    "/api/usage/records": "view_usagerecord",
+    "/api/usage/rollups": "view_usagerecord",
+    "/api/usage/exports": "view_usagerecord",
+    "/api/usage/budgets": "view_budget",
+    "/api/alerts/rules": "view_rule",
+    "/api/alerts/incidents": "view_incident",
+    "/api/alerts/channels": "view_channel",
+    "/api/alerts/schedules": "view_reportschedule",
+    "/api/alerts/deliveries": "view_delivery",
+    "/api/audit": "view_auditentry",
+}
+
+
+def _session(name: str, *granted: str) -> APIClient:
+    user = User.objects.create_user(name, password="a-long-password", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=granted))
+    assert user.user_permissions.count() == len(granted)
+    browser = APIClient()
+    browser.force_login(user)
+    return browser
+
+
+@pytest.mark.parametrize(("address", "permission"), SEEN_WITH.items())
+def test_a_list_is_seen_with_its_permission_alone(admin: User, address: str, permission: str) -> None:
+    everything = APIClient()
+    everything.force_login(admin)
+    nearly_all = Permission.objects.exclude(codename=permission).values_list("codename", flat=True)
+
+    others = _session("others", *nearly_all.filter(codename__startswith="view_"))
+    found = [who.get(address).status_code for who in (_session("bob"), others, _session("eve", permission), everything)]
+
+    assert found == [403, 403, 200, 200]
+
+
+def test_who_may_only_look_changes_nothing(gpt4: dict[str, Any]) -> None:
+    onlooker = _session("eve", *set(SEEN_WITH.values()))
+    provider, client = f"/api/ai-providers/{gpt4['id']}", Client.objects.get()
+
+    tried = [
+        onlooker.post("/api/accounts/keys", {"client": client.name, "scope": "manage"}, format="json"),
+        onlooker.post("/api/ai-providers", GPT4 | {"name": "Mine"}, format="json"),
+        onlooker.patch(provider, {"endpoint": "https://example.com/v1"}, format="json"),
+        onlooker.put(provider, GPT4, format="json"),
+        onlooker.delete(provider),
+        onlooker.get(f"{provider}/models"),
+        onlooker.post(f"{provider}/models", {"models": ["gpt-4"]}, format="json"),
+        onlooker.patch(f"/api/accounts/clients/{client.pk}", {"isActive": False}, format="json"),
+    ]
+
+    assert {answer.status_code for answer in tried} == {403}
+    assert ApiKey.objects.count() == 1
+    assert Provider.objects.get().is_active
+
+
+def test_a_provider_is_changed_with_all_that_its_body_writes(gpt4: dict[str, Any]) -> None:
+    address, body = f"/api/ai-providers/{gpt4['id']}", {"priority": 7}
+    parts = ("change_provider", "change_credential", "change_deployment", "add_price")
+
+    assert _session("bob", "change_provider").patch(address, body, format="json").status_code == 403
+    assert _session("eve", *parts).patch(address, body, format="json").status_code == 200
+
+
+def test_who_may_change_a_provider_may_not_add_its_models(gpt4: dict[str, Any]) -> None:
+    address = reverse("admin:providers_provider_find_models", args=[gpt4["id"]])
+
+    answer = _session("bob", "change_provider", "view_provider").post(address, {"chosen": ["gpt-4"]})
+
+    assert answer.status_code == 403
+
+
+def test_no_key_may_do_more_than_who_made_it(db: None) -> None:
+    client = Client.objects.create(name="alice")
+    bob = _session("bob", "add_apikey", "change_apikey", "view_apikey")
+    lesser, _ = ApiKey.mint(client=client, name="lesser")
+    form = {"client": client.pk, "name": "mine", "scope": "manage"}
+
+    asked = bob.post("/api/accounts/keys", {"client": "alice", "scope": "manage"}, format="json")
+    bob.post(reverse("admin:accounts_apikey_add"), form)
+    bob.post(reverse("admin:accounts_apikey_change", args=[lesser.pk]), form | {"is_active": "on"})
+
+    assert asked.status_code == 400
+    assert set(asked.json()["fields"]) == {"scope"}
+    assert list(ApiKey.objects.values_list("scope", flat=True)) == ["call"]
+    assert bob.post("/api/accounts/keys", {"client": "alice", "scope": "call"}, format="json").status_code == 201
+    bob.post(reverse("admin:accounts_apikey_add"), form | {"scope": "call"})
+    assert ApiKey.objects.filter(name="mine", scope="call").exists()
