@@ -51,6 +51,12 @@ _NAVIGATION: list[Item] = [
                 "link": reverse_lazy("dry_run"),
                 "permission": _may_view("providers.view_route"),
             },
+            {
+                "title": "Try a model",
+                "icon": "forum",
+                "link": reverse_lazy("playground"),
+                "permission": lambda request: request.user.is_staff,
+            },
         ],
     },
     {

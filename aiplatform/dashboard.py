@@ -225,7 +225,13 @@ def _steps(providers: list[Provider]) -> list[Step]:
             reverse("admin:accounts_apikey_add"),
             "Create a key",
         ),
-        Step("Make the first call", "Paste this into a terminal, with your key in it.", queries.has_calls()),
+        Step(
+            "Make the first call",
+            "Here in the browser; or paste this into a terminal, with your key in it.",
+            queries.has_calls(),
+            reverse("playground"),
+            "Try a model",
+        ),
     ]
 
 

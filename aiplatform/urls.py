@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts.rest import CanEnter
-from gateway import dry_run_view
+from gateway import dry_run_view, playground_view
 from gateway.completion_view import CompletionViewSet
 
 admin.autodiscover()
@@ -37,6 +37,7 @@ management = [
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/where-would-a-call-go/", admin.site.admin_view(dry_run_view.view), name="dry_run"),
+    path("admin/try-a-model/", admin.site.admin_view(playground_view.view), name="playground"),
     path("admin/", admin.site.urls),
     path("api/", include(management)),
 ]

@@ -8,7 +8,7 @@ on PostgreSQL (`test_on_postgresql.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from tests.upstream import Upstream
 from usage.immutability import ledger_purge
 
 ON_POSTGRESQL = "TEST_DATABASE_URL" in os.environ
+_LOG_END = 8_000
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
 
 
@@ -59,6 +60,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return families.Families(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails against a product has the end of that one's log."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Product):
+                report.sections.append((f"the end of the log of {name}", value.log()[-_LOG_END:]))
+    return report
 
 
 def _is_for_this_run(item: pytest.Item) -> bool:

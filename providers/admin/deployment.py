@@ -7,10 +7,14 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import action
 from unfold.decorators import display as column
 
 from core import display
@@ -79,6 +83,7 @@ class DeploymentAdmin(ModelAdmin):
     list_filter = (("provider", RelatedDropdownFilter), "type", PricedFilter, "is_active")
     list_filter_submit = True
     search_fields = ("name", "upstream_name", "provider__name", "provider__slug")
+    actions_detail = ("try_it",)
 
     def get_inlines(self, request: HttpRequest, obj: Deployment | None) -> list[Any]:
         return [NewPriceInline, PriceHistoryInline] if obj else [FirstPriceInline]
@@ -113,6 +118,12 @@ class DeploymentAdmin(ModelAdmin):
     @column(description="Context", ordering="context_window")
     def context(self, row: Deployment) -> str:
         return f"{row.context_window:,} tokens" if row.context_window else "–"
+
+    @action(description="Try it", permissions=["view"], url_path="try", icon="forum")
+    def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        name = f"{row.provider.slug}/{row.name}" if row is not None else ""
+        return redirect(f"{reverse('playground')}?{urlencode({'model': name})}")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)

@@ -36,7 +36,7 @@ def page(browser: Browser, live_server: Any) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     page = context.new_page()
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: _note_foreign(request.url, live_server.url, troubles))
+    page.on("request", lambda request: note_foreign(request.url, live_server.url, troubles))
     log_in(page, live_server.url)
     yield page
     context.close()
@@ -49,6 +49,6 @@ def host() -> Iterator[ModelHost]:
         yield running
 
 
-def _note_foreign(url: str, own: str, troubles: list[str]) -> None:
+def note_foreign(url: str, own: str, troubles: list[str]) -> None:
     if not url.startswith((own, "data:", "blob:")):
         troubles.append(f"asked of another host: {url}")

@@ -55,10 +55,10 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--headless"])
 
 
-def log_in(page: Page, address: str) -> None:
+def log_in(page: Page, address: str, password: str = PASSWORD) -> None:
     page.goto(f"{address}/admin/login/")
     page.fill("[name=username]", "admin")
-    page.fill("[name=password]", PASSWORD)
+    page.fill("[name=password]", password)
     page.press("[name=password]", "Enter")
     page.wait_for_url(f"{address}/admin/")
 
@@ -121,6 +121,7 @@ def _pages() -> dict[str, str]:
         "rate-new": "providers/exchangerate/add/",
         "collections": "vectors/vectorcollection/",
         "where": "where-would-a-call-go/",
+        "try": "try-a-model/",
         "clients": "accounts/client/",
         "client-new": "accounts/client/add/",
         "client": f"accounts/client/{client.pk}/change/",

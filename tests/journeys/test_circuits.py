@@ -75,6 +75,23 @@ def break_down(product: Product, upstream: Upstream, model: str) -> None:
     operating.until_in_force(lambda: OPENAI.call(product, model).status == 503)
 
 
+def until_it_answers(product: Product, model: str) -> None:
+    """Well, from every worker."""
+    last: list[object] = []
+
+    def it_does() -> bool:
+        answer = OPENAI.call(product, model)
+        if answer.status != 200:
+            last[:] = [answer.status, answer.text]
+        return answer.status == 200
+
+    try:
+        operating.until_in_force(it_does)
+    except TimeoutError as error:
+        status = product.request("GET", "/v1/providers/status", key=product.key).text
+        raise AssertionError(f"{model} was last answered with {last}; the providers stand so: {status}") from error
+
+
 def circuit_state(product: Product, name: str) -> str:
     answer = product.request("GET", "/v1/providers/status", key=product.key)
     found = {each["name"]: each["circuit_state"] for each in answer.json()["providers"]}
@@ -105,7 +122,7 @@ def test_an_open_circuit_is_seen_explained_and_reset(installation: Product, upst
     with session.opened("POST", reset, headers=headers) as answer:
         assert answer.status == 302
 
-    operating.until_in_force(lambda: OPENAI.call(installation, model).status == 200)
+    until_it_answers(installation, model)
     wait_until(lambda: circuit_state(installation, model) == "closed", what="the state to be told")
     wait_until(lambda: f"{model} is left alone" not in page(session, own_page), what="all workers to have told it")
 
@@ -116,7 +133,7 @@ def test_it_comes_back_by_itself(installation: Product, upstream: Upstream) -> N
 
     upstream.reset()
 
-    operating.until_in_force(lambda: OPENAI.call(installation, model).status == 200)
+    until_it_answers(installation, model)
     wait_until(lambda: circuit_state(installation, model) == "closed", what="the state to be told")
 
 
@@ -170,7 +187,7 @@ def test_without_redis_each_worker_goes_by_its_own_experience(
             assert OPENAI.call(running, model).status == 200
         break_down(running, upstream, model)
         upstream.reset()
-        operating.until_in_force(lambda: OPENAI.call(running, model).status == 200)
+        until_it_answers(running, model)
         assert running.log().count("circuits are not shared") == 2  # once a worker
         assert "sharing circuits has failed" not in running.log(), running.log()
 
