@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,8 @@ def until_it_answers(product: Product, model: str) -> None:
         operating.until_in_force(it_does)
     except TimeoutError as error:
         status = product.request("GET", "/v1/providers/status", key=product.key).text
-        raise AssertionError(f"{model} was last answered with {last}; the providers stand so: {status}") from error
+        rows = product.sql("SELECT slug, circuits_reset_at FROM providers_provider WHERE slug = %s", model)
+        raise AssertionError(f"{model} was last answered with {last}; it is {rows}, all stand so: {status}") from error
 
 
 def circuit_state(product: Product, name: str) -> str:
@@ -114,13 +116,17 @@ def test_an_open_circuit_is_seen_explained_and_reset(installation: Product, upst
 
     wait_until(lambda: circuit_state(installation, model) == "open", what="the state to be told")
     assert "Left alone" in page(session, "/admin/providers/provider/")
-    assert f"{model} is left alone" in page(session, own_page)
+    shown = page(session, own_page)
+    assert f"{model} is left alone" in shown
 
     upstream.reset()
+    (reset,) = set(re.findall(r'"(/admin/[^"]*/reset_circuit[^"]*)"', shown))
     headers = {"X-CSRFToken": session.csrf_token, "Referer": installation.url(own_page)}
-    reset = f"/admin/providers/provider/{provider['id']}/reset-circuit/"
     with session.opened("POST", reset, headers=headers) as answer:
-        assert answer.status == 302
+        assert (answer.status, answer.headers["Location"]) == (302, installation.url(own_page))
+    assert installation.sql("SELECT circuits_reset_at FROM providers_provider WHERE slug = %s", model)[0][
+        "circuits_reset_at"
+    ]
 
     until_it_answers(installation, model)
     wait_until(lambda: circuit_state(installation, model) == "closed", what="the state to be told")

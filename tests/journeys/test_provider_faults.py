@@ -243,10 +243,11 @@ def lone_model(house: Product, upstream: Upstream, *, kind: str = "custom", **se
 
 def test_a_provider_that_is_the_platform_itself_is_asked_once(house: Product) -> None:
     url, name = house.url("/v1"), f"mirror-{next(_numbers)}"
-    operating.add_provider(house, name=name, kind="custom", endpoint=url, apiKey=house.key, model=name)
+    made = operating.add_provider(house, name=name, kind="custom", endpoint=url, apiKey=house.key, model=name)
 
     answer = house.chat(model=name)
 
+    operating.manage(house, "PATCH", f"/api/ai-providers/{made}", {"isActive": False})  # others name no model
     assert answer.status == 400
     assert "the address of a provider is the platform's own" in OPENAI.message(answer.json())
     check_failed(house, answer.headers["x-request-id"], "PROVIDER_REJECTED", cost_pico=0)
