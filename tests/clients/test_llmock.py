@@ -117,6 +117,12 @@ def hasty(shop: Product, server: Llmock) -> dict[Face, str]:
     return {face: pair(shop, server, face, ", ".join(f"{bound} = 400" for bound in bounds)) for face in SPARE}
 
 
+@pytest.fixture(scope="module")
+def patient(shop: Product, server: Llmock) -> dict[Face, str]:
+    """The same, for what has nothing to do with time: however busy the machine is."""
+    return {face: pair(shop, server, face) for face in SPARE}
+
+
 @pytest.fixture(autouse=True)
 def balanced(shop: Product, server: Llmock) -> Iterator[None]:
     """After each test: the books are closed, and llmock finds nothing wrong in how it was asked."""
@@ -243,9 +249,9 @@ class TestBeforeTheFirstWord:
         assert "not today" in first["error_detail"]
 
     def test_a_rejected_call_is_the_caller_s(
-        self, shop: Product, server: Llmock, hasty: dict[Face, str], face: Face, door: Door, *, stream: bool
+        self, shop: Product, server: Llmock, patient: dict[Face, str], face: Face, door: Door, *, stream: bool
     ) -> None:
-        model = hasty[face]
+        model = patient[face]
         server.script({"type": "fail", "status": 400, "message": "prompt is too long"}, match=at(face, model))
 
         answer = ask(shop, door, model, stream=stream)
@@ -299,18 +305,22 @@ class TestLimits:
 @each_exchange
 @pytest.mark.parametrize("kind", ["disconnect", "truncate", "malformed", "stall"])
 class TestABrokenStream:
+    @pytest.fixture
+    def asked(self, hasty: dict[Face, str], patient: dict[Face, str], kind: str) -> dict[Face, str]:
+        return hasty if kind == "stall" else patient
+
     def test_another_answers_where_nothing_was_said(
-        self, shop: Product, server: Llmock, hasty: dict[Face, str], face: Face, door: Door, *, kind: str
+        self, shop: Product, server: Llmock, asked: dict[Face, str], face: Face, door: Door, *, kind: str
     ) -> None:
-        model = hasty[face]
+        model = asked[face]
         self._break(server, face, model, kind, after_chunks=0)
 
         check_spared(shop, door, ask(shop, door, model, stream=True), model, stream=True)
 
     def test_the_caller_is_told_and_charged_for_the_part(
-        self, shop: Product, server: Llmock, hasty: dict[Face, str], face: Face, door: Door, *, kind: str
+        self, shop: Product, server: Llmock, asked: dict[Face, str], face: Face, door: Door, *, kind: str
     ) -> None:
-        model = hasty[face]
+        model = asked[face]
         answer = self._broken_in_the_middle(shop, server, face=face, door=door, model=model, kind=kind)
 
         (row,) = rows_of(shop, answer)
