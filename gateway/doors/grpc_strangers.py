@@ -50,4 +50,6 @@ async def _first(requests: AsyncIterator[Any], context: Context) -> Any:
         async with asyncio.timeout(_PATIENCE_S):
             return await anext(requests)
     except (TimeoutError, StopAsyncIteration):
-        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"No request came, for which {_PATIENCE_S:.0f} seconds are the most.")
+        await context.abort(
+            grpc.StatusCode.DEADLINE_EXCEEDED, f"No request came, for which {_PATIENCE_S:.0f} seconds are the most."
+        )
