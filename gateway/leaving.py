@@ -7,6 +7,7 @@ would have what it has opened, and nobody would close it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -14,12 +15,16 @@ from gateway.http import CallerLeftError
 
 
 class UntilLeft:
-    """`with UntilLeft(gone): await …` cancels what is awaited once `gone` is done, and raises `CallerLeftError`."""
+    """`with UntilLeft(gone): await …` cancels what is awaited once `gone` is done, and raises `CallerLeftError`.
 
-    __slots__ = ("_cancelling", "_gone", "_has_left", "_is_over", "_task")
+    `unless` is asked then: where it says so, the work goes on.
+    """
 
-    def __init__(self, gone: asyncio.Future[Any]) -> None:
+    __slots__ = ("_cancelling", "_gone", "_has_left", "_is_over", "_task", "_unless")
+
+    def __init__(self, gone: asyncio.Future[Any], *, unless: Callable[[], bool] = lambda: False) -> None:
         self._gone = gone
+        self._unless = unless
         self._has_left = self._is_over = False
 
     def __enter__(self) -> None:
@@ -38,6 +43,6 @@ class UntilLeft:
             raise CallerLeftError from error
 
     def _leave(self, _: asyncio.Future[Any]) -> None:
-        if not self._is_over:  # it may be under way already when it is removed
+        if not (self._is_over or self._unless()):  # it may be under way already when it is removed
             self._has_left = True
             self._task.cancel()

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from gateway.http import CallerLeftError
 from gateway.replies import Stream
 
 log = structlog.get_logger(__name__)
@@ -34,10 +35,10 @@ def pumped(
     queue: Queue = asyncio.Queue(_QUEUED_FRAMES)
     left = asyncio.Event()
     detach(_pump(stream, queue, left))
-    return _taken(queue, left)
+    return _taken(stream, queue, left)
 
 
-async def _taken(queue: Queue, left: asyncio.Event) -> AsyncIterator[bytes]:
+async def _taken(stream: Stream, queue: Queue, left: asyncio.Event) -> AsyncIterator[bytes]:
     try:
         while (frame := await queue.get()) is not None:
             if isinstance(frame, Exception):
@@ -45,6 +46,7 @@ async def _taken(queue: Queue, left: asyncio.Event) -> AsyncIterator[bytes]:
             yield frame
     finally:
         left.set()
+        stream.leave()
         while not queue.empty():  # the task may be waiting for room
             queue.get_nowait()
 
@@ -54,15 +56,15 @@ async def _pump(stream: Stream, queue: Queue, left: asyncio.Event) -> None:
     end: Exception | None = None
     try:
         async for frame in stream.frames():
-            if left.is_set():
-                stream.caller_left = True
-                if not stream.drains:
-                    break
-            else:
+            if not left.is_set():
                 async with asyncio.timeout(_STALLED_S):
                     await queue.put(frame)
+            elif not stream.drains:
+                break
     except TimeoutError:
-        stream.caller_left = True
+        stream.leave()
+    except CallerLeftError:
+        pass
     except Exception as error:  # whatever it is, the reader raises it; where there is none any more, the log has it
         end = error
         if left.is_set():

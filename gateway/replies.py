@@ -44,16 +44,17 @@ class Outset(msgspec.Struct, frozen=True):
 class Stream(Protocol):
     """Iterate `frames()` to its end, or `aclose()`; either way its books are settled.
 
-    `caller_left` is for the door to set, and `drains` then says that the rest is to be read all the same.
+    Where the caller has left, the door tells it so with `leave`, and `drains` then says whether the rest is to be read
+    all the same. If not, `frames` raises `CallerLeftError`, however long the provider is silent.
     """
-
-    caller_left: bool
 
     @property
     def outset(self) -> Outset: ...
 
     @property
     def drains(self) -> bool: ...
+
+    def leave(self) -> None: ...
 
     def frames(self) -> AsyncIterator[bytes]: ...
 
@@ -67,20 +68,15 @@ class Passing:
         self._stream = stream
 
     @property
-    def caller_left(self) -> bool:
-        return self._stream.caller_left
-
-    @caller_left.setter
-    def caller_left(self, left: bool) -> None:
-        self._stream.caller_left = left
-
-    @property
     def outset(self) -> Outset:
         return self._stream.outset
 
     @property
     def drains(self) -> bool:
         return self._stream.drains
+
+    def leave(self) -> None:
+        self._stream.leave()
 
     def frames(self) -> AsyncIterator[bytes]:
         return self._stream.frames()
@@ -102,10 +98,11 @@ async def abandoned(stream: Stream, frames: AsyncIterator[bytes]) -> None:
 
     Where this is stopped meanwhile, what is known is settled.
     """
-    stream.caller_left = True
+    stream.leave()
     try:
         if stream.drains:
-            async for _ in frames:
-                pass
+            with contextlib.suppress(CallerLeftError):  # nobody else waits for it any more
+                async for _ in frames:
+                    pass
     finally:
         await stream.aclose()

@@ -27,6 +27,7 @@ from gateway.database_thread import DatabaseThread
 from gateway.doors import plain_errors
 from gateway.failures import BUSY, error_headers
 from gateway.http import JSON, CallerLeftError, Exchange, Headers, Receive, Scope, Send
+from gateway.leaving import UntilLeft
 from gateway.middlewares import within_middlewares
 from gateway.replies import Reply, Stream
 from wire.errors import ApiError
@@ -148,10 +149,9 @@ async def _stream(exchange: Exchange, response: StreamingHttpResponse) -> None:
     gone = exchange.watch()
     async with aclosing(cast("AsyncGenerator[bytes]", aiter(response))) as frames:
         await exchange.start_stream(_headers(response))
-        async for frame in frames:
-            if gone.done():
-                raise CallerLeftError
-            await exchange.send(frame)
+        with UntilLeft(gone):
+            async for frame in frames:
+                await exchange.send(frame)
     await exchange.end_stream()
 
 

@@ -6,6 +6,7 @@ that breaks ends in the dialect's error event, and without its end.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from gateway import settlement
 from gateway.cache import remembered
 from gateway.cache.stored import Stored, Tape, stored
 from gateway.failures import api_error
+from gateway.leaving import UntilLeft
 from gateway.patience import patience
 from gateway.relays import relay_between
 from gateway.replies import CacheWord, Outset
@@ -58,13 +60,13 @@ class LiveStream:
 
     def __init__(self, attempt: Attempt, answer: Answer, books: Books, witness: Witness, *, sent_at: float) -> None:
         self.attempt = attempt
-        self.caller_left = False
         self.cache: CacheWord = "off"
         self.flights: list[Flight] = []  # of others, who wait for the same answer
         self._answer = answer
         self._books = books
         self._witness = witness
         self._patience = patience()
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ends_at = sent_at + attempt.timeout_s
         windows = attempt.hold.windows != "[]"
         self._room_bytes = estimates.likely_bytes(attempt.hold.output_tokens) if windows else math.inf
@@ -87,7 +89,14 @@ class LiveStream:
     @property
     def drains(self) -> bool:
         """Whether it is read to its end when its caller has left."""
-        return self.attempt.deployment.provider.drains or any(flight.is_followed for flight in self.flights)
+        return self.attempt.deployment.provider.drains or self._is_followed()
+
+    def _is_followed(self) -> bool:
+        return any(flight.is_followed for flight in self.flights)
+
+    def leave(self) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
 
     async def open(self) -> None:
         """Wait for the first bytes for the caller: until then another provider can still take over.
@@ -109,7 +118,7 @@ class LiveStream:
         self._witness.began()
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """What goes to the caller, to the last event."""
+        """What goes to the caller, to the last event. Raises `CallerLeftError`."""
         try:
             if self._first:
                 yield self._first
@@ -167,7 +176,7 @@ class LiveStream:
     async def _end(self) -> bytes:
         self._whole = True
         self._witness.answered()
-        record = await self._finish("cancelled" if self.caller_left else "ok", None)
+        record = await self._finish("cancelled" if self._gone.done() else "ok", None)
         meter = self._relay.meter
         return self._relay.close(
             Settled(
@@ -244,12 +253,18 @@ class LiveStream:
             return None
 
     async def _next(self, limit_s: float, complaint: str) -> bytes | None:
-        """The next bytes, None at the end. Raises `TimedOutError` after `limit_s`, or past the call's own deadline."""
+        """The next bytes, None at the end.
+
+        Raises `TimedOutError` after `limit_s` or past the call's own deadline, and `CallerLeftError`.
+        """
         began = time.perf_counter()
         left_s = self._ends_at - began
         try:
             with self._patience.within(min(limit_s, left_s)):
-                return await self._answer.next_chunk()
+                if self.attempt.deployment.provider.drains:
+                    return await self._answer.next_chunk()
+                with UntilLeft(self._gone, unless=self._is_followed):
+                    return await self._answer.next_chunk()
         except TimeoutError as error:
             self._answer.close()
             raise TimedOutError(

@@ -61,7 +61,7 @@ class TraceCollector:
 
     def await_spans(self, count: int) -> list[Span]:
         """Once that many have come: all of them."""
-        wait_until(lambda: len(self.spans) >= count, timeout_s=20, what=f"{count} spans; there are {self.spans}")
+        wait_until(lambda: len(self.spans) >= count, what=f"{count} spans; there are {self.spans}")
         return list(self.spans)
 
     def has_spans_of(self, request_id: str) -> bool:

@@ -26,7 +26,7 @@ from psycopg.rows import dict_row
 
 from aiplatform.supervisor import Child, beat_command, web_command, worker_command
 from tests import environment
-from tests.servers import Postgres, Redis, free_port, wait_until
+from tests.servers import PATIENCE_S, Postgres, Redis, free_port, wait_until
 
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 30
@@ -120,7 +120,7 @@ class Product:
         body: Any = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float = 30,
+        timeout_s: float = PATIENCE_S,
     ) -> Answer:
         """One HTTP call; `body` is sent as JSON (bytes as they are), `key` as Bearer."""
         with self.opened(method, path, body=body, key=key, headers=headers, timeout_s=timeout_s) as answer:
@@ -137,7 +137,7 @@ class Product:
         body: Any = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float = 30,
+        timeout_s: float = PATIENCE_S,
     ) -> Iterator[http.client.HTTPResponse]:
         """The answer while it still comes, for streams; leaving the block hangs up."""
         sent = dict(headers or {})

@@ -27,7 +27,7 @@ from typing import Any, Self
 from aiohttp import web
 
 DEFAULT_WORDS = 8
-_START_TIMEOUT_S = 10
+_START_TIMEOUT_S = 60
 _FOREVER_S = 3600
 
 

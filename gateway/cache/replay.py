@@ -30,7 +30,6 @@ class Replay:
     drains = False
 
     def __init__(self, call: Call, answer: Stored, notes: Notes) -> None:
-        self.caller_left = False
         self._call = call
         self._answer = answer
         self._notes = notes
@@ -50,6 +49,9 @@ class Replay:
             yield self._frames
         await self._note()
         yield self._relay.close(self._settled())
+
+    def leave(self) -> None:
+        """Nobody is waited for here."""
 
     async def aclose(self) -> None:
         await self._note()

@@ -45,6 +45,7 @@ async def answer_opened(
 async def relay(gateway: Gateway, exchange: Exchange, stream: Stream) -> None:
     """Send the stream as it comes. Where the caller leaves, it is drained or closed, as its provider is set."""
     gone = exchange.watch()
+    gone.add_done_callback(lambda _: stream.leave())
     frames = stream.frames()
     try:
         await exchange.start_stream(stream_headers(stream))

@@ -175,6 +175,7 @@ class Socket:
             await self._refuse(dialect, running, OUR_FAULT)
 
     async def _relay(self, stream: Stream, running: _Running) -> None:
+        running.watch().add_done_callback(lambda _: stream.leave())
         frames = stream.frames()
         try:
             async for chunk in frames:

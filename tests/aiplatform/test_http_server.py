@@ -22,6 +22,7 @@ from aiplatform import http_server
 from aiplatform.http_server import Protocol
 from gateway.http import CallerLeftError, Exchange, Receive, Scope, Send
 from tests.core.hosts import Run
+from tests.servers import PATIENCE_S
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n{}"
 ANSWER_BYTES = 256 * 1024
@@ -114,7 +115,7 @@ def test_a_stream_whose_end_nobody_takes_is_left_and_its_connection_closed(
 
         async with serving(handle) as (reader, writer):
             writer.write(REQUEST)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await is_left.wait()
                 with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                     await reader.readexactly(64 * ANSWER_BYTES)
@@ -140,7 +141,7 @@ def test_whole_answers_that_nobody_takes_are_thrown_away_with_their_connection(
 
         async with serving(handle) as (reader, writer):
             writer.write(REQUEST * 2)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await is_over.wait()
                 with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                     await reader.readexactly(64 * ANSWER_BYTES)
@@ -270,7 +271,7 @@ def test_a_request_that_does_not_come_to_its_end_is_not_waited_for(
         async with serving(handle) as (reader, writer):
             writer.write(begun)
             over = asyncio.ensure_future(reader.read())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while not over.done():
                     if begun:
                         writer.write(b"a")

@@ -11,6 +11,7 @@ from django.core.asgi import get_asgi_application
 from aiplatform import pages
 from aiplatform.pages import AT_ONCE, Pages
 from gateway.http import Receive, Scope, Send
+from tests.servers import PATIENCE_S
 
 
 class Slow:
@@ -83,7 +84,7 @@ def test_a_body_that_never_ends_is_refused(
         return {"type": "http.request", "body": bytes(1_000), "more_body": True}
 
     scope = {"type": "http", "method": "POST", "path": "/admin/login/", "headers": []}
-    asyncio.run(asyncio.wait_for(Pages(get_asgi_application())(scope, receive, send), 10))
+    asyncio.run(asyncio.wait_for(Pages(get_asgi_application())(scope, receive, send), PATIENCE_S))
 
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert sent[0]["status"] == status

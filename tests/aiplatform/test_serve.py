@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import environment
-from tests.servers import free_port, is_alive, wait_until
+from tests.servers import PATIENCE_S, free_port, is_alive, wait_until
 
 
 def _env(folder: Path, port: int, **more: str) -> dict[str, str]:
@@ -28,7 +28,7 @@ def _serving(folder: Path, env: Mapping[str, str]) -> Iterator[tuple[subprocess.
         command = [sys.executable, "manage.py", "serve"]
         process = subprocess.Popen(command, env=env, cwd=environment.ROOT, stdout=out, stderr=out)
     try:
-        wait_until(lambda: process.poll() is not None or "Try it" in log.read_text(), timeout_s=60, what="the banner")
+        wait_until(lambda: process.poll() is not None or "Try it" in log.read_text(), what="the banner")
         yield process, log.read_text()
     finally:
         process.terminate()
@@ -38,7 +38,7 @@ def _serving(folder: Path, env: Mapping[str, str]) -> Iterator[tuple[subprocess.
 def _paste(banner: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the banner's last line in a shell with the same settings, as a person would."""
     (line,) = [line.strip() for line in banner.splitlines() if line.strip().startswith("curl")]
-    return subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def test_the_first_start_prints_all_that_is_needed_and_the_second_no_secret(tmp_path: Path) -> None:
@@ -69,12 +69,12 @@ def test_killed_outright_it_leaves_nothing_running(tmp_path: Path) -> None:
 
         process.kill()
 
-        wait_until(lambda: not any(map(is_alive, family)), timeout_s=40, what="the children to notice")
+        wait_until(lambda: not any(map(is_alive, family)), what="the children to notice")
 
 
 def _family(supervisor: subprocess.Popen[bytes]) -> list[int]:
     """The web server, the worker and its beat, once all are there."""
-    wait_until(lambda: len(_descendants(supervisor.pid)) >= 3, timeout_s=30, what="the worker's beat")
+    wait_until(lambda: len(_descendants(supervisor.pid)) >= 3, what="the worker's beat")
     return _descendants(supervisor.pid)
 
 
@@ -90,7 +90,7 @@ def _refused(env: Mapping[str, str]) -> str:
         cwd=environment.ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1

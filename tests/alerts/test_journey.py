@@ -24,7 +24,7 @@ def test_failing_calls_bring_an_email_through_the_worker(new_product: NewProduct
 
         product.manage("shell", "-c", _LOOK)
         product.manage("shell", "-c", _LOOK)
-        wait_until(lambda: mail.mails, timeout_s=40, what=f"an e-mail; the log: {product.log()[-2000:]}")
+        wait_until(lambda: mail.mails, what=f"an e-mail; the log: {product.log()[-2000:]}")
 
         [alert] = product.request("GET", "/api/ai-providers/alerts", key=product.manage_key).json()["alerts"]
         assert alert["state"] == "open"
@@ -49,7 +49,7 @@ def test_an_open_circuit_is_told_of_where_there_is_no_redis(new_product: NewProd
             product.manage("shell", "-c", _LOOK)
             return any(each["Subject"] == "Alert: Left alone (upstream)" for each in mail.mails)
 
-        wait_until(is_told, timeout_s=40, what=f"an e-mail; the log: {product.log()[-2000:]}")
+        wait_until(is_told, what=f"an e-mail; the log: {product.log()[-2000:]}")
 
 
 def _make(product: Product, what: str, body: dict[str, object]) -> None:

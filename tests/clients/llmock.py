@@ -14,7 +14,7 @@ from tests.upstream import Dispatch, Fault
 
 Json = dict[str, Any]
 _COMMAND = Path(sys.prefix) / "clients" / "llmock" / "bin" / "llmock"  # made by deploy/test-clients.sh
-_TIMEOUT_S = 10
+_TIMEOUT_S = 60
 _DIRECT = "asked_directly"  # a member of the body by which its journal knows our own questions: nobody reads it
 _INPUT = ("prompt_tokens", "input_tokens", "promptTokenCount")
 _OUTPUT = ("completion_tokens", "output_tokens", "candidatesTokenCount")

@@ -16,7 +16,7 @@ from tests.conftest import NewProduct
 from tests.journeys import operating
 from tests.journeys.admin_session import AdminSession
 from tests.product import Product
-from tests.servers import Server
+from tests.servers import PATIENCE_S, Server
 
 KEY = "sk-canary-llama"
 MODEL = "tiny-llama"
@@ -29,7 +29,7 @@ class Llama(Server):
         return [sys.executable, tiny_model.__file__, str(self.folder / "tiny.gguf"), str(self.port), KEY, MODEL]
 
     def answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request("GET", "/health")
             return connection.getresponse().status == 200

@@ -23,7 +23,7 @@ from core.http1.pool import Pool
 
 LOCAL = Policy.parse(networks=egress.LOOPBACK, ports=egress.USUAL_PORTS)
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-CONNECT_S = 5.0
+CONNECT_S = 60.0
 
 Turn = Callable[["Line"], Awaitable[None]]
 Run = Callable[[Coroutine[Any, Any, None]], None]

@@ -23,6 +23,7 @@ from core.http import UnacceptableAnswerError, open_client, open_session, valida
 from core.http1 import ConnectError
 from core.http1.names import Lookup, system_lookup
 from tests.admin.modelhost import ModelHost
+from tests.core.hosts import CONNECT_S
 
 CLOSED = Policy.parse(networks="none", ports=egress.USUAL_PORTS)
 _PATIENCE_S = 20.0
@@ -197,7 +198,7 @@ def _family(address: str) -> socket.AddressFamily:
 async def _post(url: str, policy: Policy, lookup: Lookup = system_lookup, times: int = 1) -> int:
     async with open_session(policy=policy, lookup=lookup) as session:
         for _ in range(times):
-            answer = await session.post(url, {}, b"", connect_timeout_s=5)
+            answer = await session.post(url, {}, b"", connect_timeout_s=CONNECT_S)
             await answer.read(1_000_000)
     return answer.status
 

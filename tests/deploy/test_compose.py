@@ -21,7 +21,7 @@ import yaml
 from cryptography.fernet import Fernet
 
 from tests import environment
-from tests.servers import Servers, free_port, wait_until
+from tests.servers import PATIENCE_S, Servers, free_port, wait_until
 
 _DOTENV = {
     "POSTGRES_PASSWORD": "postgres",
@@ -72,10 +72,10 @@ def test_the_services_of_the_file_answer_a_call_together(
             for name in ("web", "grpc", "worker", "beat")
         ]
         port = int(env["PORT"])
-        wait_until(lambda: _answers(port), timeout_s=60, what=f"web: {(tmp_path / 'web').read_text()}")
+        wait_until(lambda: _answers(port), what=f"web: {(tmp_path / 'web').read_text()}")
 
         # A process that is stopped while it starts may end with an error: beat is up when it keeps its schedule.
-        wait_until(lambda: list((tmp_path / "state" / "celery").glob("schedule*")), timeout_s=60, what="beat")
+        wait_until(lambda: list((tmp_path / "state" / "celery").glob("schedule*")), what="beat")
 
         answer = _chat(port, key)
 
@@ -101,7 +101,7 @@ def test_who_answers_calls_is_asked_whether_it_lives(compose: dict[str, Any]) ->
         env = {**environment.bare(), "GRPC_PORT": str(listening.getsockname()[1])}
         _, *command = services["grpc"]["healthcheck"]["test"]
         _run(command, env)
-    dead = subprocess.run(_words(command), env=env, capture_output=True, timeout=20, check=False)
+    dead = subprocess.run(_words(command), env=env, capture_output=True, timeout=PATIENCE_S, check=False)
     assert dead.returncode != 0
 
 
@@ -173,6 +173,6 @@ def _chat(port: int, key: str) -> Any:
 def _request(
     port: int, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
 ) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request(method, path, body, dict(headers or {}))
     return connection.getresponse()

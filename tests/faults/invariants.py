@@ -17,7 +17,7 @@ from uuid import UUID
 
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Dispatch
 
 LEASE = timedelta(seconds=15)
@@ -70,7 +70,7 @@ def name_of(line: Dispatch) -> str:
     return found[0]
 
 
-def settled(product: Product, *others: Product, timeout_s: float = 15) -> None:
+def settled(product: Product, *others: Product, timeout_s: float = PATIENCE_S) -> None:
     """Wait until nothing is held, and no journal of these installations waits to be replayed."""
     folders = [each.state_dir / "journal" for each in (product, *others)]
 

@@ -21,7 +21,7 @@ from tests.faults.conftest import Limit, MortalPostgres, NewInstallation, childr
 from tests.journeys import operating
 from tests.journeys.dialects import OPENAI, events
 from tests.product import Product
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
 
 LEASE_S, SWEEP_S, SLACK_S = 15, 10, 5
@@ -213,7 +213,7 @@ def _call(product: Product, number: int, name: str | None = None) -> int:
     key = (product.key, product.keys["alice"])[number % 2]
     try:
         return product.request(
-            "POST", OPENAI.path, body=body, key=key, headers={"X-Request-ID": name}, timeout_s=20
+            "POST", OPENAI.path, body=body, key=key, headers={"X-Request-ID": name}, timeout_s=PATIENCE_S
         ).status
     except (OSError, HTTPException):  # before its answer, or in the middle of it
         return 0

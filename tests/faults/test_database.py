@@ -15,7 +15,7 @@ from tests.faults import invariants, load
 from tests.faults.conftest import Limit, MortalPostgres, NewInstallation
 from tests.faults.load import Callers, Told
 from tests.product import Product
-from tests.servers import Redis, wait_until
+from tests.servers import PATIENCE_S, Redis, wait_until
 from tests.upstream import Fault, Upstream
 
 PLENTY = 10**15
@@ -77,7 +77,7 @@ def test_7_a_killed_database_loses_no_acknowledged_row(
         assert "what the journal had kept is in the database" in product.log()
 
 
-async def _until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+async def _until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     await asyncio.to_thread(wait_until, condition, timeout_s=timeout_s)
 
 

@@ -26,7 +26,7 @@ from tests.faults.invariants import Books
 from tests.faults.load import Callers, Told
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE_S, free_port, wait_until
 from tests.upstream import Fault, Upstream
 
 CALLERS = 64
@@ -111,7 +111,7 @@ def _cancelled(channel: grpc.Channel, key: str, *, name: str, model: str, cached
     )
     metadata = (("authorization", f"Bearer {key}"), ("x-request-id", name))
     request = pb.CompleteRequest(model_id=model, prompt=name, max_tokens=100, use_cache=cached)
-    call = method(request, metadata=metadata, timeout=20)
+    call = method(request, metadata=metadata, timeout=PATIENCE_S)
     Timer(after_s, call.cancel).start()
     try:
         return f"answered: {bool(list(call))}"
@@ -231,7 +231,7 @@ def _nothing_is_left_behind(product: Product, upstream: Upstream, books: Books, 
     assert product.sql("SELECT request_id FROM usage_idempotencykey WHERE status = ''") == []
     assert [window["held_pico"] for window in books.windows] == [0] * len(books.windows)
     if "Redis does not answer" not in product.log():  # what is given back then is not heard: tighter, never looser
-        wait_until(lambda: before - _used(product) == _tokens_left(product), timeout_s=3, what="tokens given back")
+        wait_until(lambda: before - _used(product) == _tokens_left(product), what="tokens given back")
     wait_until(lambda: product.chat(model="frail").status == 200, what="the frail provider's circuit to close")
     _slots_are_free(product, upstream)
 

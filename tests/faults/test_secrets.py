@@ -25,7 +25,7 @@ from tests.collector import TraceCollector
 from tests.conftest import NewProduct
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE_S, free_port, wait_until
 from tests.upstream import Fault, Upstream
 
 PROMPT = "canary-prompt-0815"
@@ -67,7 +67,7 @@ class House:
 
     def places(self) -> dict[str, str]:
         """All that it has said, by where."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._metrics_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self._metrics_port, timeout=PATIENCE_S)
         connection.request("GET", "/metrics")
         metrics = connection.getresponse().read().decode()
         connection.close()
@@ -207,7 +207,7 @@ def test_no_trouble_on_a_socket_brings_a_secret_to_light(house: House, upstream:
 
 def _until_end(socket: Any) -> Iterator[str]:
     while True:
-        text: str = socket.recv(timeout=10)
+        text: str = socket.recv(timeout=PATIENCE_S)
         yield text
         if json.loads(text)["type"] in {"done", "error"}:
             return
@@ -222,7 +222,8 @@ def test_no_trouble_over_grpc_brings_a_secret_to_light(house: House, upstream: U
         for trouble in TROUBLES:
             upstream.on("up-chat", trouble)
             try:
-                answer = complete(pb.CompleteRequest(model_id="up-chat", prompt=PROMPT), metadata=metadata, timeout=10)
+                ask = pb.CompleteRequest(model_id="up-chat", prompt=PROMPT)
+                answer = complete(ask, metadata=metadata, timeout=PATIENCE_S)
                 house.said.append(str(answer))
             except grpc.RpcError as error:
                 house.said.append(str(error))

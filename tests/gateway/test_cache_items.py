@@ -14,17 +14,24 @@ from gateway.cache.redis_store import RedisStore
 from gateway.cache.stores import MemoryStore
 from tests import servers
 from tests.gateway.cache_calls import ALICE, BOB
-from tests.servers import Redis, Servers
+from tests.servers import Redis
 from wire.errors import ApiError, Code
 
 ITEM = b'{"type":"message","text":"a canary that nobody may read"}'
 ROOM = 10_000
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    """Not the session's, in which products write too."""
+    with servers.redis() as running:
+        yield running
+
+
 @pytest.fixture
-def shared(servers: Servers) -> Iterator[Redis]:
-    yield servers.redis
-    servers.redis.client.flushall()
+def shared(server: Redis) -> Iterator[Redis]:
+    yield server
+    server.client.flushall()
 
 
 def in_both(redis: Redis, story: Callable[[Items], Awaitable[None]]) -> None:
@@ -158,7 +165,7 @@ def test_a_frozen_redis_is_waited_for_once() -> None:
         for _ in range(100):
             await items.keep(ALICE, {"msg_2": ITEM})
             assert await items.find(ALICE, ["msg_1"], limit_bytes=ROOM) == {}
-        assert time.perf_counter() - began < 1  # most of it for a busy machine: waiting each time would take 18 s
+        assert time.perf_counter() - began < 9  # most of it for a busy machine: waiting each time would take 18 s
         redis.thaw()
         await items.close()
 

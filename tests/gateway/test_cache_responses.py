@@ -16,6 +16,7 @@ from gateway.calls import Call
 from gateway.http import CallerLeftError
 from gateway.replies import Reply
 from tests.gateway.cache_calls import ALICE, BOB, Books, Provider, answer, call, plan, reply
+from tests.servers import PATIENCE_S
 from wire.errors import ApiError, Code
 
 REFUSAL = ApiError(Code.BUDGET_EXCEEDED, "No money is left.")
@@ -39,7 +40,7 @@ class Scene:
 
 
 def played(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 10))
+    asyncio.run(asyncio.wait_for(story(), PATIENCE_S))
 
 
 async def _settle() -> None:

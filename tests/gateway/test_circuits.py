@@ -22,7 +22,7 @@ from providers.specs import DeploymentSpec, Topology
 from providers.standing import STALE_AFTER
 from tests import servers as real
 from tests.providers.topologies import deployment
-from tests.servers import Redis
+from tests.servers import PATIENCE_S, Redis
 from usage.budgets import Budgets
 
 ONE = deployment("one")
@@ -96,7 +96,7 @@ def told(story: Callable[[Redis, Process, Process], Awaitable[None]]) -> None:
     async def bounded(redis: Redis) -> None:
         here, there = Process(redis), Process(redis)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 await story(redis, here, there)
         finally:
             await here.close()

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway import grpc_server
 from gateway.asgi import Gateway
 from gateway.doors import grpc_health, grpc_strangers
-from tests.servers import free_port
+from tests.servers import PATIENCE_S, free_port
 
 pytestmark = pytest.mark.django_db
 Story = Callable[[grpc.aio.Channel], Awaitable[None]]
@@ -42,7 +42,7 @@ def _play(tmp_path: Path, story: Story) -> None:
         )
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                await asyncio.wait_for(story(channel), 30)
+                await asyncio.wait_for(story(channel), PATIENCE_S)
         finally:
             await server.stop(None)
 

@@ -18,6 +18,7 @@ from gateway.calls import Call
 from gateway.idempotency import Idempotency
 from gateway.replies import Reply
 from tests.gateway.cache_calls import BOB, Books, Provider, answer, call
+from tests.servers import PATIENCE_S
 from usage.idempotency import Claim, Kept, KeyInUseError
 from wire.errors import ApiError, Code
 
@@ -47,7 +48,7 @@ class Scene:
 
 
 def played(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 10))
+    asyncio.run(asyncio.wait_for(story(), PATIENCE_S))
 
 
 def in_use(made: Call, *, status: str = "", content: Stored | None = None, **changed: Any) -> KeyInUseError:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.doors.lately import Lately
+from tests.servers import PATIENCE_S
 
 
 class _Looks:
@@ -29,7 +30,7 @@ class _Looks:
 
 def _play(story: Callable[[_Looks], Awaitable[None]]) -> None:
     async def whole() -> None:
-        await asyncio.wait_for(story(_Looks()), 10)
+        await asyncio.wait_for(story(_Looks()), PATIENCE_S)
 
     asyncio.run(whole())
 

@@ -20,10 +20,10 @@ from gateway.limits.commands import Wanted
 from gateway.limits.definitions import NO_LIMITS, Limit
 from gateway.limits.limiter import Limiter
 from gateway.limits.local import Correction, LocalCounters
-from gateway.limits.shared import LIMIT_S, SharedCounters
+from gateway.limits.shared import SharedCounters
 from tests import servers as real
 from tests.gateway.test_limits import a_limit, a_set
-from tests.servers import Redis, Servers
+from tests.servers import PATIENCE_S, Redis, Servers
 
 SCRIPTS = Path(shared.__file__).parent
 NOW_MS = 1_800_000_000_000
@@ -42,7 +42,7 @@ def fresh(most: int, *, tokens: bool = False, window_s: int = 60) -> Limit:
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await story()
 
     asyncio.run(bounded())
@@ -193,7 +193,7 @@ async def taken(one: Limiter, limit: Limit, times: int) -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for: Redis is outside
             await asyncio.sleep(0.02)
 
@@ -269,20 +269,23 @@ def test_a_process_that_was_not_asked_knows_what_others_let_through(own_redis: R
     run(story)
 
 
-def test_a_frozen_redis_costs_one_short_wait_then_none_and_comes_back_by_itself(own_redis: Redis) -> None:
+def test_a_frozen_redis_costs_one_short_wait_then_none_and_comes_back_by_itself(
+    own_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> None:
         one = await limiter(own_redis.url)
         limit = fresh(1_000)
         assert await taken(one, limit, 5) == 5
+        monkeypatch.setattr(shared, "LIMIT_S", 3.0)  # long enough to tell it from a busy machine's own
         with capture_logs() as logs:
             own_redis.freeze()
             began = time.perf_counter()
             assert await taken(one, limit, 20) == 20
-            assert time.perf_counter() - began < LIMIT_S * 2  # 0.1 s where the machine has time
+            assert time.perf_counter() - began < 6
             for _ in range(3):
                 began = time.perf_counter()
                 assert await taken(one, limit, 5) == 5
-                assert time.perf_counter() - began < LIMIT_S / 2, "nobody else waits"
+                assert time.perf_counter() - began < 2, "nobody else waits"
                 await asyncio.sleep(0.5)
             own_redis.thaw()
             await until(lambda: is_up(one))

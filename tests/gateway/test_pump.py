@@ -10,6 +10,7 @@ import pytest
 
 from gateway.pump import pumped
 from gateway.replies import Outset
+from tests.servers import PATIENCE_S
 
 FRAMES = [b"one", b"two", b"three"]
 
@@ -34,6 +35,9 @@ class Counted:
             self.read += 1
             yield frame
 
+    def leave(self) -> None:
+        self.caller_left = not self.closed.is_set()  # afterwards it is nobody's concern
+
     async def aclose(self) -> None:
         self.closed.set()
 
@@ -43,7 +47,7 @@ async def at_once() -> None:
 
 
 def played(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 10))
+    asyncio.run(asyncio.wait_for(story(), PATIENCE_S))
 
 
 def test_the_frames_come_as_they_are() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.slots import Priority, QueueFullError, Slots
+from tests.servers import PATIENCE_S
 
 MODEL = UUID(int=1)
 
@@ -46,7 +47,7 @@ def waiting(room: Slots, served: list[Any], name: Any, priority: Priority = Prio
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await story()
 
     asyncio.run(bounded())

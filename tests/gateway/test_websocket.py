@@ -12,6 +12,7 @@ import pytest
 
 from gateway.asgi import Gateway
 from gateway.doors import websocket
+from tests.servers import PATIENCE_S
 
 SCOPE: dict[str, Any] = {"type": "websocket", "path": "/ws/complete", "headers": [], "query_string": b""}
 
@@ -29,7 +30,7 @@ def test_who_brings_no_key_is_shown_out_however_much_it_says(tmp_path: Path, mon
         sent.append(event)
 
     async def story() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await websocket.serve(_gateway(tmp_path), SCOPE, receive, send)
 
     asyncio.run(story())

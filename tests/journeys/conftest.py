@@ -18,7 +18,7 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
     """It logs all there is to log, and an unknown model is an error.
 
     `dead-first`: nobody listens, then the scripted provider. `shaky-first`: the scripted provider in OpenAI's dialect,
-    then in Anthropic's. `all-dead`: nobody at all. `hasty`: waits 0.4 s for a chunk. `leaving`: aborts its calls.
+    then in Anthropic's. `all-dead`: nobody at all. `hasty`: waits a second for a chunk. `leaving`: aborts its calls.
     """
     nobody = f"http://127.0.0.1:{free_port()}/v1"
     openai, anthropic = session_upstream.openai_url, session_upstream.url
@@ -34,7 +34,7 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
         add("hasty", openai, "hasty")
         add("leaving", openai, "leaving")
         running.sql(
-            "UPDATE providers_provider SET first_token_timeout_ms = 400, between_chunks_timeout_ms = 400 "
+            "UPDATE providers_provider SET first_token_timeout_ms = 1000, between_chunks_timeout_ms = 1000 "
             "WHERE slug = 'hasty'"
         )
         running.sql("UPDATE providers_provider SET on_disconnect = 'abort' WHERE slug = 'leaving'")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.product import Answer, Product
+from tests.servers import PATIENCE_S
 
 Json = dict[str, Any]
 
@@ -37,13 +38,11 @@ class Door:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Answer:
-        return product.request(
-            "POST", self.path, body=self.body(model, text) | more, key=product.key, headers=headers, timeout_s=20
-        )
+        return product.request("POST", self.path, body=self.body(model, text) | more, key=product.key, headers=headers)
 
     @contextlib.contextmanager
     def streaming(
-        self, product: Product, model: str, text: str = "Hello", *, timeout_s: float = 20, **more: Any
+        self, product: Product, model: str, text: str = "Hello", *, timeout_s: float = PATIENCE_S, **more: Any
     ) -> Iterator[http.client.HTTPResponse]:
         body = self.body(model, text) | {"stream": True} | more
         with product.opened("POST", self.path, body=body, key=product.key, timeout_s=timeout_s) as answer:

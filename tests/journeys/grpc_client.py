@@ -8,6 +8,7 @@ import grpc
 
 from gateway.doors.grpc import SERVICE
 from gateway.generated import ai_proxy_pb2 as pb
+from tests.servers import PATIENCE_S
 
 
 class Client:
@@ -21,10 +22,10 @@ class Client:
         method = self._channel.unary_unary(
             f"/{SERVICE}/Complete", pb.CompleteRequest.SerializeToString, pb.CompleteResponse.FromString
         )
-        answer: pb.CompleteResponse = method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=10)
+        answer: pb.CompleteResponse = method(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=PATIENCE_S)
         return answer
 
-    def stream(self, *, timeout: float = 10, **fields: Any) -> Any:
+    def stream(self, *, timeout: float = PATIENCE_S, **fields: Any) -> Any:
         method = self._channel.unary_stream(
             f"/{SERVICE}/StreamComplete", pb.CompleteRequest.SerializeToString, pb.StreamCompleteResponse.FromString
         )
@@ -37,14 +38,14 @@ class Client:
         )
         call: Any
         try:
-            _, call = method.with_call(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=10)
+            _, call = method.with_call(pb.CompleteRequest(**fields), metadata=self.metadata, timeout=PATIENCE_S)
         except grpc.RpcError as error:
             call = error
         return metadata_of(call.initial_metadata()), metadata_of(call.trailing_metadata())
 
     def call(self, name: str, request: Any, answer: Any) -> Any:
         method = self._channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, answer.FromString)
-        return method(request(), metadata=self.metadata, timeout=10)
+        return method(request(), metadata=self.metadata, timeout=PATIENCE_S)
 
 
 def metadata_of(pairs: Any) -> dict[str, str]:

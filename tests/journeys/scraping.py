@@ -7,10 +7,12 @@ from collections import defaultdict
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.servers import PATIENCE_S
+
 
 def scrape(port: int) -> dict[str, dict[tuple[str, ...], float]]:
     """Samples by name, then by the values of their labels in the labels' order of name."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()

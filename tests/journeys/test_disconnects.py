@@ -18,7 +18,7 @@ from tests.upstream import Dispatch, Fault, Upstream
 every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
 either_model = pytest.mark.parametrize("model", ["up-chat", "up-claude"])
 SLOW = Fault(chunk_s=0.05)
-LATE = Fault(delay_s=0.6)
+LATE = Fault(delay_s=1.5)
 
 
 def leave_after(house: Product, door: Door, model: str, heard: int) -> str:
@@ -104,6 +104,17 @@ def test_abort_in_mid_stream(house: Product, upstream: Upstream, door: Door) -> 
 
     assert (row["status"], row["evidence"]) == ("cancelled", "estimated")
     assert row["cost_pico"] == operating.cost_pico(row["input_tokens"], row["output_tokens"]) > 0
+    wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
+
+
+@every_door
+def test_abort_while_the_provider_is_silent(house: Product, upstream: Upstream, door: Door) -> None:
+    """Its caller is not waited for until it says something, or for the minute in which it may be silent."""
+    upstream.on("leaving", Fault(stall_after=3))
+
+    row = settled(house, leave_after(house, door, "leaving", 2))
+
+    assert (row["status"], row["evidence"]) == ("cancelled", "estimated")
     wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
 
 

@@ -23,7 +23,7 @@ from gateway.generated import ai_proxy_pb2 as pb
 from tests.journeys import operating
 from tests.journeys.grpc_client import Client, metadata_of
 from tests.product import Product
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE_S, free_port, wait_until
 from tests.upstream import Fault, Upstream
 
 WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
@@ -167,7 +167,7 @@ def test_a_deadline_is_the_calls_own(client: Client, served: Product, upstream: 
         list(client.stream(model_id="up-chat", prompt="Hello", timeout=0.5))
 
     assert failed.value.code().name == "DEADLINE_EXCEEDED"
-    wait_until(lambda: operating.open_holds(served) == 0, timeout_s=20, what="the call to be settled")
+    wait_until(lambda: operating.open_holds(served) == 0, what="the call to be settled")
 
 
 def test_a_cancelled_stream_is_settled(client: Client, served: Product, upstream: Upstream) -> None:
@@ -177,7 +177,24 @@ def test_a_cancelled_stream_is_settled(client: Client, served: Product, upstream
 
     stream.cancel()
 
-    wait_until(lambda: operating.open_holds(served) == 0, timeout_s=20, what="the call to be settled")
+    wait_until(lambda: operating.open_holds(served) == 0, what="the call to be settled")
+
+
+def test_a_stream_that_is_cancelled_while_its_provider_is_silent(
+    client: Client, served: Product, upstream: Upstream
+) -> None:
+    url = upstream.openai_url
+    operating.add_provider(served, name="aborted", kind="custom", endpoint=url, model="aborted", wait=False)
+    served.sql("UPDATE providers_provider SET on_disconnect = 'abort' WHERE slug = 'aborted'")
+    operating.add_provider(served, name="later", kind="custom", endpoint=url, model="later")  # when it is, both are
+    upstream.on("aborted", Fault(stall_after=3))
+    stream = client.stream(model_id="aborted", prompt="Hello")
+    next(stream)
+
+    stream.cancel()
+
+    wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
+    wait_until(lambda: operating.open_holds(served) == 0, what="the call to be settled")
 
 
 def test_every_method_needs_a_key_unless_it_is_declared_open(channel: grpc.Channel) -> None:
@@ -186,13 +203,13 @@ def test_every_method_needs_a_key_unless_it_is_declared_open(channel: grpc.Chann
     refused = set()
     for method in served:
         try:
-            channel.unary_unary(method, bytes, bytes)(b"", timeout=10)
+            channel.unary_unary(method, bytes, bytes)(b"", timeout=PATIENCE_S)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 refused.add(method)
     assert refused == {method for method in served if method not in OPEN_METHODS}
     with pytest.raises(grpc.RpcError) as unknown:
-        channel.unary_unary("/any.Service/Method", bytes, bytes)(b"", timeout=10)
+        channel.unary_unary("/any.Service/Method", bytes, bytes)(b"", timeout=PATIENCE_S)
     assert unknown.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -205,7 +222,7 @@ def test_a_stranger_is_refused_before_a_request_has_come(channel: grpc.Channel) 
         yield b""
 
     with pytest.raises(grpc.RpcError) as refused:
-        channel.stream_unary(f"/{SERVICE}/Complete", bytes, bytes)(nothing(), timeout=10)
+        channel.stream_unary(f"/{SERVICE}/Complete", bytes, bytes)(nothing(), timeout=PATIENCE_S)
     never.set()
 
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

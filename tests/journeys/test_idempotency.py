@@ -126,7 +126,7 @@ def test_who_gave_up_waiting_asks_again_for_the_same_call(
     product: Product, upstream: Upstream, key: str, *, stream: bool
 ) -> None:
     """What the timeouts and retries of SDKs do: the answer that the first try has paid for is not lost."""
-    upstream.on("up-chat", Fault(delay_s=0.6))
+    upstream.on("up-chat", Fault(delay_s=2))
     body = OPENAI.body("up-chat", "Hello") | {"stream": stream}
     headers = {"Idempotency-Key": key}
     with (

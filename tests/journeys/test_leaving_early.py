@@ -12,7 +12,7 @@ import pytest
 from tests.journeys import operating
 from tests.journeys.dialects import OPENAI
 from tests.product import Answer, Product
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
 
 _numbers = itertools.count(1)
@@ -42,7 +42,7 @@ def model(house: Product, upstream: Upstream) -> str:
     return name
 
 
-def ask(house: Product, model: str, name: str, *, timeout_s: float = 10, **headers: str) -> Answer:
+def ask(house: Product, model: str, name: str, *, timeout_s: float = PATIENCE_S, **headers: str) -> Answer:
     sent = {"X-Request-ID": name, **{word.replace("_", "-"): value for word, value in headers.items()}}
     body = OPENAI.body(model, "Hello")
     return house.request("POST", OPENAI.path, body=body, key=house.key, headers=sent, timeout_s=timeout_s)
@@ -71,7 +71,7 @@ def beside(work: Callable[[], Answer], until: Callable[[], object], then: Callab
 
 def test_in_the_waiting_room_of_the_next_provider(house: Product, upstream: Upstream, model: str) -> None:
     """The failed attempt's row is not the last one, and the key is free again."""
-    upstream.always(model, Fault(delay_s=1.5))
+    upstream.always(model, Fault(delay_s=3))
     key, name = f"key-{model}", f"waiting-{model}"
 
     def left() -> None:
@@ -91,7 +91,7 @@ def test_in_the_waiting_room_of_the_next_provider(house: Product, upstream: Upst
 
 def test_while_its_provider_fails(house: Product, upstream: Upstream, model: str) -> None:
     """Nobody else is asked for a caller who has left."""
-    upstream.always(model, Fault(status=500, delay_s=0.5))
+    upstream.always(model, Fault(status=500, delay_s=2))
 
     leave(house, model, f"gone-{model}", after_s=0.2)
 
@@ -102,7 +102,7 @@ def test_while_its_provider_fails(house: Product, upstream: Upstream, model: str
 
 def test_while_it_waits_for_an_equal_call_that_fails(house: Product, upstream: Upstream, model: str) -> None:
     """It leaves a row, and does not make the call anew."""
-    upstream.always(model, Fault(status=400, delay_s=0.8))
+    upstream.always(model, Fault(status=400, delay_s=2))
 
     leader = beside(
         lambda: ask(house, model, f"leader-{model}", X_Cache="on"),
@@ -118,7 +118,7 @@ def test_while_it_waits_for_an_equal_call_that_fails(house: Product, upstream: U
 
 def test_out_of_time_while_it_waits_for_an_equal_call(house: Product, upstream: Upstream, model: str) -> None:
     """It is told so, and nothing is sent that could be billed."""
-    upstream.always(model, Fault(delay_s=0.8))
+    upstream.always(model, Fault(delay_s=2))
     late: list[Answer] = []
 
     beside(

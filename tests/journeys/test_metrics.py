@@ -14,7 +14,7 @@ import pytest
 from tests.journeys import operating
 from tests.journeys.scraping import scrape
 from tests.product import Product
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE_S, free_port, wait_until
 from tests.upstream import Fault, Upstream
 
 NewProduct = Callable[..., AbstractContextManager[Product]]
@@ -96,6 +96,6 @@ def test_the_figures_of_several_processes_are_one(new_production: NewProduct, up
 def test_there_is_nothing_else_at_that_port(new_product: NewProduct, path: str) -> None:
     port = free_port()
     with new_product(env={"METRICS_PORT": str(port)}):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         connection.request("GET", path)
         assert connection.getresponse().status == 404

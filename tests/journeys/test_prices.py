@@ -102,11 +102,11 @@ def test_an_administrator_reprices_past_calls_through_the_real_worker(
 
         form = admin.form("/admin/usage/repricing/add/") | {"price": price, "reason": "the contract says so"}
         admin.submit("/admin/usage/repricing/add/", form)
-        wait_until(lambda: _repricing(product)["state"] == "compared", timeout_s=30, what="the comparison")
+        wait_until(lambda: _repricing(product)["state"] == "compared", what="the comparison")
         job = _repricing(product)
         token = {"csrfmiddlewaretoken": admin.csrf_token}
         admin.submit(f"/admin/usage/repricing/{uuid.UUID(str(job['id']))}/apply/", token)
-        wait_until(lambda: _repricing(product)["state"] == "applied", timeout_s=30, what="the adjustments")
+        wait_until(lambda: _repricing(product)["state"] == "applied", what="the adjustments")
 
         (adjustment,) = product.sql("SELECT * FROM usage_usagerecord WHERE kind = 'adjustment'")
         assert (job["old_pico"], job["new_pico"]) == (row["cost_pico"], 2 * row["cost_pico"])

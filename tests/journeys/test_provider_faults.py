@@ -60,9 +60,9 @@ class TestBeforeTheFirstWord:
         self, house: Product, upstream: Upstream, door: Door, model: str, *, stream: bool
     ) -> None:
         """The books hold the most that the provider may bill for it."""
-        upstream.on(model, Fault(delay_s=5))
+        upstream.on(model, Fault(delay_s=30))
 
-        with operating.within(1):
+        with operating.within(15):
             answer = door.call(house, model, stream=stream, headers={"X-Timeout-Ms": "200"})
 
         assert answer.status == 504
@@ -193,13 +193,13 @@ def test_an_answer_without_usage_is_estimated(house: Product, upstream: Upstream
 
 
 class TestStalls:
-    """The provider of `hasty` may be silent for 0.4 s."""
+    """The provider of `hasty` may be silent for a second."""
 
     @every_door
     def test_before_the_first_word(self, house: Product, upstream: Upstream, door: Door) -> None:
         upstream.on("hasty", Fault(stall_after=0))
 
-        with operating.within(1.5):
+        with operating.within(15):
             answer = door.call(house, "hasty", stream=True)
 
         assert (answer.status, door.code(answer.json())) == (504, TIMEOUT_TYPES[door.name])
@@ -209,14 +209,14 @@ class TestStalls:
     def test_between_words(self, house: Product, upstream: Upstream, door: Door) -> None:
         upstream.on("hasty", Fault(stall_after=3))
 
-        with operating.within(1.5):
+        with operating.within(15):
             stream = door.stream(house, "hasty")
 
         check_broken(house, stream, door, code="PROVIDER_TIMEOUT", type_=TIMEOUT_TYPES[door.name])
         assert stream.text.strip() == "word0 word1"
 
     def test_a_slow_but_steady_stream_is_not_cut(self, house: Product, upstream: Upstream) -> None:
-        upstream.on("hasty", Fault(chunk_s=0.15))
+        upstream.on("hasty", Fault(chunk_s=0.2))
 
         assert OPENAI.stream(house, "hasty").ended
 
@@ -224,7 +224,7 @@ class TestStalls:
 def test_words_reach_the_caller_as_they_come(house: Product, upstream: Upstream) -> None:
     """Through both a dialect's own and a translated stream: nothing is held back until the end."""
     for door in (OPENAI, ANTHROPIC):
-        upstream.on("up-chat", Fault(chunk_s=0.05, words=10))
+        upstream.on("up-chat", Fault(chunk_s=0.1, words=10))
 
         with door.streaming(house, "up-chat") as answer:
             arrivals = [time.monotonic() for data in events(answer) if "word" in data]

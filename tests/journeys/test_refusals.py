@@ -13,6 +13,7 @@ from tests.conftest import NewProduct
 from tests.journeys import operating
 from tests.journeys.dialects import ANTHROPIC, DOORS, OPENAI, SPEC_D, Door
 from tests.product import Answer, Product
+from tests.servers import PATIENCE_S
 from tests.upstream import Upstream
 
 every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
@@ -263,7 +264,7 @@ class TestTooLarge:
 
 def _chunked(product: Product, door: Door, parts: list[bytes]) -> Answer:
     """Sent with `Transfer-Encoding: chunked`; the answer may come, and the connection end, before all is sent."""
-    connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=PATIENCE_S)
     try:
         connection.putrequest("POST", door.path)
         connection.putheader("Authorization", f"Bearer {product.key}")

@@ -17,7 +17,7 @@ from tests.journeys import operating
 from tests.journeys.admin_session import AdminSession
 from tests.journeys.dialects import SPEC_D
 from tests.product import Answer, Product
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
 
 PASSWORD = "a long word for bella"
@@ -54,7 +54,7 @@ def sent(session: AdminSession, **more: str) -> dict[str, str]:
     }
 
 
-def ask(house: Product, headers: dict[str, str], *, model: str = "up-chat", timeout_s: float = 30) -> Answer:
+def ask(house: Product, headers: dict[str, str], *, model: str = "up-chat", timeout_s: float = PATIENCE_S) -> Answer:
     return house.request("POST", SPEC_D.path, body=SPEC_D.body(model, "Hello"), headers=headers, timeout_s=timeout_s)
 
 
@@ -206,7 +206,7 @@ def test_a_browser_may_say_that_it_wants_events(house: Product, bella: AdminSess
 
 
 def test_the_body_of_a_stranger_is_not_waited_for(house: Product) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)
     connection.putrequest("POST", SPEC_D.path)
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", "1000000")
@@ -218,7 +218,7 @@ def test_the_body_of_a_stranger_is_not_waited_for(house: Product) -> None:
 
 
 def test_a_body_without_a_length_is_bounded(house: Product, upstream: Upstream, bella: AdminSession) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)
     piece = b"x" * 1024 * 1024
 
     headers = sent(bella, Transfer_Encoding="chunked")
@@ -248,6 +248,19 @@ def test_who_leaves_before_the_first_word(
     wait_until(lambda: operating.open_holds(house) == 0, what="the hold to be settled")
 
 
+def test_who_leaves_while_the_provider_is_silent(house: Product, upstream: Upstream, bella: AdminSession) -> None:
+    upstream.on("leaving", Fault(stall_after=3))
+    headers = sent(bella, Accept="text/event-stream")
+
+    connection = asking(house, SPEC_D.body("leaving", "Hello") | {"stream": True}, headers)
+    connection.getresponse().readline()
+    connection.close()
+
+    row = operating.row(house, headers["X-Request-ID"])
+    assert (row["status"], row["evidence"]) == ("cancelled", "estimated")
+    wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
+
+
 def test_slow_calls_hold_no_threads(house: Product, upstream: Upstream, bella: AdminSession) -> None:
     upstream.always("leaving", Fault(delay_s=60))
     ask(house, sent(bella))
@@ -269,7 +282,7 @@ def test_slow_calls_hold_no_threads(house: Product, upstream: Upstream, bella: A
 
 def asking(house: Product, body: Any, headers: dict[str, str]) -> http.client.HTTPConnection:
     """A call whose answer is not waited for."""
-    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_S)
     connection.request("POST", SPEC_D.path, json.dumps(body).encode(), headers)
     return connection
 

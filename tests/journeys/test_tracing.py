@@ -258,11 +258,11 @@ def test_a_dead_collector_costs_a_call_nothing(new_product: NewProduct) -> None:
         product.chat()
         wait_until(lambda: "traces are not taken" in product.log())
 
-        assert _call_for(product, 20) < 2
+        assert _call_for(product, 20) < 5
         assert product.log().count("traces are not taken") == 1
         began = time.perf_counter()
         product.stop()
-        assert time.perf_counter() - began < 10
+        assert time.perf_counter() - began < 20
 
 
 def test_a_hanging_collector_costs_a_call_nothing(new_product: NewProduct, stack: ExitStack) -> None:
@@ -272,10 +272,10 @@ def test_a_hanging_collector_costs_a_call_nothing(new_product: NewProduct, stack
         product.chat()
         wait_until(lambda: bool(collector.posts))
 
-        assert _call_for(product, 20) < 2
+        assert _call_for(product, 20) < 5
         began = time.perf_counter()
         product.stop()
-        assert time.perf_counter() - began < 10
+        assert time.perf_counter() - began < 20
 
 
 def test_what_waits_is_sent_before_the_end(new_product: NewProduct, stack: ExitStack) -> None:

@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
 
 WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
@@ -34,7 +34,7 @@ def _ask(socket: ClientConnection, call_id: str, **fields: Any) -> None:
 
 def _events(socket: ClientConnection) -> Iterator[dict[str, Any]]:
     while True:
-        event: dict[str, Any] = json.loads(socket.recv(timeout=10))
+        event: dict[str, Any] = json.loads(socket.recv(timeout=PATIENCE_S))
         yield event
 
 
@@ -135,7 +135,17 @@ def test_a_cancelled_call_stops_and_has_its_row(house: Product, upstream: Upstre
 
     assert first["type"] == "chunk"
     assert events[-1]["id"] == "after"
-    wait_until(lambda: operating.open_holds(house) == 0, timeout_s=20, what="the cancelled call to be settled")
+    wait_until(lambda: operating.open_holds(house) == 0, what="the cancelled call to be settled")
+
+
+def test_who_leaves_while_the_provider_is_silent_is_settled(house: Product, upstream: Upstream) -> None:
+    upstream.on("leaving", Fault(stall_after=3))
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "left", model="leaving")
+        next(_events(socket))
+
+    wait_until(lambda: operating.open_holds(house) == 0, what="the call to be settled")
+    wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
 
 
 def test_who_leaves_is_settled(house: Product, upstream: Upstream) -> None:
@@ -144,7 +154,7 @@ def test_who_leaves_is_settled(house: Product, upstream: Upstream) -> None:
         _ask(socket, "left")
         next(_events(socket))
 
-    wait_until(lambda: operating.open_holds(house) == 0, timeout_s=20, what="the call to be settled")
+    wait_until(lambda: operating.open_holds(house) == 0, what="the call to be settled")
     (line,) = upstream.bill
     assert line.finished
 

@@ -62,7 +62,7 @@ class HttpDoor:
     lacks: Mapping[Feature, str] = field(default_factory=dict)
 
     def ask(self, product: Product, wish: Wish) -> Heard:
-        answer = product.request("POST", self.path(wish), body=self.body(wish), key=product.key, timeout_s=20)
+        answer = product.request("POST", self.path(wish), body=self.body(wish), key=product.key)
         if answer.status != 200:
             return self._failed(answer, answer.json())
         if not wish.streams:

@@ -15,7 +15,7 @@ from tests.matrix.doors import TEXTS_ALONE
 from tests.matrix.wishes import MAX_TOKENS, STOP, Feature, Heard, Json, Wish
 from tests.product import Product
 
-_TIMEOUT_S = 20
+_TIMEOUT_S = 60
 _numbers = itertools.count(1)
 
 

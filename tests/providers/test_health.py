@@ -19,6 +19,7 @@ from providers.models import Health, Provider
 from providers.operations import ModelSpec, add_provider, update_provider
 from providers.tasks import probe_provider, probe_providers
 from tests.admin.modelhost import ModelHost
+from tests.servers import PATIENCE_S
 from tests.usage.rows import book
 from usage.models import UsageRecord
 
@@ -59,7 +60,7 @@ def test_every_active_provider_is_probed_and_no_other(host: ModelHost) -> None:
 
 
 def test_they_are_probed_side_by_side(host: ModelHost) -> None:
-    started = threading.Barrier(3, timeout=5)
+    started = threading.Barrier(3, timeout=PATIENCE_S)
     original = connection.check
 
     def together(target: connection.Target) -> Finding:

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.doors.grpc import SERVICE
 from gateway.generated import ai_proxy_pb2 as pb
+from tests.servers import PATIENCE_S
 from tests.specs.conftest import Installation
 
 # `CompletionRequest{Prompt: "Hello", MaxTokens: 100}` at each provider, by the model that its client is made for.
@@ -34,7 +35,7 @@ def test_complete(installation: Installation, channel: grpc.Channel, provider: s
         f"/{SERVICE}/Complete", pb.CompleteRequest.SerializeToString, pb.CompleteResponse.FromString
     )
     request = pb.CompleteRequest(model_id=model, prompt="Hello", max_tokens=100)
-    answer = method(request, metadata=_metadata(installation), timeout=20)
+    answer = method(request, metadata=_metadata(installation), timeout=PATIENCE_S)
 
     assert answer.content
     assert answer.provider == installation.provider(provider)
@@ -46,7 +47,7 @@ def test_stream_complete(installation: Installation, channel: grpc.Channel) -> N
         f"/{SERVICE}/StreamComplete", pb.CompleteRequest.SerializeToString, pb.StreamCompleteResponse.FromString
     )
     request = pb.CompleteRequest(model_id="gpt-4", prompt="Hello", max_tokens=100)
-    *deltas, last = list(method(request, metadata=_metadata(installation), timeout=20))
+    *deltas, last = list(method(request, metadata=_metadata(installation), timeout=PATIENCE_S))
 
     assert len(deltas) > 1
     assert last.WhichOneof("event") == "final"
@@ -56,7 +57,7 @@ def test_health_check(channel: grpc.Channel) -> None:
     method = channel.unary_unary(
         f"/{SERVICE}/HealthCheck", pb.HealthCheckRequest.SerializeToString, pb.HealthCheckResponse.FromString
     )
-    assert method(pb.HealthCheckRequest(), timeout=20).status == "ok"
+    assert method(pb.HealthCheckRequest(), timeout=PATIENCE_S).status == "ok"
 
 
 def test_get_provider_status(installation: Installation, channel: grpc.Channel) -> None:
@@ -65,7 +66,7 @@ def test_get_provider_status(installation: Installation, channel: grpc.Channel) 
         pb.GetProviderStatusRequest.SerializeToString,
         pb.GetProviderStatusResponse.FromString,
     )
-    told = method(pb.GetProviderStatusRequest(), metadata=_metadata(installation), timeout=20).providers
+    told = method(pb.GetProviderStatusRequest(), metadata=_metadata(installation), timeout=PATIENCE_S).providers
     assert {each.name: each.circuit_state for each in told}[installation.provider("openai")] == "closed"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from core.ids import uuid7
 from core.vault import Secret
+from tests.servers import PATIENCE_S
 from tests.vectors.qdrant_server import API_KEY, QdrantServer
 from vectors.counting import MOST_AT_ONCE, counts
 from vectors.store import VectorStore
@@ -24,7 +25,7 @@ class _Gathering(QdrantServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._together = threading.Barrier(MOST_AT_ONCE, timeout=10)
+        self._together = threading.Barrier(MOST_AT_ONCE, timeout=PATIENCE_S)
         self._lock = threading.Lock()
         self._now = self.most = 0
 
@@ -55,7 +56,7 @@ def test_a_few_are_asked_for_together_and_what_is_gone_is_unknown(tmp_path: Path
             await store.close()
 
     with _Gathering() as server:
-        found = asyncio.run(asyncio.wait_for(story(_store(server.url, tmp_path)), 60))
+        found = asyncio.run(asyncio.wait_for(story(_store(server.url, tmp_path)), PATIENCE_S))
 
     assert found == [None, *([0] * (2 * MOST_AT_ONCE - 1))]
     assert server.most == MOST_AT_ONCE
@@ -73,4 +74,4 @@ def test_a_store_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         finally:
             await store.close()
 
-    asyncio.run(asyncio.wait_for(story(_store(url, tmp_path)), 60))
+    asyncio.run(asyncio.wait_for(story(_store(url, tmp_path)), PATIENCE_S))

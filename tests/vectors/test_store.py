@@ -16,6 +16,7 @@ import pytest
 from core.ids import uuid7
 from core.vault import Secret
 from tests import environment
+from tests.servers import PATIENCE_S
 from tests.vectors.qdrant_server import API_KEY, QdrantServer
 from vectors import store as stores
 from vectors.filters import translate
@@ -53,7 +54,7 @@ def _play(store: VectorStore, story: Callable[[], Coroutine[Any, Any, None]]) ->
         finally:
             await store.close()
 
-    asyncio.run(asyncio.wait_for(whole(), 60))
+    asyncio.run(asyncio.wait_for(whole(), PATIENCE_S))
 
 
 def _point(collection: UUID, name: str, *vector: float, **payload: Any) -> Point:
