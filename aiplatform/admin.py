@@ -20,8 +20,6 @@ from accounts import audit
 from accounts.models import AuditEntry
 from core import display
 
-admin.site.index_title = "Home"
-admin.site.empty_value_display = "–"
 admin.site.unregister(User)
 admin.site.unregister(Group)
 

@@ -1,4 +1,7 @@
 from django.apps import AppConfig, apps
+from django.contrib import admin
+
+from aiplatform.admin_site import PlatformAdminSite
 
 
 class PlatformConfig(AppConfig):
@@ -7,3 +10,4 @@ class PlatformConfig(AppConfig):
 
     def ready(self) -> None:
         apps.get_app_config("auth").verbose_name = "Administrators"  # as the menu calls users and groups
+        admin.site = admin.sites.site = PlatformAdminSite()

@@ -35,7 +35,7 @@ ALLOWED_HOSTS = [host for host in env.text("ALLOWED_HOSTS", "*").split(",") if h
 CSRF_TRUSTED_ORIGINS = [origin for origin in env.text("CSRF_TRUSTED_ORIGINS").split(",") if origin]
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # `aiplatform` brings the admin's site
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "django.contrib.admin.apps.SimpleAdminConfig",  # `urls` has the admin modules loaded

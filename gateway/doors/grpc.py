@@ -63,27 +63,30 @@ class Metadata:
 
 
 class AIProxy:
-    """The service's methods, each a story of its own: who calls, what for, the pipeline, the answer."""
+    """The service's methods, each a story of its own: who calls, what for, the pipeline, the answer.
+
+    Requests come as they were sent: gRPC would log a traceback for each that is none.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
-        def unary(method: Callable[..., Awaitable[Any]], request: Any) -> grpc.RpcMethodHandler[Any, Any]:
-            return grpc.unary_unary_rpc_method_handler(method, request.FromString, _serialized)
+        def unary(method: Callable[..., Awaitable[Any]]) -> grpc.RpcMethodHandler[Any, Any]:
+            return grpc.unary_unary_rpc_method_handler(method, bytes, _serialized)
 
-        stream = grpc.unary_stream_rpc_method_handler(self.stream_complete, pb.CompleteRequest.FromString, bytes)
+        stream = grpc.unary_stream_rpc_method_handler(self.stream_complete, bytes, bytes)
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Complete": unary(self.complete, pb.CompleteRequest),
+                "Complete": unary(self.complete),
                 "StreamComplete": stream,
-                "HealthCheck": unary(self.health_check, pb.HealthCheckRequest),
-                "GetProviderStatus": unary(self.get_provider_status, pb.GetProviderStatusRequest),
+                "HealthCheck": unary(self.health_check),
+                "GetProviderStatus": unary(self.get_provider_status),
             },
         )
 
-    async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
+    async def complete(self, request: bytes, context: Context) -> pb.CompleteResponse:
         metadata = Metadata(context.invocation_metadata())
         try:
             call = await self._call(request, metadata, context, stream=False)
@@ -97,7 +100,7 @@ class AIProxy:
         await _begin(context, metadata, answer_headers(reply))
         return grpc_dialect.message_of(told(call, reply))
 
-    async def stream_complete(self, request: pb.CompleteRequest, context: Context) -> AsyncIterator[bytes]:
+    async def stream_complete(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
         """Serialized `StreamCompleteResponse`s."""
         metadata = Metadata(context.invocation_metadata())
         try:
@@ -115,12 +118,10 @@ class AIProxy:
             log.exception("a call failed for a reason of ours", request_id=metadata.request_id, surface=_SURFACE)
             await self.abort(context, OUR_FAULT, metadata)
 
-    async def health_check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
+    async def health_check(self, request: bytes, context: Context) -> pb.HealthCheckResponse:
         return pb.HealthCheckResponse(status="ok" if await health.is_ready() else "unavailable")
 
-    async def get_provider_status(
-        self, request: pb.GetProviderStatusRequest, context: Context
-    ) -> pb.GetProviderStatusResponse:
+    async def get_provider_status(self, request: bytes, context: Context) -> pb.GetProviderStatusResponse:
         statuses = provider_statuses(self._gateway)
         return pb.GetProviderStatusResponse(
             providers=[
@@ -136,7 +137,7 @@ class AIProxy:
             ]
         )
 
-    async def _call(self, request: pb.CompleteRequest, metadata: Metadata, context: Context, *, stream: bool) -> Call:
+    async def _call(self, request: bytes, metadata: Metadata, context: Context, *, stream: bool) -> Call:
         """Raises `ApiError`."""
         started = time.perf_counter()
         calling.begin(metadata.request_id, metadata.header(b"traceparent"))

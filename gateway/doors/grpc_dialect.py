@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from google.protobuf.message import DecodeError
 
 from gateway.doors.spec_c import Body, SpecC
 from gateway.doors.specification import Told, told_by
@@ -71,8 +72,15 @@ class Encoder:
         return b""
 
 
-def body_of(request: pb.CompleteRequest, *, stream: bool) -> bytes:
-    """The request as the body of its HTTP twin, so that both are checked by the same rules."""
+def body_of(sent: bytes, *, stream: bool) -> bytes:
+    """A `CompleteRequest` as the body of its HTTP twin, so that both are checked by the same rules.
+
+    Raises `ApiError` INVALID_REQUEST where it is none.
+    """
+    try:
+        request = pb.CompleteRequest.FromString(sent)
+    except DecodeError as error:
+        raise ApiError(Code.INVALID_REQUEST, "The message is not a CompleteRequest.") from error
     said: dict[str, Any] = {
         "model_id": request.model_id,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],

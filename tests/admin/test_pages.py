@@ -12,7 +12,9 @@ from django.test import Client as Browser
 from django.test import RequestFactory
 from django.urls import reverse
 
+from providers.models import Provider
 from tests.admin import demo
+from usage.models import UsageRecord
 
 admin.autodiscover()  # as the URLs do, with the first page
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -77,6 +79,18 @@ def test_a_full_list_and_its_rows_answer_and_show_no_providers_key_and_load_noth
         assert re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(?:https?:)?//[^"]*"', text) == []
 
 
+def test_a_section_is_headed_by_its_own_name(staff: Browser) -> None:
+    shown = staff.get(reverse("admin:app_list", args=["providers"])).content.decode()
+    assert "Where calls go" in shown
+    assert "administration" not in shown
+
+
+def test_what_nobody_can_change_has_no_button_for_its_history(staff: Browser, filled: None) -> None:
+    written, made = UsageRecord.objects.all()[0], Provider.objects.all()[0]
+    assert "/history/" not in staff.get(page(UsageRecord, "change", written.pk)).content.decode()
+    assert "/history/" in staff.get(page(Provider, "change", made.pk)).content.decode()
+
+
 @by_label
 def test_search_and_every_filter(staff: Browser, filled: None, model: Any) -> None:
     listed = staff.get(page(model, "changelist"), {"q": "gpt"})
@@ -106,8 +120,6 @@ def test_somebody_without_permissions_sees_no_figures(filled: None) -> None:
 
 
 def test_a_reader_of_providers_may_not_test_them(filled: None) -> None:
-    from providers.models import Provider
-
     browser, reader = Browser(), User.objects.create_user("rae", password="a-long-password", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_provider"))
     browser.force_login(reader)

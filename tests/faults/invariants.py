@@ -72,12 +72,9 @@ def name_of(line: Dispatch) -> str:
 
 def settled(product: Product, *others: Product, timeout_s: float = PATIENCE_S) -> None:
     """Wait until nothing is held, and no journal of these installations waits to be replayed."""
-    folders = [each.state_dir / "journal" for each in (product, *others)]
 
     def is_quiet() -> bool:
-        if any(path.stat().st_size for folder in folders for path in folder.glob("*.journal") if path.exists()):
-            return False
-        return operating.open_holds(product) == 0
+        return not any(map(operating.is_journalling, (product, *others))) and operating.open_holds(product) == 0
 
     wait_until(is_quiet, timeout_s=timeout_s, what="the books to close")
 

@@ -73,7 +73,8 @@ def until_in_force(condition: Callable[[], bool]) -> None:
 
 
 def rows(product: Product, request_id: str) -> list[dict[str, Any]]:
-    """What the books hold of a call, in the order of its attempts."""
+    """What the books hold of a call, in the order of its attempts; on a busy machine a row may be journalled first."""
+    wait_until(lambda: not is_journalling(product), what="the journal to be in the books")
     return product.sql("SELECT * FROM usage_usagerecord WHERE request_id = %s ORDER BY attempt, id", request_id)
 
 
@@ -86,6 +87,12 @@ def row(product: Product, request_id: str) -> dict[str, Any]:
 
 def row_of(product: Product, answer: Answer) -> dict[str, Any]:
     return row(product, answer.headers["x-request-id"])
+
+
+def is_journalling(product: Product) -> bool:
+    """Whether rows wait for their database, on disk."""
+    journals = (product.state_dir / "journal").glob("*.journal")
+    return any(path.stat().st_size for path in journals if path.exists())
 
 
 def open_holds(product: Product) -> int:

@@ -213,6 +213,20 @@ def test_every_method_needs_a_key_unless_it_is_declared_open(channel: grpc.Chann
     assert unknown.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_no_request_is_refused_without_a_traceback(
+    client: Client, channel: grpc.Channel, served: Product, *, stream: bool
+) -> None:
+    name, kind = ("StreamComplete", channel.unary_stream) if stream else ("Complete", channel.unary_unary)
+    call = kind(f"/{SERVICE}/{name}", bytes, bytes)
+
+    with pytest.raises(grpc.RpcError, match="not a CompleteRequest") as refused:
+        list(call(b"\xff\xff\xff", metadata=client.metadata, timeout=PATIENCE_S))
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Traceback" not in served.log()
+
+
 def test_a_stranger_is_refused_before_a_request_has_come(channel: grpc.Channel) -> None:
     """Who could keep a call waiting without a key would keep callers out: so many there may be at once."""
     never = threading.Event()
