@@ -19,7 +19,7 @@ INSTALL := sh deploy/install.sh $(VENV) "$(PYTHON)"
 
 help:
 	@echo "make run      set up what is missing, then serve on http://127.0.0.1:8000"
-	@echo "make test     every test, on SQLite and PostgreSQL, in real processes and a real browser"
+	@echo "make test     the tests, on SQLite and PostgreSQL, in real processes and a real browser"
 	@echo "make faults   every fault that it survives: processes killed, databases frozen; FAULT_SEED=n plays one again"
 	@echo "make matrix   every door, every kind of provider, every feature: asked at the real product, printed as a table"
 	@echo "make check    the whole gate: format, lint, types, import laws, migrations, tests"

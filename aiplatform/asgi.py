@@ -43,7 +43,7 @@ class Platform:
         self._session_door: SessionDoor | None = None
         self._pages = Pages(django_application)
         static = ServeStaticASGI(self._pages, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
-        trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+        trusted = settings.FORWARDED_ALLOW_IPS
         self._rest: Any = ProxyHeadersMiddleware(static, trusted_hosts=trusted)
         self._in_session: Any = ProxyHeadersMiddleware(self._complete_in_session, trusted_hosts=trusted)
 

@@ -1,6 +1,6 @@
 """The environment, read in one place. Every name here is explained in `.env.example`.
 
-A value comes from the variable, else from the file that NAME_FILE names (secrets mounted as files), else from `.env`.
+A value comes from the file that NAME_FILE names (secrets mounted as files), else from the variable, else from `.env`.
 Embedded, missing secrets are made once and kept in STATE_DIR with mode 600; in production a missing or weak secret
 stops the start with one line.
 """
@@ -74,11 +74,16 @@ def secret_key() -> str:
 
 
 def encryption_keys() -> list[str]:
-    """The Fernet ring, the encrypting key first; AI_ENCRYPTION_KEY (specification D) is any text."""
-    if phrase := text("AI_ENCRYPTION_KEY"):
-        derived = [vault.fernet_key_from(phrase)]
-        return [*_split(text("ENCRYPTION_KEYS")), *derived]
-    return _split(_secret("ENCRYPTION_KEYS", lambda: Fernet.generate_key().decode()))
+    """The Fernet ring, the encrypting key first.
+
+    From AI_ENCRYPTION_KEY (specification D) one is derived; what an earlier key has encrypted stays readable.
+    """
+    phrase, made = text("AI_ENCRYPTION_KEY"), _file_of("ENCRYPTION_KEYS")
+    if not phrase:
+        return _split(_secret("ENCRYPTION_KEYS", lambda: Fernet.generate_key().decode()))
+    _require_length("AI_ENCRYPTION_KEY", phrase)
+    before = _split(made.read_text()) if made.exists() and not PRODUCTION else []
+    return [*_split(text("ENCRYPTION_KEYS")), vault.fernet_key_from(phrase), *before]
 
 
 def redis_url() -> str:
@@ -181,13 +186,19 @@ def _split(value: str) -> list[str]:
 
 def _secret(name: str, make: Callable[[], str]) -> str:
     value = text(name)
-    if PRODUCTION:
-        if len(value) < _MIN_SECRET_CHARS:
-            raise SystemExit(
-                f"{name} is missing or shorter than {_MIN_SECRET_CHARS} characters: set it, or {name}_FILE."
-            )
-        return value
-    return value or _kept(STATE_DIR / "secrets" / name.lower(), make)
+    _require_length(name, value)
+    return value or _kept(_file_of(name), make)
+
+
+def _require_length(name: str, value: str) -> None:
+    """Of a secret in production; elsewhere a missing one is made."""
+    if PRODUCTION and len(value) < _MIN_SECRET_CHARS:
+        raise SystemExit(f"{name} is missing or shorter than {_MIN_SECRET_CHARS} characters: set it, or {name}_FILE.")
+
+
+def _file_of(name: str) -> Path:
+    """Where a secret that was made lies."""
+    return STATE_DIR / "secrets" / name.lower()
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -32,6 +32,7 @@ QDRANT_URL, QDRANT_API_KEY = env.qdrant_url(), env.qdrant_api_key()
 
 # Hosts: a key or a session guards every door, and no page is built from the Host header.
 ALLOWED_HOSTS = [host for host in env.text("ALLOWED_HOSTS", "*").split(",") if host]
+FORWARDED_ALLOW_IPS = env.text("FORWARDED_ALLOW_IPS", "127.0.0.1")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env.text("CSRF_TRUSTED_ORIGINS").split(",") if origin]
 
 INSTALLED_APPS = [

@@ -38,6 +38,13 @@ def test_production_refuses_a_weak_secret_in_one_line(tmp_path: Path, name: str,
     assert name in done.stderr
 
 
+def test_production_refuses_a_weak_key_of_specification_d(tmp_path: Path) -> None:
+    done = _settings(tmp_path, DJANGO_ENV="production", AI_ENCRYPTION_KEY="short", **_STRONG)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("AI_ENCRYPTION_KEY is missing or shorter than 32 characters")
+
+
 def test_production_starts_with_strong_secrets(tmp_path: Path) -> None:
     done = _settings(tmp_path, "settings.PRODUCTION", DJANGO_ENV="production", **_STRONG)
 
@@ -92,6 +99,14 @@ def test_the_specifications_names_are_understood(
     tmp_path: Path, given: dict[str, str], shown: str, expected: str
 ) -> None:
     assert _settings(tmp_path, shown, **given).stdout.strip() == expected
+
+
+def test_what_was_encrypted_before_the_key_of_specification_d_was_set_stays_readable(tmp_path: Path) -> None:
+    (made,) = ast.literal_eval(_settings(tmp_path, "settings.ENCRYPTION_KEYS").stdout)
+    ring = ast.literal_eval(_settings(tmp_path, "settings.ENCRYPTION_KEYS", AI_ENCRYPTION_KEY="any text").stdout)
+
+    assert len(ring) == 2
+    assert ring[1] == made != ring[0]
 
 
 def test_a_setting_that_means_nothing_here_is_named_once(tmp_path: Path) -> None:
