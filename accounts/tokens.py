@@ -105,14 +105,14 @@ class _KeySet(jwt.PyJWKClient):
     _paused_until = 0.0
 
     def fetch_data(self) -> Any:
-        """Raises `jwt.PyJWKClientError`."""
+        """Raises `jwt.PyJWKClientError`, also for what PyJWT lets out: an answer that is no set, or breaks off."""
         if time.monotonic() < self._paused_until:
             raise jwt.PyJWKClientConnectionError("The set could not be read a moment ago.")
         try:
             return super().fetch_data()
-        except jwt.PyJWKClientError:
+        except (jwt.PyJWTError, ValueError, OSError) as error:
             self._paused_until = time.monotonic() + _JWKS_PAUSE_S
-            raise
+            raise jwt.PyJWKClientConnectionError("The set cannot be read.") from error
 
 
 @functools.cache

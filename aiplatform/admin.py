@@ -113,3 +113,13 @@ _IN_PLAIN_WORDS = {
 @admin.register(Group)
 class GroupAdmin(Told, DjangoGroupAdmin, ModelAdmin):
     when_empty = "A group is a set of permissions, for users who may do some things and not others."
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change a group may give himself all that a group may have."""
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)

@@ -178,7 +178,10 @@ class Circuits:
     async def _claim(self, redis: Redis) -> None:
         """Which troubled circuits this process may try: one process at a time, while its trial is under way."""
         claims: set[UUID] = set()
+        known = self._catalogue.current.topology.by_id
         for deployment_id in self._board.troubled():
+            if deployment_id not in known:  # nobody calls it any more
+                continue
             name = _TRIAL + deployment_id.hex
             if await redis.set(name, self._me, nx=True, px=_TRIAL_LEASE_MS):
                 claims.add(deployment_id)

@@ -17,7 +17,7 @@ from gateway.http import CallerLeftError
 class UntilLeft:
     """`with UntilLeft(gone): await …` cancels what is awaited once `gone` is done, and raises `CallerLeftError`.
 
-    `unless` is asked then: where it says so, the work goes on.
+    `unless` is asked in that moment, once: where it says so, the work goes on.
     """
 
     __slots__ = ("_cancelling", "_gone", "_has_left", "_is_over", "_task", "_unless")

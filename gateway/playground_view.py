@@ -99,9 +99,12 @@ def _models() -> list[_Group]:
     ranked = sorted(found, key=lambda route: (route.name != DEFAULT_ROUTE, not route.catch_all, route.name))
     routes = [route.name for route in ranked]
     places = Counter([*routes, *(name for _, name in full)])
+    own = dict.fromkeys(name for _, name in full)
+    for name in routes:
+        own.pop(name, None)
     groups = {
         "Routes": routes,
-        "Models": [name for name in dict.fromkeys(name for _, name in full) if name not in set(routes)],
+        "Models": list(own),
         "Models at one provider": [f"{slug}/{name}" for slug, name in full if places[name] > 1],
     }
     return [(label, [(name, name) for name in group]) for label, group in groups.items() if group]

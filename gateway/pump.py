@@ -7,7 +7,6 @@ its next frame: in neither may anything be settled. So a task of our own reads t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -30,7 +29,8 @@ def pumped(
     """The frames of `stream`. `detach` runs the reading task, whatever becomes of the request.
 
     It reads from now on: the stream comes to its end also where nobody ever asks for a frame. Whatever breaks there is
-    raised here, so that no caller takes what was cut for the whole.
+    raised here, so that no caller takes what was cut for the whole; who takes nothing for a minute and comes back gets
+    `CallerLeftError`.
     """
     queue: Queue = asyncio.Queue(_QUEUED_FRAMES)
     left = asyncio.Event()
@@ -52,25 +52,34 @@ async def _taken(stream: Stream, queue: Queue, left: asyncio.Event) -> AsyncIter
 
 
 async def _pump(stream: Stream, queue: Queue, left: asyncio.Event) -> None:
-    """Reads on where the caller has left and the stream drains; ends where nobody takes a frame for `_STALLED_S`."""
+    """Reads on where the caller has left and the stream drains. Who takes no frame for `_STALLED_S` counts as gone."""
     end: Exception | None = None
     try:
         async for frame in stream.frames():
-            if not left.is_set():
-                async with asyncio.timeout(_STALLED_S):
-                    await queue.put(frame)
-            elif not stream.drains:
+            if not left.is_set() and not await _has_room(queue, frame):
+                left.set()
+                stream.leave()
+                end = CallerLeftError()
+            if left.is_set() and not stream.drains:
                 break
-    except TimeoutError:
-        stream.leave()
-    except CallerLeftError:
-        pass
+    except CallerLeftError as error:
+        end = error
     except Exception as error:  # whatever it is, the reader raises it; where there is none any more, the log has it
         end = error
         if left.is_set():
             log.exception("a stream broke for a reason of ours after its caller had left")
     finally:
         await stream.aclose()
-        with contextlib.suppress(TimeoutError):  # nobody reads any more
-            async with asyncio.timeout(_STALLED_S):
-                await queue.put(end)
+        if left.is_set() or not await _has_room(queue, end):
+            while not queue.empty():  # what nobody took: whoever comes back is told that it is over
+                queue.get_nowait()
+            queue.put_nowait(end or CallerLeftError())
+
+
+async def _has_room(queue: Queue, item: bytes | Exception | None) -> bool:
+    try:
+        async with asyncio.timeout(_STALLED_S):
+            await queue.put(item)
+    except TimeoutError:
+        return False
+    return True

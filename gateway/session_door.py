@@ -148,8 +148,10 @@ async def _stream(exchange: Exchange, response: StreamingHttpResponse) -> None:
     """Raises `CallerLeftError`. What is left of the stream then is seen to by who makes it (`gateway.pump`)."""
     gone = exchange.watch()
     async with aclosing(cast("AsyncGenerator[bytes]", aiter(response))) as frames:
-        await exchange.start_stream(_headers(response))
         with UntilLeft(gone):
+            first = await anext(frames)  # it is here by now; and what has begun to be read is closed in the end
+            await exchange.start_stream(_headers(response))
+            await exchange.send(first)
             async for frame in frames:
                 await exchange.send(frame)
     await exchange.end_stream()

@@ -89,10 +89,12 @@ class LiveStream:
     @property
     def drains(self) -> bool:
         """Whether it is read to its end when its caller has left."""
-        return self.attempt.deployment.provider.drains or self._is_followed()
+        return self.attempt.deployment.provider.drains or self._is_wanted()
 
-    def _is_followed(self) -> bool:
-        return any(flight.is_followed for flight in self.flights)
+    def _is_wanted(self) -> bool:
+        """Whoever has left: others wait for it, or the answer is whole, and only its usage and its end are to come."""
+        meter = self._relay.meter
+        return meter.finished or bool(meter.closing) or any(flight.is_followed for flight in self.flights)
 
     def leave(self) -> None:
         if not self._gone.done():
@@ -263,7 +265,7 @@ class LiveStream:
             with self._patience.within(min(limit_s, left_s)):
                 if self.attempt.deployment.provider.drains:
                     return await self._answer.next_chunk()
-                with UntilLeft(self._gone, unless=self._is_followed):
+                with UntilLeft(self._gone, unless=self._is_wanted):
                     return await self._answer.next_chunk()
         except TimeoutError as error:
             self._answer.close()

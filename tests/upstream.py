@@ -36,7 +36,7 @@ class Fault:
     """What goes wrong, or is otherwise special, in one dispatch. The default is a plain answer.
 
     `cut_after`, `stall_after` and `error_after` count chunks of a stream; 0 comes before the first. `delay_s` waits
-    before the answer's headers, `chunk_s` before each chunk.
+    before the answer's headers, `chunk_s` before each chunk, `tail_s` before what follows the reason of its end.
     """
 
     status: int = 200
@@ -44,6 +44,7 @@ class Fault:
     message: str = "scripted fault"
     delay_s: float = 0.0
     chunk_s: float = 0.0
+    tail_s: float = 0.0
     words: int | None = None
     stall_after: int | None = None
     cut_after: int | None = None
@@ -61,7 +62,7 @@ class Fault:
         _, _, text = model.partition("!")
         given = dict(part.partition("=")[::2] for part in text.split(",") if part)
         types: dict[str, Callable[[str], Any]] = {"retry_after": str, "message": str}
-        types |= dict.fromkeys(("delay_s", "chunk_s"), float)
+        types |= dict.fromkeys(("delay_s", "chunk_s", "tail_s"), float)
         types |= dict.fromkeys(("bad_body", "no_usage", "drop"), lambda _: True)
         return cls(**{name: types.get(name, int)(value) for name, value in given.items()})
 
@@ -257,7 +258,8 @@ async def _stream(request: web.Request, line: Dispatch, speech: Speech, words: l
         await response.write(chunk)
         line.output_tokens = min(sent, len(words))
     line.output_tokens = len(words) + fault.reasoning_tokens
-    for event in speech.closing(line, words):
+    for number, event in enumerate(speech.closing(line, words)):
+        await asyncio.sleep(fault.tail_s if number else 0)
         await response.write(event)
     line.reported = speech.reports_usage(line)
     await response.write_eof()

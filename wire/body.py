@@ -82,10 +82,19 @@ def open_body(body: bytes) -> Fields:
     if b"\\u0000" in body and _ESCAPED_NUL.search(body):
         raise invalid("The body holds a NUL character (\\u0000), which no text here may hold.")
     if len(set(map(str.casefold, fields))) < len(fields):  # hosts written in Go take either for what we have read
-        raise invalid("Two fields of the body differ only in how their names are capitalised.")
+        raise _alike(fields)
     if is_deeper(body, MAX_DEPTH):
         raise _too_deep()
     return fields
+
+
+def _alike(fields: Fields) -> ApiError:
+    seen: dict[str, str] = {}
+    for name in fields:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            break
+    return invalid(f"'{other}' and '{name}' differ only in how they are capitalised: send one of them.", param=name)
 
 
 def is_deeper(body: bytes, depth: int) -> bool:

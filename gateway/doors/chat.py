@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from core.money import usd_text
 from gateway.calls import open_call
 from gateway.catalogue import Caller
-from gateway.http import JSON, Exchange, Headers
+from gateway.http import JSON, CallerLeftError, Exchange, Headers
 from gateway.replies import Reply, Stream, abandoned
 from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatResponse
@@ -57,6 +57,9 @@ async def relay(gateway: Gateway, exchange: Exchange, stream: Stream) -> None:
             await exchange.end_stream()
             return
         gateway.pipeline.detach(abandoned(stream, frames))
+    except CallerLeftError:
+        gateway.pipeline.detach(abandoned(stream, frames))
+        raise
     except BaseException:  # cancelled too: whatever ends it, its dispatch is settled
         gateway.pipeline.detach(stream.aclose())
         raise

@@ -21,9 +21,9 @@ from gateway.doors.grpc_strangers import asked_soon, refusing
 from gateway.doors.specification import told
 from gateway.failures import OUR_FAULT, error_headers
 from gateway.generated import ai_proxy_pb2 as pb
-from gateway.http import Headers, safe_request_id
+from gateway.http import CallerLeftError, Headers, safe_request_id
 from gateway.pump import pumped
-from gateway.replies import Reply
+from gateway.replies import Reply, abandoned
 from gateway.status import provider_statuses
 from wire.errors import ApiError
 
@@ -107,11 +107,16 @@ class AIProxy:
             call = await self._call(request, metadata, context, stream=True)
             stream = await self._gateway.pipeline.complete_apart(call)
             assert not isinstance(stream, Reply), "it was asked to stream"
-            frames = pumped(stream, detach=self._gateway.pipeline.detach)
-            await _begin(context, metadata, stream_facts(stream))
-            async for chunk in frames:
+            try:
+                await _begin(context, metadata, stream_facts(stream))
+            except BaseException:  # cancelled too: nobody will ask for a frame
+                self._gateway.pipeline.detach(abandoned(stream, stream.frames()))
+                raise
+            async for chunk in pumped(stream, detach=self._gateway.pipeline.detach):
                 for message in _messages(chunk, context):
                     yield message
+        except CallerLeftError:
+            await context.abort(grpc.StatusCode.CANCELLED, "The answer was not taken for a minute.")
         except ApiError as error:
             await self.abort(context, error, metadata)
         except Exception:  # the last resort, as above

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Never, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 _PATIENCE_S = 10.0  # for a request whose headers are here
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -24,12 +25,13 @@ def refusing(refuse: Callable[[Context], Awaitable[Never]]) -> Handler:
 
 def asked_soon(handler: Handler) -> Handler:
     """The same method, which takes one message, but it ends with DEADLINE_EXCEEDED where that does not come."""
-    codecs = (handler.request_deserializer, handler.response_serializer)
+    read: Any = handler.request_deserializer
+    codecs = (bytes, handler.response_serializer)  # gRPC would log a traceback for each message that is none
     if handler.response_streaming:
         streaming: Any = handler.unary_stream
 
         async def stream(requests: AsyncIterator[Any], context: Context) -> Any:
-            told = streaming(await _first(requests, context), context)
+            told = streaming(await _first(requests, read, context), context)
             if isinstance(told, AsyncIterator):
                 async for message in told:
                     await context.write(message)
@@ -40,15 +42,17 @@ def asked_soon(handler: Handler) -> Handler:
     whole: Any = handler.unary_unary
 
     async def answer(requests: AsyncIterator[Any], context: Context) -> Any:
-        return await whole(await _first(requests, context), context)
+        return await whole(await _first(requests, read, context), context)
 
     return grpc.stream_unary_rpc_method_handler(answer, *codecs)
 
 
-async def _first(requests: AsyncIterator[Any], context: Context) -> Any:
+async def _first(requests: AsyncIterator[Any], read: Callable[[bytes], Any], context: Context) -> Any:
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            return await anext(requests)
+            return read(await anext(requests))
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The message is not one that this method takes.")
     except (TimeoutError, StopAsyncIteration):
         await context.abort(
             grpc.StatusCode.DEADLINE_EXCEEDED, f"No request came, for which {_PATIENCE_S:.0f} seconds are the most."

@@ -175,7 +175,10 @@ class Socket:
             await self._refuse(dialect, running, OUR_FAULT)
 
     async def _relay(self, stream: Stream, running: _Running) -> None:
-        running.watch().add_done_callback(lambda _: stream.leave())
+        def leave(_: asyncio.Future[Any]) -> None:
+            stream.leave()
+
+        running.watch().add_done_callback(leave)
         frames = stream.frames()
         try:
             async for chunk in frames:
@@ -186,6 +189,7 @@ class Socket:
                 await abandoned(stream, frames)
                 return
         finally:
+            running.watch().remove_done_callback(leave)  # else the call and its stream would hold each other
             await stream.aclose()  # whatever broke here, it is settled
 
     async def _send_frames(self, lines: bytes) -> None:

@@ -42,7 +42,7 @@ class SecondsField(forms.DecimalField):
         seconds = super().to_python(value)
         if seconds is None:
             return None
-        if not seconds.is_finite():
+        if not seconds.is_finite() or seconds.adjusted() > 9:
             raise ValidationError(self.error_messages["invalid"])
         return int(seconds * 1000)
 

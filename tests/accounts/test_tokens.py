@@ -15,16 +15,22 @@ _ANY_SECRET = "a secret that nobody has agreed on, and long enough"
 
 
 class _Broken(ThreadingHTTPServer):
-    """Has no keys today."""
+    """Has no keys today: an error, or `says` instead of a set."""
 
     asked = 0
+    says = b""
 
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, _Broken)
         self.server.asked += 1
-        self.send_error(503)
+        if not self.server.says:
+            self.send_error(503)
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.server.says)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -39,7 +45,9 @@ def signer() -> Iterator[_Broken]:
     server.server_close()
 
 
-def test_a_signer_who_fails_is_left_alone_for_a_while(signer: _Broken) -> None:
+@pytest.mark.parametrize("says", [b"", b"<html>", b"\xff\xfe", b"[]", b'{"keys": []}', b'{"keys": [{"kty": "x"}]}'])
+def test_a_signer_who_fails_is_left_alone_for_a_while(signer: _Broken, says: bytes) -> None:
+    signer.says = says
     address = f"http://127.0.0.1:{signer.server_port}/jwks"
     verifier = Verifier(secret=None, jwks_url=address, audience="us", issuer="them")
 

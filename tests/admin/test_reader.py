@@ -8,7 +8,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 
@@ -134,6 +134,23 @@ def test_who_may_change_users_makes_nobody_mightier(staff: Browser) -> None:
     assert (bob.first_name, bob.is_superuser, bob.user_permissions.count()) == ("Bob", False, 4)
     assert (taken.status_code, deleted.status_code) == (403, 403)
     assert list(User.objects.filter(is_superuser=True)) == [admin]
+
+
+def test_who_may_change_groups_does_not_widen_his_own(staff: Browser) -> None:
+    group = Group.objects.create(name="Readers")
+    bob = User.objects.create_user("bob", password="a-long-password", is_staff=True)
+    bob.groups.add(group)
+    bob.user_permissions.set(Permission.objects.filter(content_type__app_label="auth", codename__endswith="_group"))
+    browser = Browser()
+    browser.force_login(bob)
+    every = {"name": "Readers", "permissions": list(Permission.objects.values_list("pk", flat=True))}
+
+    answer = browser.post(reverse("admin:auth_group_change", args=[group.pk]), every)
+
+    assert (answer.status_code, group.permissions.count()) == (403, 0)
+    assert browser.get(reverse("admin:auth_group_changelist")).status_code == 200
+    staff.post(reverse("admin:auth_group_change", args=[group.pk]), every)
+    assert group.permissions.count() == len(every["permissions"])
 
 
 def test_the_api_reference_asks_people_to_sign_in(staff: Browser) -> None:

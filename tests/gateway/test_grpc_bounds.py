@@ -111,3 +111,11 @@ def test_an_open_method_waits_only_so_long_for_its_request(
         assert await _code(channel.stream_unary(method, bytes, bytes)(_nothing())) is grpc.StatusCode.DEADLINE_EXCEEDED
 
     _play(tmp_path, story)
+
+
+@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"])
+def test_what_is_no_request_is_refused_by_an_open_method(tmp_path: Path, method: str) -> None:
+    async def story(channel: grpc.aio.Channel) -> None:
+        assert await _code(channel.unary_unary(method, bytes, bytes)(b"\xff")) is grpc.StatusCode.INVALID_ARGUMENT
+
+    _play(tmp_path, story)

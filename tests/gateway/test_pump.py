@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from gateway import pump
+from gateway.http import CallerLeftError
 from gateway.pump import pumped
 from gateway.replies import Outset
 from tests.servers import PATIENCE_S
@@ -95,6 +97,43 @@ def test_a_door_that_is_cancelled_leaves_it_to_the_provider_s_policy(*, drains: 
         await stream.closed.wait()
         assert stream.caller_left
         assert stream.read == (len(FRAMES) if drains else 2)
+
+    played(story)
+
+
+@pytest.mark.parametrize("drains", [True, False])
+def test_who_takes_nothing_for_long_is_told_so_and_not_that_it_was_all(
+    monkeypatch: pytest.MonkeyPatch, *, drains: bool
+) -> None:
+    monkeypatch.setattr(pump, "_STALLED_S", 0.05)
+    monkeypatch.setattr(pump, "_QUEUED_FRAMES", 1)
+
+    async def story() -> None:
+        stream = Counted(at_once, drains=drains)
+        frames = pumped(stream, detach=asyncio.create_task)
+        await stream.closed.wait()
+        assert stream.read == (len(FRAMES) if drains else 2)
+        with pytest.raises(CallerLeftError):
+            await anext(frames)
+
+    played(story)
+
+
+def test_who_takes_the_last_frame_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "_STALLED_S", 0.05)
+    monkeypatch.setattr(pump, "_QUEUED_FRAMES", len(FRAMES))
+
+    async def story() -> None:
+        reading: list[asyncio.Task[None]] = []
+
+        def detach(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            reading.append(asyncio.create_task(work))
+            return reading[0]
+
+        frames = pumped(Counted(at_once), detach=detach)
+        await asyncio.wait(reading)
+        with pytest.raises(CallerLeftError):
+            await anext(frames)
 
     played(story)
 

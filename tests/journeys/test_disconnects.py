@@ -118,6 +118,21 @@ def test_abort_while_the_provider_is_silent(house: Product, upstream: Upstream, 
     wait_until(lambda: upstream.bill[0].cancelled, what="the provider to hear of it")
 
 
+def test_a_whole_answer_is_not_aborted(house: Product, upstream: Upstream) -> None:
+    """Its caller leaves once it knows why the answer ended: what it used is still to come, and is waited for."""
+    upstream.on("leaving", Fault(tail_s=1))
+    headers = {"Idempotency-Key": "whole"}
+    body = OPENAI.body("leaving", "Hello") | {"stream": True}
+    with house.opened("POST", OPENAI.path, body=body, key=house.key, headers=headers) as answer:
+        next(event for event in events(answer) if '"stop"' in event)
+        request_id = str(answer.headers["x-request-id"])
+
+    check_drained(settled(house, request_id), upstream.bill[0])
+    again = house.request("POST", OPENAI.path, body=body, key=house.key, headers=headers)
+    assert "[DONE]" in again.text
+    assert len(upstream.bill) == 1
+
+
 @every_door
 @pytest.mark.parametrize("stream", [False, True])
 def test_abort_before_the_first_word(house: Product, upstream: Upstream, door: Door, *, stream: bool) -> None:

@@ -93,4 +93,7 @@ def test_names_that_a_host_might_take_for_one_are_refused(name: str) -> None:
     """Go reads a field whatever the case of its name: the model would be another than the one that was allowed."""
     raw = f'{{"model": "a", "max_tokens": 1, "{name}": 2}}'
 
-    assert "capitalised" in str(refusal(raw.encode()))
+    refused = refusal(raw.encode())
+
+    assert "capitalised" in str(refused)
+    assert refused.param == msgspec.json.decode(f'"{name}"')
