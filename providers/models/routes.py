@@ -21,8 +21,9 @@ class RouteQuerySet(AuditedRows["Route"]):
         reached = RouteTarget.objects.filter(
             route=OuterRef("pk"), deployment__is_active=True, deployment__provider__is_active=True
         )
-        chats = Deployment.objects.filter(type=Deployment.Type.CHAT, is_active=True, provider__is_active=True)
-        default = Q(~Exists(reached.filter(deployment__in=chats)), Exists(chats), name=DEFAULT_ROUTE)
+        chat = Deployment.Type.CHAT
+        chats = Deployment.objects.filter(type=chat, is_active=True, provider__is_active=True)
+        default = Q(~Exists(reached.filter(deployment__type=chat)), Exists(chats), name=DEFAULT_ROUTE)
         return self.filter(~Exists(reached) | default, is_active=True)
 
 
