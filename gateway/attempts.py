@@ -40,6 +40,7 @@ from wire.dialect import BadBodyError, Result
 from wire.errors import ApiError, Code
 
 _ELSEWHERE = {Code.BUDGET_EXCEEDED, Code.RATE_LIMITED, Code.QUEUE_FULL}  # what another deployment may not say
+_TICK_S = 0.001  # of uvloop's timers
 T = TypeVar("T")
 
 
@@ -99,7 +100,7 @@ class Attempts:
 
     async def _after_waits(self, call: Call, tour: Tour, step: Go | Wait | Stop) -> Go | Stop:
         while isinstance(step, Wait):
-            await _pause(call, step.seconds)
+            await pause(call, step.seconds)
             step = tour.next(time.perf_counter())
         return step
 
@@ -159,7 +160,7 @@ class Attempts:
         spent_s = time.perf_counter() - sent_at
         record = settlement.record(attempt, Outcome(status="error", usage=None, failure=failure, provider_s=spent_s))
         try:
-            await _pause(call, 0)  # nothing more is sent for a caller who has left meanwhile
+            await pause(call, 0)  # nothing more is sent for a caller who has left meanwhile
             following = await self._next(call, tour)
         except BaseException:  # a caller who leaves too: the dispatch that failed has its row all the same
             self._books.detach(self._books.settle(record))
@@ -261,14 +262,21 @@ class Attempts:
             return await work
 
 
-async def _pause(call: Call, seconds: float) -> None:
-    """Raises `CallerLeftError` where nobody waits with us."""
-    if call.watch is None:
-        await asyncio.sleep(seconds)
-        return
-    left, _ = await asyncio.wait({call.watch()}, timeout=seconds)
-    if left:
-        raise CallerLeftError
+async def pause(call: Call, seconds: float) -> None:
+    """No less than that. Raises `CallerLeftError` where nobody waits with us.
+
+    uvloop counts in whole milliseconds from the beginning of the loop's turn, and rounds: its timers ring early too.
+    Who came back then would look again, and again, until a call's rounds were used up within a millisecond.
+    """
+    until = time.perf_counter() + seconds
+    while True:
+        if call.watch is None:
+            await asyncio.sleep(seconds)
+        elif (await asyncio.wait({call.watch()}, timeout=seconds))[0]:
+            raise CallerLeftError
+        if (seconds := until - time.perf_counter()) <= 0:
+            return
+        seconds = max(seconds, _TICK_S)
 
 
 def _deadline(call: Call, plans: list[Plan]) -> float:
