@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiplatform.management.in_force import wait_until_in_force
 from core.egress import USUAL_PORTS, Policy
 from core.http import open_session
 from providers import dispatch
@@ -25,6 +24,7 @@ from tests.conftest import NewProduct
 from tests.core.test_egress import Names
 from tests.faults import invariants
 from tests.faults.conftest import NewInstallation
+from tests.journeys import operating
 from tests.product import Product
 from tests.providers.topologies import deployment
 from tests.upstream import Upstream
@@ -125,7 +125,9 @@ def test_36_no_redirect_is_followed(product: Product, upstream: Upstream) -> Non
     with redirecting(f"{upstream.openai_url}/chat/completions") as address:
         made = add(product, "redirecting", address)
         assert made.status == 201
-        wait_until_in_force()
+        operating.until_in_force(
+            lambda: product.request("GET", "/v1/models/redirecting/redirecting-model", key=product.key).status == 200
+        )
 
         answer = product.chat("call-redirected", model="redirecting-model")
 
