@@ -8,5 +8,5 @@ from gateway.catalogue import POLL_S
 
 
 def wait_until_in_force() -> None:
-    """So that what a command prints works at once: a web process looks for changes every `POLL_S`, and then reads them."""
+    """So that what a command prints works at once: a web process looks for changes every `POLL_S`, then reads them."""
     time.sleep(4 * POLL_S)
