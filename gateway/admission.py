@@ -1,7 +1,8 @@
 """Whether a call may be made, and which deployment has room for it: rate limits, then slots.
 
-A call's limits and those of its candidates are decided together, once, before anything else is done for it. What was
-counted beyond the truth is given back, what was used beyond the estimate is charged, when its records are written.
+A call's limits and those of its candidates are decided together, once, before anything else is done for it but a look
+for a kept answer. What was counted beyond the truth is given back, what was used beyond the estimate is charged, when
+its records are written.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class Admissions:
             first=Charge(self.limiter, candidates[verdict.chosen], tokens, verdict.now_ms),
             tokens=tokens,
         )
+
+    async def count(self, call: Call) -> None:
+        """A call that needs no provider, and no tokens. Raises `ApiError` RATE_LIMITED."""
+        await self.take(call.caller.limits.at(call.path, call.surface), (), 0, call.told)
 
     async def take(self, caller: LimitSet, candidates: Sequence[LimitSet], tokens: int, told: Headers) -> Verdict:
         """Count a call, or raise `ApiError` RATE_LIMITED. `told` receives what its answer says of the limits."""

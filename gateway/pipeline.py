@@ -53,17 +53,21 @@ class Pipeline:
     async def complete(self, call: Call) -> Reply | Stream:
         """The answer to `call`, settled; or, for a stream, its beginning. Raises `ApiError`, which has its row.
 
-        plans -> limits -> idempotency -> cache -> attempts (each: slot, circuit and key, hold, dispatch) -> settled
+        plans -> kept answers -> limits -> idempotency -> equal calls under way -> attempts (each: slot, circuit and
+        key, hold, dispatch) -> settled
         """
         plans = self._plans(call)
+        asked = self.cache.asked(call, plans)
+        if asked is not None and (kept := await self.cache.kept(call, asked, self._counted, self.books)) is not None:
+            return kept
         admission = await self._admitted(call, plans)
         if admission is not None:
             plans = admission.plans
 
         dispatched = partial(self._attempts.make, plans=plans, admission=admission)
-        cached = partial(self.cache.answer, plans=plans, dispatch=dispatched, books=self.books)
+        shared = partial(self.cache.answer, asked=asked, dispatch=dispatched, books=self.books)
         try:
-            return await self._idempotency.answer(call, cached, self.books)
+            return await self._idempotency.answer(call, shared, self.books)
         finally:
             if admission is not None:
                 admission.close()
@@ -83,6 +87,14 @@ class Pipeline:
         """The candidates in the order of trying. Raises `ApiError` where there is none."""
         try:
             return gateway_plans.plans(call, self.catalogue.current, self.board, now=call.started_at)
+        except ApiError as refusal:
+            self.books.detach(self.books.note(settlement.refusal(call, refusal)))
+            raise
+
+    async def _counted(self, call: Call) -> None:
+        """A call that needs no provider, by its caller's limits. Raises `ApiError` RATE_LIMITED."""
+        try:
+            await self.admissions.count(call)
         except ApiError as refusal:
             self.books.detach(self.books.note(settlement.refusal(call, refusal)))
             raise

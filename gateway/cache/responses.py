@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from gateway.cache import keys, policy, stored
-from gateway.cache.flights import MOST_FOLLOWED, Books, Dispatch, Flights
+from gateway.cache.flights import MOST_FOLLOWED, Books, Dispatch, Flight, Flights
 from gateway.cache.keys import Key
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.replay import Replay, replay
@@ -30,6 +30,16 @@ class Health(msgspec.Struct, frozen=True):
     entries: int
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A call's answer is kept under `key`, whatever it will be. Where it `takes` one that was given before, it may be
+    that of `flight`, an equal call that was under way when it came.
+    """
+
+    key: Key
+    takes: bool
+    flight: Flight | None
+
+
 class ResponseCache:
     """One per process, on its event loop. `ttl_s` 0 switches it off."""
 
@@ -40,24 +50,45 @@ class ResponseCache:
         self.hits = 0
         self.misses = 0
 
-    def answer(self, call: Call, plans: list[Plan], dispatch: Dispatch, books: Books) -> Awaitable[Reply | Stream]:
-        """The kept answer to `call`, or what `dispatch` makes of it. Raises as `dispatch`."""
+    def asked(self, call: Call, plans: list[Plan]) -> Asked | None:
+        """What `call` asks of the cache; None where it takes no part."""
         wish = self._wish(call)
         key = None if wish == "off" else keys.key_of(call, plans)
-        return dispatch(call) if key is None else self._kept(call, key, wish, dispatch, books)
+        if key is None:
+            return None
+        return Asked(key, wish == "on", self._flights.find(key) if wish == "on" else None)
 
-    async def _kept(self, call: Call, key: Key, wish: policy.Wish, dispatch: Dispatch, books: Books) -> Reply | Stream:
-        if wish == "on":
-            known = await self._known(key, call, books)
-            if known is not None:
-                self.hits += 1
-                return known
+    async def kept(
+        self, call: Call, asked: Asked, count: Callable[[Call], Awaitable[None]], books: Books
+    ) -> Reply | Replay | None:
+        """The answer that lies in the store, once `count` has let the call pass. Raises as `count`."""
+        if not asked.takes or asked.flight is not None:
+            return None
+        content = await self._store.get(asked.key)
+        found = None if content is None else stored.decode(content)
+        if found is None:
+            return None
+        await count(call)
+        return await self._told(call, found, books)
+
+    def answer(self, call: Call, asked: Asked | None, dispatch: Dispatch, books: Books) -> Awaitable[Reply | Stream]:
+        """That of an equal call under way, or what `dispatch` makes of it. Raises as `dispatch`."""
+        return dispatch(call) if asked is None else self._shared(call, asked, dispatch, books)
+
+    async def _shared(self, call: Call, asked: Asked, dispatch: Dispatch, books: Books) -> Reply | Stream:
+        flight = asked.flight
+        for _ in range(MOST_FOLLOWED if asked.takes else 0):
+            flight = flight or self._flights.find(asked.key)
+            found = await flight.follow(call, books) if flight else None
+            if found is not None and (told := await self._told(call, found, books)):
+                return told
+            flight = None
         self.misses += 1
 
         async def keep(answer: Stored) -> None:
-            await self._store.put(key, stored.encode(answer), ttl_s=self._ttl_s)
+            await self._store.put(asked.key, stored.encode(answer), ttl_s=self._ttl_s)
 
-        return _missed(await self._flights.lead(key, call, dispatch, keep=keep, books=books))
+        return _missed(await self._flights.lead(asked.key, call, dispatch, keep=keep, books=books))
 
     async def clear(self, caller: Caller) -> int:
         """Forget the answers of the caller's client; how many there were."""
@@ -81,27 +112,12 @@ class ResponseCache:
             return "off"
         wish = policy.wish(call.cache, use_cache=envelope.cache, temperature=envelope.temperature)
         # A call with an idempotency key is answered once and remembered under that key: it takes no other's answer.
-        return "refresh" if wish == "on" and call.claim else wish
+        return "refresh" if wish == "on" and call.idempotency_key else wish
 
-    async def _known(self, key: Key, call: Call, books: Books) -> Reply | Replay | None:
-        """What is kept, or comes from an equal call under way. Those are looked at both before the store and after:
-        whatever landed while the store was asked had begun before.
-        """
-        for _ in range(MOST_FOLLOWED):
-            flight = self._flights.find(key)
-            found = None if flight else await self._found(key)
-            flight = flight or self._flights.find(key)
-            if found is None and flight is None:
-                return None
-            if found is None and flight is not None:
-                found = await flight.follow(call, books)
-            if found is not None:
-                return await replay(call, found, books)
-        return None
-
-    async def _found(self, key: Key) -> Stored | None:
-        content = await self._store.get(key)
-        return None if content is None else stored.decode(content)
+    async def _told(self, call: Call, answer: Stored, books: Books) -> Reply | Replay | None:
+        told = await replay(call, answer, books)
+        self.hits += told is not None
+        return told
 
 
 def _missed(reply: Reply | Stream) -> Reply | Stream:

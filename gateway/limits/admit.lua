@@ -53,7 +53,7 @@ end
 
 local function wait(key, it, cost, most)
   local over = it.used + cost - most
-  if over <= 0 then return 0 end
+  if cost == 0 or over <= 0 then return 0 end
   for bucket = it.oldest, it.bucket do
     over = over - (redis.call('HGET', key, bucket) or 0)
     if bucket == it.bucket then over = over - it.added end

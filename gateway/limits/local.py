@@ -176,10 +176,10 @@ class LocalCounters:
 
 
 def _longest_wait(rooms: Iterable[_Room], now_ms: int) -> tuple[int, Limit | None]:
-    """And the limit that asks for it; None where all have room."""
+    """And the limit that asks for it; None where all have room. What takes nothing has room everywhere."""
     longest: tuple[int, Limit | None] = (0, None)
     for limit, window, most, cost in rooms:
-        if window.used + cost > most and (wait_ms := window.wait_ms(cost, most, now_ms)) > longest[0]:
+        if cost and window.used + cost > most and (wait_ms := window.wait_ms(cost, most, now_ms)) > longest[0]:
             longest = (wait_ms, limit)
     return longest
 

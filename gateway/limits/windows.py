@@ -45,6 +45,8 @@ class Window:
         self._full_until_ms = self._leaves_at_ms(next(iter(self._buckets))) if self._buckets else _NEVER_MS
 
     def add(self, amount: int, now_ms: int) -> None:
+        if not amount:
+            return
         bucket = now_ms // self._step_ms
         if bucket in self._buckets:
             self._buckets[bucket] += amount

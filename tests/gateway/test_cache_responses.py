@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.cache.flights import Dispatch
 from gateway.cache.responses import ResponseCache
 from gateway.cache.stored import MAX_BODY_BYTES, Tape, decode, encode, stored
 from gateway.cache.stores import MemoryStore
@@ -29,11 +30,18 @@ class Scene:
         self.cache = ResponseCache(MemoryStore(), ttl_s=ttl_s)
         self.provider = Provider(*outcomes)
         self.books = Books()
+        self.counted: list[Call] = []  # without a provider
 
-    async def ask(self, made: Call) -> Reply:
-        reply = await self.cache.answer(made, [plan()], self.provider, self.books)
+    async def ask(self, made: Call, dispatch: Dispatch | None = None) -> Reply:
+        """As the pipeline does, which counts the call between the two."""
+        asked = self.cache.asked(made, [plan()])
+        kept = await self.cache.kept(made, asked, self._count, self.books) if asked else None
+        reply = kept or await self.cache.answer(made, asked, dispatch or self.provider, self.books)
         assert isinstance(reply, Reply)
         return reply
+
+    async def _count(self, made: Call) -> None:
+        self.counted.append(made)
 
     def asking(self, *made: Call) -> list[asyncio.Task[Reply]]:
         return [asyncio.create_task(self.ask(each)) for each in made]
@@ -64,6 +72,7 @@ def test_the_second_is_a_hit_with_a_row_of_its_own() -> None:
         assert (row.input_tokens, row.output_tokens) == (0, 0)
         assert (second.record.input_tokens, second.record.output_tokens) == (3, 4)
         assert (scene.cache.hits, scene.cache.misses) == (1, 1)
+        assert [made.end_user for made in scene.counted] == ["carol"]
 
     played(story)
 
@@ -184,7 +193,7 @@ def test_a_leader_whose_caller_hangs_up_goes_on_as_long_as_others_wait(*, follow
             return reply(made, answer())
 
         def ask(made: Call) -> asyncio.Task[Any]:
-            return asyncio.ensure_future(scene.cache.answer(made, [plan()], provider, scene.books))
+            return asyncio.ensure_future(scene.ask(made, provider))
 
         leader = ask(call(watch=lambda: gone))
         await _settle()
@@ -210,6 +219,26 @@ def test_a_follower_waits_no_longer_than_its_own_deadline() -> None:
             await asyncio.sleep(0.005)
         scene.provider.go.set()
         assert [(await each).cache for each in (leader, follower)] == ["miss", "miss"]
+
+    played(story)
+
+
+def test_who_came_while_an_equal_call_was_under_way_is_told_its_answer_though_it_has_ended() -> None:
+    """Limits are asked between the look and the wait; the call may end meanwhile."""
+
+    async def story() -> None:
+        scene = Scene()
+        (leader,) = scene.asking(call())
+        await _settle()
+        made = call()
+        asked = scene.cache.asked(made, [plan()])
+        scene.provider.go.set()
+        assert (await leader).cache == "miss"
+        assert asked is not None
+        assert await scene.cache.kept(made, asked, scene._count, scene.books) is None
+        reply = await scene.cache.answer(made, asked, scene.provider, scene.books)
+        assert isinstance(reply, Reply)
+        assert (reply.cache, len(scene.provider.calls), scene.counted) == ("hit", 1, [])
 
     played(story)
 

@@ -89,6 +89,17 @@ def test_a_call_larger_than_the_limit_is_made_when_nothing_else_is() -> None:
     assert counters.take(alice, [], 1, NOW_MS).chosen == CALLER_REFUSED
 
 
+def test_a_call_without_tokens_is_no_matter_of_limits_of_tokens() -> None:
+    counters, alice = LocalCounters(), a_set(a_limit(3), a_limit(100, tokens=True))
+    assert counters.take(alice, [], 100, NOW_MS).chosen == 0
+    counters.correct([Correction(a_limit(100, tokens=True), 50, NOW_MS)])
+
+    verdicts = [counters.take(alice, [], 0, NOW_MS) for _ in range(3)]
+
+    assert [verdict.chosen for verdict in verdicts] == [0, 0, CALLER_REFUSED]
+    assert list(verdicts[1].states[::2]) == [3, 150]
+
+
 def test_the_first_candidate_with_room_is_chosen_and_counted_alone() -> None:
     counters = LocalCounters()
     small, large = a_set(a_limit(1, name="small")), a_set(a_limit(2, name="large"))

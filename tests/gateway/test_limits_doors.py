@@ -142,12 +142,14 @@ def test_an_answer_from_the_cache_costs_a_call_but_no_tokens(product: Product, u
     def ask() -> Answer:
         return product.chat("the same again", key=key, model="up-chat", temperature=0, max_tokens=100)
 
-    ask()
+    first = ask()
+    used = first.json()["usage"]["total_tokens"]
     hit, after = ask(), product.chat("another", key=key, model="up-chat", max_tokens=100)
 
     assert hit.headers["x-cache"] == "hit"
     left = [int(told(answer)["x-ratelimit-remaining-tokens"]) for answer in (hit, after)]
-    assert abs(left[0] - left[1]) <= 2, "what the hit had reserved is given back: both reserve as much after the first"
+    assert left[0] == 10_000 - used
+    assert 100 <= left[0] - left[1] < 200, "a call to a provider reserves what it may use"
     assert told(after)["x-ratelimit-remaining-requests"] == "7"
 
 
@@ -216,6 +218,26 @@ def test_a_model_at_its_limit_is_passed_over_for_the_next(product: Product, pair
     assert refused.status == 429
     assert refused.json()["error"]["code"] == "RATE_LIMITED"
     assert int(refused.headers["retry-after"]) <= 62
+
+
+def test_a_kept_answer_is_told_while_its_model_is_at_its_limit_but_not_beyond_the_callers(
+    product: Product, pair: tuple[str, dict[str, str]]
+) -> None:
+    model, ids = pair
+    key = new_key(product, requestsPerMinute=3)
+    first, second = ids
+    manage(product, "PATCH", f"/api/ai-providers/deployments/{ids[first]}", {"requestsPerMinute": 1})
+    limit(product, ids[second], requestsPerMinute=1)
+
+    def ask(text: str) -> Answer:
+        return product.chat(text, key=key, model=model, temperature=0)
+
+    made, hit, beyond = [ask("one"), ask("two")], ask("one"), ask("one")
+
+    assert [answer.headers["x-provider"] for answer in made] == [first, second], "each has let one call through"
+    assert (hit.status, hit.headers["x-cache"], told(hit)["x-ratelimit-remaining"]) == (200, "hit", "0")
+    assert (beyond.status, beyond.json()["error"]["code"]) == (429, "RATE_LIMITED")
+    assert operating.row_of(product, beyond)["status"] == "refused"
 
 
 def test_a_call_that_fails_over_counts_at_both(

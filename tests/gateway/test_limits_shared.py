@@ -95,7 +95,7 @@ class Clocked:
 
 
 acts = st.lists(
-    st.tuples(st.integers(0, 30_000), st.integers(1, 40), st.sampled_from([1, 1, 2, 3, "more", "less"])),
+    st.tuples(st.integers(0, 30_000), st.integers(0, 40), st.sampled_from([1, 1, 2, 3, "more", "less"])),
     max_size=40,
 )
 
@@ -117,7 +117,7 @@ def test_redis_decides_as_memory_does(servers: Servers, acts: list[tuple[int, in
                     limits = [limit for each in (caller, *candidates) for limit in each.limits]
                     assert (limits[reply[1]], reply[2]) == (verdict.refused_by, verdict.wait_ms)
                 assert reply[3::2] == list(verdict.states[::2])
-                at_ms = now_ms if verdict.chosen >= 0 else at_ms
+                at_ms = now_ms if verdict.chosen >= 0 and amount else at_ms  # nothing is corrected of nothing
         elif at_ms:
             correction = Correction(tokens, amount if act == "more" else -amount, at_ms)
             in_redis.correct(correction, now_ms)
