@@ -42,6 +42,8 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     # ruff: noqa: PLC0415 -- as above
     from datetime import UTC, datetime
 
+    import msgspec
+
     from core.http import open_session
     from core.ids import uuid7
     from gateway import catalogue, settlement
@@ -50,7 +52,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     from gateway.doors.chat import answer_headers
     from gateway.http import Exchange
     from gateway.metrics import Tally
-    from gateway.plans import plans
+    from gateway.plans import plans, ways
     from gateway.replies import Reply
     from gateway.settlement import Outcome
     from gateway.witness import Witness
@@ -86,8 +88,13 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
 
     call = asked()
     _tell("what headers ask besides", asked)
-    (plan, *_) = plans(call, snapshot, board, now=call.started_at)
-    _tell("routing, price, budgets", lambda: plans(call, snapshot, board, now=call.started_at))
+
+    def planned() -> Any:
+        now = call.started_at
+        return plans(call, snapshot, ways(call, snapshot, board, now=now), now=now)
+
+    (plan, *_) = planned()
+    _tell("routing, price, budgets", planned)
 
     def tour() -> Any:
         return Tour(board, [plan.deployment], deadline=call.started + 1e6).next(time.perf_counter())
@@ -97,9 +104,13 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     _tell("circuit, key, tries", tour)
     lease_id = uuid7()
 
-    def attempted() -> Any:
+    def attempted(made: Any = call) -> Any:
         now = datetime.now(UTC)
-        return settlement.attempt(call, plan, step.leave.credential, now=now, number=1, lease_id=lease_id)
+        return settlement.attempt(made, plan, step.leave.credential, now=now, number=1, lease_id=lease_id)
+
+    def attempted_now() -> Any:
+        """With an id of its own time: rows of one moment would lie apart in the database's indexes."""
+        return attempted(msgspec.structs.replace(call, started_at=datetime.now(UTC)))
 
     attempt = attempted()
     _tell("hold: its row, bound and body", attempted)
@@ -126,7 +137,7 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
     _tell("metrics, circuit and figures", told)
     _tell("encode: headers of the answer", lambda: answer_headers(reply))
     await session.close()
-    await asyncio.to_thread(_books, attempted, plan.windows, outcome)
+    await asyncio.to_thread(_books, attempted_now, plan.windows, outcome)
 
 
 async def _limits(call: Any, plan: Any, capacity: Any, record: Any) -> None:

@@ -16,14 +16,13 @@ import msgspec
 from core.http1 import Session
 from gateway import plans as gateway_plans
 from gateway import settlement
-from gateway.admission import Admission, Admissions
+from gateway.admission import Admissions
 from gateway.attempts import Attempts
 from gateway.bookkeeping import Bookkeeper
 from gateway.cache.responses import ResponseCache
 from gateway.calls import Call
 from gateway.catalogue import Catalogue
 from gateway.idempotency import Idempotency
-from gateway.plans import Plan
 from gateway.replies import Reply, Stream, left_behind
 from providers.resilience.board import Board
 from usage.writer import Writer
@@ -53,14 +52,21 @@ class Pipeline:
     async def complete(self, call: Call) -> Reply | Stream:
         """The answer to `call`, settled; or, for a stream, its beginning. Raises `ApiError`, which has its row.
 
-        plans -> kept answers -> limits -> idempotency -> equal calls under way -> attempts (each: slot, circuit and
-        key, hold, dispatch) -> settled
+        ways -> kept answers -> plans -> limits -> idempotency -> equal calls under way -> attempts (each: slot, circuit
+        and key, hold, dispatch) -> settled
         """
-        plans = self._plans(call)
-        asked = self.cache.asked(call, plans)
-        if asked is not None and (kept := await self.cache.kept(call, asked, self._counted, self.books)) is not None:
-            return kept
-        admission = await self._admitted(call, plans)
+        snapshot, now = self.catalogue.current, call.started_at
+        try:
+            ways = gateway_plans.ways(call, snapshot, self.board, now=now)
+            asked = self.cache.asked(call, ways)
+            kept = await self.cache.kept(call, asked, self.admissions.count, self.books) if asked else None
+            if kept is not None:
+                return kept
+            plans = gateway_plans.plans(call, snapshot, ways, now=now)
+            admission = await self.admissions.admit(call, plans, snapshot.capacity)
+        except ApiError as refusal:
+            self.books.detach(self.books.note(settlement.refusal(call, refusal)))
+            raise
         if admission is not None:
             plans = admission.plans
 
@@ -81,30 +87,6 @@ class Pipeline:
         except asyncio.CancelledError:
             gone.set_result(None)
             self.detach(left_behind(task))
-            raise
-
-    def _plans(self, call: Call) -> list[Plan]:
-        """The candidates in the order of trying. Raises `ApiError` where there is none."""
-        try:
-            return gateway_plans.plans(call, self.catalogue.current, self.board, now=call.started_at)
-        except ApiError as refusal:
-            self.books.detach(self.books.note(settlement.refusal(call, refusal)))
-            raise
-
-    async def _counted(self, call: Call) -> None:
-        """A call that needs no provider, by its caller's limits. Raises `ApiError` RATE_LIMITED."""
-        try:
-            await self.admissions.count(call)
-        except ApiError as refusal:
-            self.books.detach(self.books.note(settlement.refusal(call, refusal)))
-            raise
-
-    async def _admitted(self, call: Call, plans: list[Plan]) -> Admission | None:
-        """None where nothing limits it. Raises `ApiError` RATE_LIMITED."""
-        try:
-            return await self.admissions.admit(call, plans, self.catalogue.current.capacity)
-        except ApiError as refusal:
-            self.books.detach(self.books.note(settlement.refusal(call, refusal)))
             raise
 
     def detach(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

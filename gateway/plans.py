@@ -1,4 +1,7 @@
-"""Which deployments may take a call, in the order of trying, each with its body and the budgets it counts in."""
+"""Which deployments may take a call, in the order of trying: the ways it may go, and what it would be on each.
+
+What a way asks is enough to find a kept answer. A plan takes longer: the call may have to be translated.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,23 @@ IMPOSED_OUTPUT_TOKENS = 4_000  # the answer's bound for callers with a hard budg
 ASSUMED_OUTPUT_TOKENS = 4_000  # what a hold assumes where nothing bounds the answer
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """`rates` are those in force now; None: the model has no price. `output_tokens` bounds all choices together.
+class Way(msgspec.Struct, frozen=True):
+    """`output_tokens` bounds all choices together, `imposed_tokens` is the bound that we set for each (None: none).
 
-    `why` it stands where it stands among the candidates of `route` ("": of a plain name), in words.
+    `windows` are of the budgets in which the call would count. `why` it stands where it stands, in words.
+    """
+
+    deployment: DeploymentSpec
+    output_tokens: int
+    imposed_tokens: int | None
+    windows: tuple[Window, ...]
+    why: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The call on one of its ways, among the candidates of `route` ("": of a plain name).
+
+    `rates` are those in force now; None: the model has no price.
     """
 
     deployment: DeploymentSpec
@@ -40,14 +56,19 @@ class Plan(msgspec.Struct, frozen=True):
     route: str = ""
 
 
-def plans(call: Call, snapshot: Snapshot, board: Board, *, now: datetime) -> list[Plan]:
-    """A plan for each deployment that can take the call. Where none can, the first one's `ApiError` is raised."""
+def ways(call: Call, snapshot: Snapshot, board: Board, *, now: datetime) -> list[Way]:
+    """One at least. Raises `ApiError` MODEL_NOT_FOUND and MODEL_NOT_ALLOWED."""
+    return [_way(call, snapshot, choice, now) for choice in _choices(call, snapshot, board, now)]
+
+
+def plans(call: Call, snapshot: Snapshot, ways: list[Way], *, now: datetime) -> list[Plan]:
+    """A plan for each way on which the call can be made. Where there is none, the first one's `ApiError` is raised."""
     found: list[Plan] = []
     reason: ApiError | None = None
     route = routing.sharing(snapshot.topology, call.envelope.model).name
-    for choice in _choices(call, snapshot, board, now):
+    for way in ways:
         try:
-            found.append(_plan(call, snapshot, choice, now, route=route))
+            found.append(_plan(call, way, now, route=route))
         except ApiError as error:
             reason = reason or error
     if reason and not found:
@@ -93,23 +114,30 @@ def _not_allowed(model: str, seen: Topology) -> ApiError:
     )
 
 
-def _plan(call: Call, snapshot: Snapshot, choice: Choice, now: datetime, *, route: str) -> Plan:
+def _way(call: Call, snapshot: Snapshot, choice: Choice, now: datetime) -> Way:
+    windows = _windows(call, snapshot, choice.deployment, now)
+    given, most = call.envelope.max_output_tokens, choice.deployment.max_output_tokens
+    imposed = min(most or IMPOSED_OUTPUT_TOKENS, IMPOSED_OUTPUT_TOKENS) if given is None and _is_hard(windows) else None
+    bound = next(bound for bound in (given, imposed, most, ASSUMED_OUTPUT_TOKENS) if bound is not None)
+    return Way(choice.deployment, bound * call.envelope.choices, imposed, windows, choice.why)
+
+
+def _is_hard(windows: tuple[Window, ...]) -> bool:
+    return bool(windows) and any(window.hard for window in windows)
+
+
+def _plan(call: Call, way: Way, now: datetime, *, route: str) -> Plan:
     """Raises `ApiError`: the deployment's API cannot say what is asked, or a hard budget cannot bound its cost."""
-    deployment = choice.deployment
+    deployment = way.deployment
     rates = pricing.in_force(deployment.prices, now)
-    windows = _windows(call, snapshot, deployment, now)
-    budgeted = bool(windows) and any(window.hard for window in windows)
-    if budgeted and rates is None:
+    if rates is None and _is_hard(way.windows):
         raise ApiError(
             Code.UNPRICED_MODEL,
             f"'{deployment.name}' has no price, and this caller has a budget that it could not be held against.",
             param="model",
         )
-    given, most = call.envelope.max_output_tokens, deployment.max_output_tokens
-    imposed = min(most or IMPOSED_OUTPUT_TOKENS, IMPOSED_OUTPUT_TOKENS) if budgeted and given is None else None
-    sendable = dispatch.encode(call.envelope, call.dialect, deployment, max_output_tokens=imposed)
-    bound = next(bound for bound in (given, imposed, most, ASSUMED_OUTPUT_TOKENS) if bound is not None)
-    return Plan(deployment, sendable, bound * call.envelope.choices, rates, windows, choice.why, route)
+    sendable = dispatch.encode(call.envelope, call.dialect, deployment, max_output_tokens=way.imposed_tokens)
+    return Plan(deployment, sendable, way.output_tokens, rates, way.windows, way.why, route)
 
 
 _tags = msgspec.json.Decoder(dict[str, str]).decode

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from gateway.calls import Call
 from gateway.catalogue import Caller
-from gateway.plans import Plan
+from gateway.plans import Way
 from wire.body import MALFORMED
 
 _VERSION = 1  # of what is stored under a key
@@ -35,10 +35,10 @@ def scope_of(caller: Caller) -> str:
     return _scope(caller.client_id.hex if caller.client_id else f"name:{caller.client}")
 
 
-def key_of(call: Call, plans: list[Plan]) -> Key | None:
+def key_of(call: Call, ways: list[Way]) -> Key | None:
     """None where the call's body cannot be read."""
     try:
-        asked = _asked(call, plans)
+        asked = _asked(call, ways)
     except MALFORMED:
         return None
     scope = scope_of(call.caller)
@@ -59,24 +59,23 @@ def fingerprint(call: Call) -> str:
     return _keyed(b"fingerprint", msgspec.msgpack.encode((facts, [(name, bytes(raw)) for name, raw in fields])))
 
 
-def _asked(call: Call, plans: list[Plan]) -> bytes:
+def _asked(call: Call, ways: list[Way]) -> bytes:
     """All on which the answer depends, in one form however it was written."""
     envelope = call.envelope
     fields = {name: msgspec.json.decode(raw) for name, raw in envelope.fields.items() if name not in _UNHEARD}
     facts = (_VERSION, call.surface, call.dialect.name, envelope.stream, envelope.model, call.provider, call.forwarded)
-    return msgspec.json.encode((*facts, _ways(plans), fields), order="deterministic")
+    return msgspec.json.encode((*facts, _places(ways), fields), order="deterministic")
 
 
-def _ways(plans: list[Plan]) -> list[tuple[UUID, str, int, bytes]]:
+def _places(ways: list[Way]) -> list[tuple[UUID, str, int, bytes]]:
     """Where the call may go, and how that would answer: after a change of the route its answers are others.
 
     Not in the order of trying, which is chance's.
     """
-    ways = [
-        (plan.deployment.id, plan.deployment.model, plan.output_tokens, _defaults(plan.deployment.defaults))
-        for plan in plans
+    places = [
+        (way.deployment.id, way.deployment.model, way.output_tokens, _defaults(way.deployment.defaults)) for way in ways
     ]
-    return sorted(ways) if len(ways) > 1 else ways
+    return sorted(places) if len(places) > 1 else places
 
 
 def _defaults(defaults: dict[str, object]) -> bytes:

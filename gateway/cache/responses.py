@@ -15,7 +15,7 @@ from gateway.cache.stored import Stored
 from gateway.cache.stores import MemoryStore, Store
 from gateway.calls import Call
 from gateway.catalogue import Caller
-from gateway.plans import Plan
+from gateway.plans import Way
 from gateway.replies import Reply, Stream
 from gateway.streaming import LiveStream
 
@@ -50,10 +50,10 @@ class ResponseCache:
         self.hits = 0
         self.misses = 0
 
-    def asked(self, call: Call, plans: list[Plan]) -> Asked | None:
+    def asked(self, call: Call, ways: list[Way]) -> Asked | None:
         """What `call` asks of the cache; None where it takes no part."""
         wish = self._wish(call)
-        key = None if wish == "off" else keys.key_of(call, plans)
+        key = None if wish == "off" else keys.key_of(call, ways)
         if key is None:
             return None
         return Asked(key, wish == "on", self._flights.find(key) if wish == "on" else None)

@@ -16,9 +16,8 @@ from gateway import settlement
 from gateway.cache.stored import Stored
 from gateway.calls import Call
 from gateway.catalogue import Caller
-from gateway.plans import Plan
+from gateway.plans import Way
 from gateway.replies import Reply
-from providers.dispatch import Sendable
 from providers.specs import DeploymentSpec, ProviderSpec
 from usage.rows import RecordRow
 from wire import openai_chat
@@ -65,8 +64,8 @@ def call(
     return msgspec.structs.replace(made, **facts)
 
 
-def plan(number: int = 1, **facts: Any) -> Plan:
-    """A way to a deployment of its own; `facts` are the deployment's."""
+def way(number: int = 1, **facts: Any) -> Way:
+    """To a deployment of its own; `facts` are the deployment's."""
     deployment = DeploymentSpec(
         id=UUID(int=100 + number),
         name="gpt",
@@ -78,7 +77,7 @@ def plan(number: int = 1, **facts: Any) -> Plan:
         prices=(),
     )
     deployment = msgspec.structs.replace(deployment, **facts)
-    return Plan(deployment, Sendable("", bytes, openai_chat), 100, None, ())
+    return Way(deployment, 100, None, ())
 
 
 def answer(text: str = "Hi", *, cost_pico: int | None = 7) -> Stored:

@@ -16,12 +16,15 @@ from gateway.limits import definitions
 from gateway.limits.definitions import NO_LIMITS, CallerLimits, LimitSet
 from gateway.limits.limiter import Limiter
 from gateway.limits.reading import Capacity
+from gateway.plans import Plan
 from gateway.slots import Slots
-from tests.gateway.cache_calls import ALICE, call, plan
+from providers.dispatch import Sendable
+from tests.gateway.cache_calls import ALICE, call, way
+from wire import openai_chat
 
 TOKENS = 10_000
 LIMITS = LimitSet.of(definitions.limits("client:alice", "alice", {"tokens_per_minute": TOKENS}))
-PLAN = plan()
+PLAN = Plan(way().deployment, Sendable("", bytes, openai_chat), 100, None, ())
 
 
 class Gate:

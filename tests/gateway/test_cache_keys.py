@@ -9,14 +9,14 @@ import pytest
 
 from gateway.cache import keys, policy
 from gateway.calls import Call
-from gateway.plans import Plan
-from tests.gateway.cache_calls import ALICE, BOB, call, plan
+from gateway.plans import Way
+from tests.gateway.cache_calls import ALICE, BOB, call, way
 from wire import anthropic_messages, openai_chat
 from wire.errors import ApiError
 
 
-def _digest(made: Call, *plans: Plan) -> str:
-    key = keys.key_of(made, list(plans or (plan(),)))
+def _digest(made: Call, *ways: Way) -> str:
+    key = keys.key_of(made, list(ways or (way(),)))
     assert key is not None
     return key.digest
 
@@ -75,7 +75,7 @@ def test_however_it_is_written(same: bytes) -> None:
     ids=str,
 )
 def test_another_call_has_another_key(changed: dict[str, Any]) -> None:
-    assert keys.key_of(call(**changed), [plan()]) != keys.key_of(call(), [plan()])
+    assert keys.key_of(call(**changed), [way()]) != keys.key_of(call(), [way()])
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_another_body_has_another_key(asked: dict[str, Any]) -> None:
 
 
 def test_where_it_may_go_counts_and_chance_does_not() -> None:
-    first, second = plan(1), plan(2)
+    first, second = way(1), way(2)
 
     assert _digest(call(), first, second) == _digest(call(), second, first)
     assert _digest(call(), first) != _digest(call(), second)
-    assert _digest(call(), first) != _digest(call(), plan(1, model="gpt-2"))
-    assert _digest(call(), first) != _digest(call(), plan(1, defaults={"temperature": 1}))
+    assert _digest(call(), first) != _digest(call(), way(1, model="gpt-2"))
+    assert _digest(call(), first) != _digest(call(), way(1, defaults={"temperature": 1}))
     assert _digest(call(), first) != _digest(call(), msgspec.structs.replace(first, output_tokens=7))
 
 
@@ -104,7 +104,7 @@ def test_clients_share_no_scope() -> None:
 
 
 def test_a_key_tells_nothing_of_the_call() -> None:
-    key = keys.key_of(call("a canary"), [plan()])
+    key = keys.key_of(call("a canary"), [way()])
 
     assert key is not None
     assert set(key.digest + key.scope) <= set("0123456789abcdef")
@@ -113,7 +113,7 @@ def test_a_key_tells_nothing_of_the_call() -> None:
 def test_a_body_that_cannot_be_read_is_not_kept() -> None:
     envelope = msgspec.structs.replace(call().envelope, fields={"x": msgspec.Raw(b'"\\ud800"')})
 
-    assert keys.key_of(call(envelope=envelope), [plan()]) is None
+    assert keys.key_of(call(envelope=envelope), [way()]) is None
 
 
 def test_fingerprints_tell_bodies_apart() -> None:

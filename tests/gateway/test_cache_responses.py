@@ -16,7 +16,7 @@ from gateway.cache.stores import MemoryStore
 from gateway.calls import Call
 from gateway.http import CallerLeftError
 from gateway.replies import Reply
-from tests.gateway.cache_calls import ALICE, BOB, Books, Provider, answer, call, plan, reply
+from tests.gateway.cache_calls import ALICE, BOB, Books, Provider, answer, call, reply, way
 from tests.servers import PATIENCE_S
 from wire.errors import ApiError, Code
 
@@ -34,7 +34,7 @@ class Scene:
 
     async def ask(self, made: Call, dispatch: Dispatch | None = None) -> Reply:
         """As the pipeline does, which counts the call between the two."""
-        asked = self.cache.asked(made, [plan()])
+        asked = self.cache.asked(made, [way()])
         kept = await self.cache.kept(made, asked, self._count, self.books) if asked else None
         reply = kept or await self.cache.answer(made, asked, dispatch or self.provider, self.books)
         assert isinstance(reply, Reply)
@@ -231,7 +231,7 @@ def test_who_came_while_an_equal_call_was_under_way_is_told_its_answer_though_it
         (leader,) = scene.asking(call())
         await _settle()
         made = call()
-        asked = scene.cache.asked(made, [plan()])
+        asked = scene.cache.asked(made, [way()])
         scene.provider.go.set()
         assert (await leader).cache == "miss"
         assert asked is not None

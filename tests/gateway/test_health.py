@@ -9,6 +9,7 @@ import pytest
 
 from gateway.doors import health
 from gateway.doors.health import Readiness
+from tests.servers import PATIENCE_S
 
 
 class Looks:
@@ -20,10 +21,11 @@ class Looks:
 
     def __call__(self) -> bool:
         self.begun += 1
-        return self.go.wait(10)
+        return self.go.wait(PATIENCE_S)
 
 
-def test_many_who_ask_at_once_and_soon_after_share_one_look() -> None:
+def test_many_who_ask_at_once_and_soon_after_share_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_FRESH_S", PATIENCE_S)
     looks = Looks()
 
     async def story() -> None:

@@ -60,7 +60,9 @@ def _call() -> Call:
 
 def _attempt(*, now: datetime = NOW) -> Attempt:
     call = _call()
-    (plan, *_) = plans.plans(call, catalogue.load(), Board(Random(0)), now=call.started_at)
+    snapshot, asked_at = catalogue.load(), call.started_at
+    ways = plans.ways(call, snapshot, Board(Random(0)), now=asked_at)
+    (plan, *_) = plans.plans(call, snapshot, ways, now=asked_at)
     return settlement.attempt(call, plan, None, now=now, number=1, lease_id=UUID(int=1))
 
 
