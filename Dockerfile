@@ -25,6 +25,7 @@ USER 10001
 VOLUME /var/lib/aiplatform
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# Without proxies: Docker sets HTTP_PROXY where its own client has one, and no proxy leads back into a container.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/livez', timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/livez', timeout=2)"]
 CMD ["python", "manage.py", "serve", "--only", "web"]

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.decorators import display as column
@@ -20,11 +20,14 @@ from accounts import (
     admin_audit,  # noqa: F401 - it registers its page
     keys,
 )
+from accounts.admin_locked import lock
+from accounts.admin_meanwhile import EditedAdmin
 from accounts.admin_tiers import EMPTY, LIMIT_FIELDS
 from accounts.models import ApiKey, Client
 from core import display, vault
 
 _SESSION_KEY = "fresh_api_key"
+_NOT_REVIVED = "It may manage: only who may do everything makes it usable again, or for longer."
 _CURL = """curl ADDRESS/v1/chat/completions \\
   -H "Authorization: Bearer {secret}" \\
   -H "Content-Type: application/json" \\
@@ -92,7 +95,7 @@ class KeysInline(TabularInline):
 
 
 @admin.register(Client)
-class ClientAdmin(ModelAdmin):
+class ClientAdmin(EditedAdmin):
     when_empty = "A client is a product that calls. Add one, then give it an API key."
     ordering = ("name",)
     actions_detail = ("new_key",)
@@ -126,6 +129,10 @@ class ClientAdmin(ModelAdmin):
     def get_inlines(self, request: HttpRequest, obj: Client | None) -> list[Any]:
         return [KeysInline] if obj else []
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
+        """It stays by its name in usage rows, budgets, rules and tokens."""
+        return ("name",) if obj is not None else ()
+
     @column(description="Active keys", ordering="key_count")
     def active_keys(self, row: Any) -> str:
         return str(row.key_count) if row.key_count else display.label("none", "warning", title="It cannot call yet.")
@@ -140,7 +147,7 @@ class ClientAdmin(ModelAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(EditedAdmin):
     when_empty = "A key lets a client call. It is shown once, when it is made."
     list_display = ("shown", "client", "scope_label", "tier", "used", "expires", "state")
     list_filter = (("client", AutocompleteSelectFilter), "scope", "is_active")
@@ -175,12 +182,14 @@ class ApiKeyAdmin(ModelAdmin):
         return ("client", *self.readonly_fields) if obj is not None else self.readonly_fields
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **options: Any) -> Any:
-        """A key that may manage may do everything: only who may do that gives it."""
+        """A key that may manage may do everything: only who may do that gives it, and gives it back its power."""
         form = super().get_form(request, obj, **options)
         scope = form.base_fields.get("scope")
         if scope is not None and not request.user.is_superuser:
             given = {ApiKey.Scope.CALL, obj.scope if obj is not None else ApiKey.Scope.CALL}
             scope.choices = [choice for choice in scope.choices if choice[0] in given]
+        if obj is not None and obj.scope == ApiKey.Scope.MANAGE and not request.user.is_superuser:
+            lock(form, "expires_at", *(() if obj.is_active else ("is_active",)), why=_NOT_REVIVED)
         return form
 
     # --- making one -----------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import display as column
 
+from accounts.admin_meanwhile import EditedAdmin
 from accounts.models import EndpointLimit, Tier
 
 LIMIT_FIELDS = (("requests_per_minute", "requests_per_hour"), ("tokens_per_minute", "tokens_per_hour"))
@@ -25,7 +26,7 @@ class EndpointLimitInline(TabularInline):
 
 
 @admin.register(Tier)
-class TierAdmin(ModelAdmin):
+class TierAdmin(EditedAdmin):
     when_empty = "A tier is a set of limits that many keys share."
     inlines = (EndpointLimitInline,)
     list_display = ("name", "a_minute", "an_hour", "tokens", "tokens_an_hour", "endpoint_count", "key_count")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig
 from django.core.exceptions import ValidationError as InvalidModelError
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views import defaults
@@ -28,26 +31,46 @@ from accounts.tokens import Claims, TokenError
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which loads this module
 
+_USE_NOTED_EVERY = timedelta(seconds=30)  # as that of calls is (`gateway.key_use`)
+
+log = structlog.get_logger(__name__)
+
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer KEY` or `x-api-key: KEY`, or a token as Bearer. The request has no user.
+    """`Authorization: Bearer KEY`, `x-api-key: KEY` or `x-goog-api-key: KEY`, or a token instead of it.
 
-    Its `auth` is the `ApiKey`, or the token's `Claims`.
+    The request has no user. Its `auth` is the `ApiKey`, or the token's `Claims`.
     """
 
     def authenticate(self, request: Request) -> tuple[None, ApiKey | Claims] | None:
-        secret = keys.presented(request.headers.get("Authorization", ""), request.headers.get("x-api-key", ""))
+        given = request.headers
+        secret = keys.presented(given.get("Authorization", ""), given.get("x-api-key", ""))
+        secret = secret or given.get("x-goog-api-key", "").strip()
         if not secret:
             return None
         if tokens.is_token(secret):
             return None, _claims(secret)
+        now = timezone.now()
         key = ApiKey.objects.select_related("client").filter(digest__in=keys.digests(secret)).first()
-        if key is None or not key.is_usable(timezone.now()):
+        if key is None or not key.is_usable(now):
             raise exceptions.AuthenticationFailed("This key is unknown, inactive or expired.")
+        _note_use(key, now)
         return None, key
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _note_use(key: ApiKey, now: datetime) -> None:
+    """Nobody's change of the key: the audit trail has nothing of it."""
+    long_ago = now - _USE_NOTED_EVERY
+    if key.last_used_at is not None and key.last_used_at > long_ago:
+        return
+    rows: QuerySet[ApiKey] = QuerySet(ApiKey).filter(Q(last_used_at=None) | Q(last_used_at__lte=long_ago), pk=key.pk)
+    try:
+        rows.update(last_used_at=now)
+    except DatabaseError as error:  # what only reads goes on where nothing can be written
+        log.warning("when a key was last used could not be written", error=str(error))
 
 
 def _claims(token: str) -> Claims:
@@ -85,7 +108,12 @@ class CanManage(CanEnter):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not super().has_permission(request, view):
             return False
-        return request.auth is not None or request.user.has_perms(_permissions(request, view))
+        if request.auth is not None:
+            return True
+        missing = [needed for needed in _permissions(request, view) if not request.user.has_perm(needed)]
+        if missing:
+            self.message = f"This needs permissions that your user does not have: {', '.join(missing)}."
+        return not missing
 
 
 def _permissions(request: Request, view: APIView) -> list[str]:

@@ -27,7 +27,12 @@ def make_first_tiers() -> None:
 
 @transaction.atomic
 def save_tier(tier: Tier, *, endpoints: Sequence[EndpointLimit] | None = None, **fields: Any) -> Tier:
-    """Change `fields`; `endpoints`, where given, replace those it has. Raises `ValidationError`."""
+    """A new tier, or one whose `fields` alone change, whatever `tier` says of the others.
+
+    `endpoints`, where given, replace those it has. Raises `ValidationError`.
+    """
+    if not tier._state.adding:
+        tier = Tier.objects.select_for_update().get(pk=tier.pk)
     for name, value in fields.items():
         setattr(tier, name, value)
     tier.full_clean()

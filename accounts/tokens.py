@@ -20,9 +20,10 @@ MAX_TOKEN_CHARS = 8_192
 _LEEWAY_S = 10
 _REQUIRED = ["exp", "aud", "iss"]
 _JWKS_TIMEOUT_S = 5
-_JWKS_KEPT_S = 300
+_JWKS_KEPT_S = 300  # so long a key that was withdrawn from the set is in it here, and a token is believed unasked
+_JWKS_STALE_S = 3_600.0  # so long the last set serves while none can be read
 _JWKS_PAUSE_S = 10.0  # after it could not be read: tokens of nobody known would have it asked for each of them
-_VERIFIED = 4_096  # tokens remembered, each until it expires
+_VERIFIED = 4_096  # tokens remembered, each until it expires or its signer's keys are to be looked at again
 
 
 class TokenError(Exception):
@@ -52,17 +53,15 @@ class Verifier:
 
     def __init__(self, *, secret: Secret | None, jwks_url: str, audience: str, issuer: str) -> None:
         self._secret = secret
-        self._keys = (
-            _KeySet(jwks_url, timeout=_JWKS_TIMEOUT_S, lifespan=_JWKS_KEPT_S, cache_keys=True) if jwks_url else None
-        )
+        self._keys = _KeySet(jwks_url, timeout=_JWKS_TIMEOUT_S, lifespan=_JWKS_KEPT_S) if jwks_url else None
         self._audience = audience
         self._issuer = issuer
-        self._verified: dict[str, Claims] = {}
+        self._verified: dict[str, tuple[Claims, float]] = {}  # and until when, in Unix seconds
 
     def known(self, token: str, *, now: float) -> Claims | None:
-        """What a token says that was checked before and has not expired since."""
-        claims = self._verified.get(token)
-        return claims if claims is not None and claims.expires_at > now else None
+        """What a token says that was checked before (of late, where a signer may withdraw keys) and is valid still."""
+        found = self._verified.get(token)
+        return found[0] if found is not None and found[1] > now else None
 
     def verify(self, token: str) -> Claims:
         """Raises `TokenError`. May read the JWKS over the network, for `_JWKS_TIMEOUT_S` at most."""
@@ -84,7 +83,8 @@ class Verifier:
         claims = _claims(said)
         if len(self._verified) >= _VERIFIED:
             self._verified.clear()
-        self._verified[token] = claims
+        until = claims.expires_at if self._keys is None else min(claims.expires_at, time.time() + _JWKS_KEPT_S)
+        self._verified[token] = (claims, until)
         return claims
 
     def _key(self, token: str) -> tuple[Any, str]:
@@ -103,16 +103,20 @@ class _KeySet(jwt.PyJWKClient):
     """The signer's keys. After a failure to read them those that are known still serve, and it is not asked at once."""
 
     _paused_until = 0.0
+    _last: tuple[Any, float] | None = None  # the set, and when it was read
 
     def fetch_data(self) -> Any:
         """Raises `jwt.PyJWKClientError`, also for what PyJWT lets out: an answer that is no set, or breaks off."""
-        if time.monotonic() < self._paused_until:
-            raise jwt.PyJWKClientConnectionError("The set could not be read a moment ago.")
-        try:
-            return super().fetch_data()
-        except (jwt.PyJWTError, ValueError, OSError) as error:
-            self._paused_until = time.monotonic() + _JWKS_PAUSE_S
-            raise jwt.PyJWKClientConnectionError("The set cannot be read.") from error
+        failure: Exception | None = None
+        if time.monotonic() >= self._paused_until:
+            try:
+                self._last = super().fetch_data(), time.monotonic()
+            except (jwt.PyJWTError, ValueError, OSError) as error:
+                failure = error
+                self._paused_until = time.monotonic() + _JWKS_PAUSE_S
+        if self._last is None or time.monotonic() - self._last[1] > _JWKS_STALE_S:
+            raise jwt.PyJWKClientConnectionError("The set cannot be read.") from failure
+        return self._last[0]
 
 
 @functools.cache

@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
-from django.db.models import Model
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import Model, Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -64,13 +64,11 @@ class UserAdmin(Told, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  #
     add_fieldsets = ((None, {"fields": ("username", "email", "password1", "password2", "is_superuser")}),)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Who may change users changes, and gives a password to, none who may do everything."""
-        beyond = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not beyond and bool(super().has_change_permission(request, obj))
+        """Who may change users changes, and gives a password to, none who may do what he may not."""
+        return not _may_more(obj, request.user) and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        beyond = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not beyond and bool(super().has_delete_permission(request, obj))
+        return not _may_more(obj, request.user) and bool(super().has_delete_permission(request, obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Nor makes anybody one of them."""
@@ -101,6 +99,14 @@ class UserAdmin(Told, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  #
     @column(description="Password")
     def new_password(self, row: User) -> str:
         return display.link(reverse("admin:auth_user_password_change", args=[row.pk]), "Set a new one")
+
+
+def _may_more(other: User | None, asking: Any) -> bool:
+    """Whether `other` has what `asking` has not, or would have it once active: who changes a user can activate him."""
+    if other is None or asking.is_superuser:
+        return False
+    held = Permission.objects.filter(Q(user=other) | Q(group__user=other)).select_related("content_type")
+    return other.is_superuser or not asking.has_perms(f"{each.content_type.app_label}.{each.codename}" for each in held)
 
 
 _IN_PLAIN_WORDS = {

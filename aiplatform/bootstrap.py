@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -21,8 +22,8 @@ from accounts.tiers import make_first_tiers
 from aiplatform import env
 from core.vault import Secret
 from providers.kinds import KINDS
-from providers.models import Deployment, Provider, Route, RouteTarget
-from providers.operations import DEFAULT_ROUTE, ModelSpec, Rates, add_provider
+from providers.models import Deployment, Price, Provider, Route, RouteTarget
+from providers.operations import DEFAULT_ROUTE, ModelSpec, Rates, add_provider, fits_in_a_header
 from providers.published import find
 
 ADMIN = "admin"
@@ -136,13 +137,21 @@ def providers_from_environment() -> list[NewProvider]:
     return [
         NewProvider(
             slug=slug,
-            api_key=Secret(key),
+            api_key=_key(f"{prefix}_API_KEY", key),
             models=[_as_configured(model, slug, prefix) for model in _MODELS[slug]],
             organization=env.text("OPENAI_ORGANIZATION") if slug == "openai" else "",
         )
         for slug, prefix in variables.items()
-        if (key := env.text(f"{prefix}_API_KEY"))
+        if (key := env.text(f"{prefix}_API_KEY").strip())
     ]
+
+
+def _key(variable: str, value: str) -> Secret:
+    try:
+        fits_in_a_header(value)
+    except ValidationError as error:
+        raise SystemExit(f"{variable} is no key. {error.message}") from None
+    return Secret(value)
 
 
 def _as_configured(model: ModelSpec, slug: str, prefix: str) -> ModelSpec:
@@ -153,19 +162,22 @@ def _as_configured(model: ModelSpec, slug: str, prefix: str) -> ModelSpec:
     if most := env.integer(f"{prefix}_MAX_TOKENS", 0):
         model = dataclasses.replace(model, max_output_tokens=most)
     if cost := env.text(f"{prefix}_COST_PER_TOKEN"):
-        per_million = _dollars(f"{prefix}_COST_PER_TOKEN", cost) * 1_000_000
+        per_million = _per_million(f"{prefix}_COST_PER_TOKEN", cost)
         rates = Rates(input_per_million=per_million, output_per_million=per_million)
         model = dataclasses.replace(model, rates=rates)
     return model
 
 
-def _dollars(variable: str, value: str) -> Decimal:
+def _per_million(variable: str, value: str) -> Decimal:
+    """US dollars for a million tokens, from those for one: what a price can keep."""
     try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise SystemExit(f"{variable} must be US dollars per token, for example 0.00002, not {value!r}.")
+        amount = Decimal(value) * 1_000_000
+        Price._meta.get_field("input_per_million").clean(amount, None)
+    except (DecimalException, ValidationError):
+        raise SystemExit(
+            f"{variable} must be US dollars per token, for example 0.00002: from 0 to below 10000, with 15 digits and "
+            f"16 decimals at most, not {value!r}."
+        ) from None
     return amount
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from aiplatform import env
 from core.vault import Secret
@@ -11,6 +11,7 @@ from gateway.tracing.collectors import SAMPLERS, Collector, Sampling, Tracing, s
 
 _PATH = "/v1/traces"
 _LANGFUSE_PATH = "/api/public/otel"
+_FORM = "an address such as http://localhost:4318"
 
 
 def tracing() -> Tracing | None:
@@ -25,7 +26,7 @@ def _otlp() -> Collector | None:
     url = env.text("OTEL_EXPORTER_OTLP_ENDPOINT").rstrip("/")
     if not url:
         return None
-    _require_address("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    env.address("OTEL_EXPORTER_OTLP_ENDPOINT", url, env.WEB_SCHEMES, _FORM)
     return Collector(name="otlp", url=url + _PATH, headers=_headers(env.text("OTEL_EXPORTER_OTLP_HEADERS")))
 
 
@@ -44,7 +45,7 @@ def _langfuse() -> Collector | None:
         return None
     if not (host and public and secret):
         raise SystemExit("Langfuse needs LANGFUSE_HOST, LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY.")
-    _require_address("LANGFUSE_HOST", host)
+    env.address("LANGFUSE_HOST", host, env.WEB_SCHEMES, _FORM)
     credentials = b64encode(f"{public}:{secret}".encode()).decode()
     return Collector(
         name="langfuse",
@@ -61,9 +62,3 @@ def _sampling() -> Sampling:
         return sampling(name, min(max(float(share), 0.0), 1.0))
     except ValueError:
         raise SystemExit(f"OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, not {share!r}.") from None
-
-
-def _require_address(name: str, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SystemExit(f"{name} must be an address such as http://localhost:4318.")

@@ -1,34 +1,34 @@
 """The environment, read in one place. Every name here is explained in `.env.example`.
 
 A value comes from the file that NAME_FILE names (secrets mounted as files), else from the variable, else from `.env`.
-Embedded, missing secrets are made once and kept in STATE_DIR with mode 600; in production a missing or weak secret
-stops the start with one line.
+One that makes no sense ends the start with one line, which names the setting and what is allowed. An address is not
+repeated there: it may hold a password. The platform's own secrets: `own_secrets`; what it stands on: `servers`.
 """
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
-import secrets
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import environ
 import msgspec
-from cryptography.fernet import Fernet
 
 from core import egress, vault
 
 BASE_DIR: Path = Path(__file__).resolve().parent.parent
-_MIN_SECRET_CHARS = 32
+MIN_SECRET_CHARS = 32
+_MOST = 2**31 - 1  # what a database's column holds, and an option of gRPC's
+LAST_PORT = 65_535
+WEB_SCHEMES = ("http", "https")
 # The specifications' names for settings that have a name of their own here.
 _ALIASES = {"PORT": ("AI_SERVICE_PORT", "AI_PROVIDER_PORT"), "REDIS_URL": ("REDIS_ADDR",)}
 
 _MEANINGLESS = ("AI_ENCRYPTION_IV", "AI_MODEL_SERVICE_ADDR")
 
 environ.Env.read_env(BASE_DIR / ".env")
-_env = environ.FileAwareEnv()
 
 
 def meaningless() -> list[str]:
@@ -38,18 +38,34 @@ def meaningless() -> list[str]:
 
 def text(name: str, default: str = "") -> str:
     for known in (name, *_ALIASES.get(name, ())):
-        value: str = _env.str(known, default="")
-        if value:
+        if value := _given(known):
             return value
     return default
 
 
-def integer(name: str, default: int) -> int:
-    value = text(name)
+def _given(name: str) -> str:
+    """As it stands, `$` and all; but the line end that closes a file is no part of its value."""
+    file = os.environ.get(f"{name}_FILE")
+    if not file:
+        return os.environ.get(name, "")
     try:
-        return int(value) if value else default
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SystemExit(f"{name}_FILE names {file}, which cannot be read: {why}.") from None
+
+
+def integer(name: str, default: int, *, least: int = 0, most: int = _MOST) -> int:
+    value = text(name)
+    if not value:
+        return default
+    try:
+        number = int(value)
     except ValueError:
-        raise SystemExit(f"{name} must be a whole number, not {value!r}.") from None
+        number = None
+    if number is None or not least <= number <= most:
+        raise SystemExit(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+    return number
 
 
 def path(name: str) -> Path | None:
@@ -57,11 +73,31 @@ def path(name: str) -> Path | None:
     return Path(value) if value else None
 
 
+def parts(value: str) -> list[str]:
+    """What is listed, separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
-    value = text(name, default)
+    return _one_of(allowed, name, text(name, default))
+
+
+def _one_of(allowed: tuple[str, ...], name: str, value: str) -> str:
     if value not in allowed:
         raise SystemExit(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value
+
+
+def address(name: str, url: str, schemes: tuple[str, ...], form: str) -> str:
+    """`url`, where it has one of the schemes, a host, and a port that is one if any; "" where it is not set."""
+    try:
+        split = urlsplit(url)
+        is_usable = split.scheme in schemes and bool(split.hostname) and split.port != 0
+    except ValueError:  # the port is no number, or too high
+        is_usable = False
+    if url and not is_usable:
+        raise SystemExit(f"{name} must be {form}.")
+    return url
 
 
 PRODUCTION: bool = choice("DJANGO_ENV", "embedded", ("embedded", "production")) == "production"
@@ -69,40 +105,25 @@ STATE_DIR: Path = Path(text("STATE_DIR", str(BASE_DIR / "var"))).resolve()
 STATE_DIR.mkdir(parents=True, exist_ok=True)
 
 
-def secret_key() -> str:
-    return _secret("SECRET_KEY", lambda: secrets.token_urlsafe(50))
+def log_level() -> str:
+    """LOG_LEVEL, in small letters or capitals."""
+    return _one_of(tuple(logging.getLevelNamesMapping()), "LOG_LEVEL", text("LOG_LEVEL", "INFO").upper())
 
 
-def encryption_keys() -> list[str]:
-    """The Fernet ring, the encrypting key first.
-
-    From AI_ENCRYPTION_KEY (specification D) one is derived; what an earlier key has encrypted stays readable.
-    """
-    phrase, made = text("AI_ENCRYPTION_KEY"), _file_of("ENCRYPTION_KEYS")
-    if not phrase:
-        return _split(_secret("ENCRYPTION_KEYS", lambda: Fernet.generate_key().decode()))
-    _require_length("AI_ENCRYPTION_KEY", phrase)
-    before = _split(made.read_text()) if made.exists() and not PRODUCTION else []
-    return [*_split(text("ENCRYPTION_KEYS")), vault.fernet_key_from(phrase), *before]
+def time_zone() -> str:
+    name = text("TIME_ZONE", "UTC")
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # no such file, a path that leads elsewhere, a folder
+        raise SystemExit(f"TIME_ZONE must be a zone's name, for example Europe/Berlin or UTC, not {name!r}.") from None
+    return name
 
 
-def redis_url() -> str:
-    """REDIS_URL, or specification C's REDIS_ADDR (host:port)."""
-    url = text("REDIS_URL")
-    return url if not url or "://" in url else f"redis://{url}"
-
-
-def qdrant_url() -> str:
-    """QDRANT_URL, or specification E's QDRANT_HOST and QDRANT_PORT; "" where vectors are kept on disk."""
-    url, host = text("QDRANT_URL"), text("QDRANT_HOST")
-    if not url and host:
-        url = f"{host}:{integer('QDRANT_PORT', 6333)}"
-    return url if not url or "://" in url else f"http://{url}"
-
-
-def qdrant_api_key() -> vault.Secret | None:
-    key = text("QDRANT_API_KEY")
-    return vault.Secret(key) if key else None
+def trusted_origins() -> list[str]:
+    """CSRF_TRUSTED_ORIGINS, in Django's form: without the slash that an address bar shows at the end."""
+    form = "addresses such as https://ai.example.com, separated by commas"
+    origins = [part.rstrip("/") for part in parts(text("CSRF_TRUSTED_ORIGINS"))]
+    return [address("CSRF_TRUSTED_ORIGINS", origin, WEB_SCHEMES, form) for origin in origins]
 
 
 def egress_policy() -> egress.Policy:
@@ -126,12 +147,13 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 def tokens() -> Tokens | None:
     """JWT_*; None where tokens are not in use."""
     secret, url = text("JWT_SECRET"), text("JWT_JWKS_URL")
+    address("JWT_JWKS_URL", url, WEB_SCHEMES, "an address such as https://id.example.com/.well-known/jwks.json")
     if not secret and not url:
         return None
     if secret and url:
         raise SystemExit("Set JWT_SECRET (HS256) or JWT_JWKS_URL (RS256), not both.")
-    if secret and len(secret) < _MIN_SECRET_CHARS:
-        raise SystemExit(f"JWT_SECRET must have at least {_MIN_SECRET_CHARS} characters.")
+    if secret and len(secret) < MIN_SECRET_CHARS:
+        raise SystemExit(f"JWT_SECRET must have at least {MIN_SECRET_CHARS} characters.")
     used = "HS256" if secret else "RS256"
     if text("JWT_ALGORITHM", used) != used:
         raise SystemExit(f"JWT_ALGORITHM must be {used} with {'JWT_SECRET' if secret else 'JWT_JWKS_URL'}.")
@@ -143,72 +165,3 @@ def tokens() -> Tokens | None:
         audience=text("JWT_AUDIENCE"),
         issuer=text("JWT_ISSUER"),
     )
-
-
-class MailServer(msgspec.Struct, frozen=True, kw_only=True):
-    """An SMTP server. `security`: "" plain, "tls" STARTTLS, "ssl" from the first byte."""
-
-    host: str
-    port: int
-    user: str
-    password: vault.Secret
-    security: str
-
-
-def mail_server() -> MailServer | None:
-    """EMAIL_URL: smtp://, smtp+tls:// or smtps://, with user:password@host:port; None where it is not set."""
-    url = text("EMAIL_URL")
-    if not url:
-        return None
-    parts = urlsplit(url)
-    try:
-        security, usual_port = _MAIL_SCHEMES[parts.scheme]
-        host, port = parts.hostname or "", parts.port or usual_port
-    except (KeyError, ValueError):
-        host = ""
-    if not host:  # the address is not repeated: it holds a password
-        raise SystemExit("EMAIL_URL must be smtp://, smtp+tls:// or smtps:// with user:password@host:port.")
-    return MailServer(
-        host=host,
-        port=port,
-        user=unquote(parts.username or ""),
-        password=vault.Secret(unquote(parts.password or "")),
-        security=security,
-    )
-
-
-_MAIL_SCHEMES = {"smtp": ("", 25), "smtp+tls": ("tls", 587), "smtps": ("ssl", 465)}
-
-
-def _split(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _secret(name: str, make: Callable[[], str]) -> str:
-    value = text(name)
-    _require_length(name, value)
-    return value or _kept(_file_of(name), make)
-
-
-def _require_length(name: str, value: str) -> None:
-    """Of a secret in production; elsewhere a missing one is made."""
-    if PRODUCTION and len(value) < _MIN_SECRET_CHARS:
-        raise SystemExit(f"{name} is missing or shorter than {_MIN_SECRET_CHARS} characters: set it, or {name}_FILE.")
-
-
-def _file_of(name: str) -> Path:
-    """Where a secret that was made lies."""
-    return STATE_DIR / "secrets" / name.lower()
-
-
-def _kept(path: Path, make: Callable[[], str]) -> str:
-    """The secret in `path`, made now if it is missing; two processes that start together agree on one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(make())
-        with contextlib.suppress(FileExistsError):  # another process was first: its secret is the one
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text()

@@ -1,4 +1,4 @@
-"""Django's settings. What an operator may set is read in `env`; see `.env.example`."""
+"""Django's settings. What an operator may set is read in `env` and its neighbours; see `.env.example`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
-import environ
 
-from aiplatform import admin_theme, collectors, env, logs
+from aiplatform import admin_theme, collectors, env, logs, own_secrets, public_url, servers
 
 # Django's generic classes can then be written with their parameters: ModelForm[Provider].
 django_stubs_ext.monkeypatch()
@@ -17,23 +16,23 @@ BASE_DIR: Path = env.BASE_DIR
 STATE_DIR: Path = env.STATE_DIR
 PRODUCTION: bool = env.PRODUCTION
 DEBUG = False
-SECRET_KEY = env.secret_key()
-ENCRYPTION_KEYS = env.encryption_keys()
+SECRET_KEY = own_secrets.secret_key()
+ENCRYPTION_KEYS = own_secrets.encryption_keys()
 HOST = env.text("HOST", "127.0.0.1")
-PORT = env.integer("PORT", 8000)
-METRICS_PORT = env.integer("METRICS_PORT", 9090)  # 0: no metrics
-GRPC_PORT = env.integer("GRPC_PORT", 8087)  # 0: no gRPC
+PORT = env.integer("PORT", 8000, least=1, most=env.LAST_PORT)
+METRICS_PORT = env.integer("METRICS_PORT", 9090, most=env.LAST_PORT)  # 0: no metrics
+GRPC_PORT = env.integer("GRPC_PORT", 8087, most=env.LAST_PORT)  # 0: no gRPC
 GRPC_TLS_CERTIFICATE, GRPC_TLS_KEY = env.path("GRPC_TLS_CERTIFICATE"), env.path("GRPC_TLS_KEY")
-WEB_WORKERS = env.integer("WEB_WORKERS", 1)
+WEB_WORKERS = env.integer("WEB_WORKERS", 1, least=1, most=1_000)
 TOKENS = env.tokens()
 ANONYMOUS_CLIENT = env.text("ANONYMOUS_CLIENT")
-REDIS_URL = env.redis_url()
-QDRANT_URL, QDRANT_API_KEY = env.qdrant_url(), env.qdrant_api_key()
+REDIS_URL = servers.redis_url()
+QDRANT_URL, QDRANT_API_KEY = servers.qdrant_url(), servers.qdrant_api_key()
 
 # Hosts: a key or a session guards every door, and no page is built from the Host header.
-ALLOWED_HOSTS = [host for host in env.text("ALLOWED_HOSTS", "*").split(",") if host]
+ALLOWED_HOSTS = env.parts(env.text("ALLOWED_HOSTS", "*"))
 FORWARDED_ALLOW_IPS = env.text("FORWARDED_ALLOW_IPS", "127.0.0.1")
-CSRF_TRUSTED_ORIGINS = [origin for origin in env.text("CSRF_TRUSTED_ORIGINS").split(",") if origin]
+CSRF_TRUSTED_ORIGINS = env.trusted_origins()
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # `aiplatform` brings the admin's site
@@ -87,8 +86,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{STATE_DIR / 'platform.sqlite3'}")
-DATABASES: dict[str, dict[str, Any]] = {"default": environ.Env.db_url_config(DATABASE_URL)}
+DATABASES: dict[str, dict[str, Any]] = {"default": servers.database()}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a deferred transaction that reads and then writes fails at once, whatever the timeout.
     DATABASES["default"]["OPTIONS"] = {
@@ -127,7 +125,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 
 UNFOLD = admin_theme.UNFOLD
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env.text("TIME_ZONE", "UTC")
+TIME_ZONE = env.time_zone()
 FORMAT_MODULE_PATH = ["aiplatform.formats"]
 USE_I18N = False
 USE_TZ = True
@@ -185,9 +183,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Alerts and reports: how they go out, and where their links lead.
-MAIL_SERVER = env.mail_server()
+MAIL_SERVER = servers.mail_server()
 EMAIL_FROM = env.text("EMAIL_FROM", "AI Platform <ai-platform@localhost>")
-PUBLIC_URL = next(iter(CSRF_TRUSTED_ORIGINS), f"http://{HOST}:{PORT}")
+PUBLIC_URL, PUBLIC_URL_IS_GUESSED = public_url.find(CSRF_TRUSTED_ORIGINS, host=HOST, port=PORT)
 
 _QUEUE_DIR = STATE_DIR / "celery"
 _QUEUE_DIR.mkdir(parents=True, exist_ok=True)  # the schedule's last runs are kept there in any case
@@ -210,19 +208,18 @@ else:
     }
 
 EGRESS = env.egress_policy()  # what may be called besides public addresses
-RETENTION_MONTHS = env.integer("RETENTION_MONTHS", 0)  # whole months of usage records that are kept; 0: all
-AUDIT_RETENTION_DAYS = env.integer("AUDIT_RETENTION_DAYS", 400)  # of the audit trail; 0: all of it is kept
+RETENTION_MONTHS = env.integer("RETENTION_MONTHS", 0, most=1_200)  # whole months of usage records that are kept; 0: all
+AUDIT_RETENTION_DAYS = env.integer("AUDIT_RETENTION_DAYS", 400, most=36_500)  # of the audit trail; 0: all of it is kept
 CACHE_TTL_S = env.integer("CACHE_TTL", 3600)  # how long an answer is kept; 0: none is
 RATE_LIMIT_REQUESTS = env.integer("RATE_LIMIT_REQUESTS", 0)  # of a key without a tier; 0: no limit
-RATE_LIMIT_WINDOW_S = max(env.integer("RATE_LIMIT_WINDOW", 60), 1)
+RATE_LIMIT_WINDOW_S = env.integer("RATE_LIMIT_WINDOW", 60, least=1)
 # Of new providers: failures in a row that open the circuit, and how long it stays open.
-CIRCUIT_BREAKER_MAX_REQUESTS = min(max(env.integer("CIRCUIT_BREAKER_MAX_REQUESTS", 5), 1), 32_767)
-CIRCUIT_BREAKER_TIMEOUT_S = min(max(env.integer("CIRCUIT_BREAKER_TIMEOUT", 60), 1), 86_400)
+CIRCUIT_BREAKER_MAX_REQUESTS = env.integer("CIRCUIT_BREAKER_MAX_REQUESTS", 5, least=1, most=32_767)
+CIRCUIT_BREAKER_TIMEOUT_S = env.integer("CIRCUIT_BREAKER_TIMEOUT", 60, least=1, most=86_400)
 QUEUE_LENGTH = env.integer("QUEUE_LENGTH", 100)  # who may wait for each model that bounds its calls at once
 QUEUE_TIMEOUT_S = env.integer("QUEUE_TIMEOUT", 30)
-MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 10 * 1024 * 1024)
+MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 10 * 1024 * 1024, least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # a provider's page has ten for each of its models
 TRACING = collectors.tracing()  # None: no traces
-LOGGING = logs.config(
-    level=env.text("LOG_LEVEL", "INFO").upper(), style=env.choice("LOG_FORMAT", "text", ("json", "text"))
-)
+LOGGING = logs.config(level=env.log_level(), style=env.choice("LOG_FORMAT", "text", ("json", "text")))

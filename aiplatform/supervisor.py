@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +30,8 @@ _BACK_OFF_S = (0.5, 1, 2, 4, 8, 15, 30)
 _SETTLED_S = 60  # a child that ran this long dies for a new reason: the back-off starts again
 _MAX_EARLY_DEATHS = 3  # before the first answer: a fault of set-up, which more tries would only hide
 _PR_SET_PDEATHSIG = 1
+# Without the environment's proxies: they know nothing of this machine's own addresses.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # In a container, and on a machine where people try things, Celery runs as root: it need not say so at each start.
 _CELERY = [sys.executable, "-W", "ignore:::celery.platforms", "-m", "celery", "--quiet", "-A", "aiplatform"]
 
@@ -231,11 +233,16 @@ def dying_with(parent: int, number: int = signal.SIGTERM) -> Callable[[], None] 
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  # our own http address
+        with _OPENER.open(url, timeout=2) as answer:
             return int(answer.status) == 200
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
         return False
 
 
 def _reason(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"signal {-code}"

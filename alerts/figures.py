@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import msgspec
-from django.db.models import Count, Prefetch
+from django.db.models import Count, Prefetch, Q
 
 from accounts.models import ApiKey
-from alerts.measures import MOST_BY_CALL
+from alerts.measures import MOST_BY_CALL, is_breached
 from alerts.models import Certificate, Incident, Rule
-from providers import circuits
+from providers import circuits, prices
 from providers.models import Deployment, Health, Provider
 from usage import queries, spending, sums
 from usage.models import Budget, BudgetWindow, Proof, UsageRecord
@@ -32,7 +33,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 _TOGETHER = ("client", "provider", "deployment")  # read once for all scopes that are made of them
 _DAY = timedelta(days=1)  # before the same time of the day before, when traffic is missed
 _LEAST_ELAPSED = 0.05  # of a budget's period, before its end can be foretold
-_STILL = timedelta(days=7)  # for so long an expired key or missed traffic that nobody has seen to is no all-clear
+_STILL = timedelta(days=7)  # so long traffic is missed, and a key that had expired before it was watched is told of
 _FULL = 100.0
 
 
@@ -78,6 +79,11 @@ class Figures:
         if key not in self._read:
             self._read[key] = list(sums.lines(start, end, columns=columns, filters={}))
         return self._read[key]
+
+    @cached_property
+    def budgets(self) -> list[tuple[Budget, BudgetWindow]]:
+        """Each active budget, and its period of now."""
+        return list(spending.running_windows(Budget.objects.filter(is_active=True), self.now))
 
     def in_window(self, rule: Rule) -> dict[str, sums.Figures]:
         starts_at = self.now - rule.window
@@ -130,8 +136,23 @@ def _refused_by_limits(scope: str, start: datetime, end: datetime) -> dict[str, 
 
 
 def _unpriced(figures: Figures, rule: Rule) -> Iterator[Reading]:
-    for subject, found in figures.in_window(rule).items():
-        yield Reading(subject=subject, value=found["unknown_cost_rows"], calls=found["calls"])
+    """That a model is hardly called any more is no all-clear: that it has a price is one."""
+    found = figures.in_window(rule)
+    is_priced = _priced_now(rule, figures.now)
+    for subject in found.keys() | is_priced.keys():
+        value = found[subject]["unknown_cost_rows"] if subject in found else 0
+        known = is_priced.get(subject, True) or is_breached(rule.measure, value, float(rule.limit))
+        calls = found[subject]["calls"] if subject in found else 0
+        yield Reading(subject=subject, value=value if known else None, calls=calls)
+
+
+def _priced_now(rule: Rule, now: datetime) -> dict[str, bool]:
+    """The models of the rule's incidents, as far as they are still there, and whether each has a price now."""
+    told = set(Incident.objects.unresolved().filter(rule=rule).values_list("subject", flat=True))
+    models = Deployment.objects.filter(is_active=True, provider__slug__in={each.split("/")[0] for each in told})
+    unpriced = set(prices.unpriced(models, now=now).values_list("pk", flat=True))
+    names = {row.pk: f"{row.provider.slug}/{row.name}" for row in models.select_related("provider")}
+    return {name: key not in unpriced for key, name in names.items() if name in told}
 
 
 def _no_traffic(figures: Figures, rule: Rule) -> Iterator[Reading]:
@@ -150,19 +171,14 @@ def _no_traffic(figures: Figures, rule: Rule) -> Iterator[Reading]:
 
 
 def _budget_used(figures: Figures, _rule: Rule) -> Iterator[Reading]:
-    for budget, window in _windows(figures.now):
+    for budget, window in figures.budgets:
         yield Reading(subject=budget.name, value=_used(window))
 
 
 def _budget_forecast(figures: Figures, _rule: Rule) -> Iterator[Reading]:
     """The pace of the period so far, carried on to its end."""
-    for budget, window in _windows(figures.now):
+    for budget, window in figures.budgets:
         yield Reading(subject=budget.name, value=_forecast(window, figures.now))
-
-
-def _windows(now: datetime) -> Iterator[tuple[Budget, BudgetWindow]]:
-    for budget in Budget.objects.filter(is_active=True):
-        yield budget, spending.running_window(budget, now)
 
 
 def _used(window: BudgetWindow) -> float:
@@ -202,10 +218,11 @@ def _ledger_drift(_figures: Figures, _rule: Rule) -> Iterator[Reading]:
         yield Reading(subject="", value=float(0 if proof.is_balanced else max(len(proof.differences), 1)))
 
 
-def _key_expiry(figures: Figures, _rule: Rule) -> Iterator[Reading]:
-    """Also of those that expired of late: that is no all-clear."""
-    watched = ApiKey.objects.filter(is_active=True, client__is_active=True)
-    keys = watched.filter(expires_at__gt=figures.now - _STILL)
+def _key_expiry(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    """Also of those that expired of late, or that somebody has been told of: that is no all-clear."""
+    watched = ApiKey.objects.filter(is_active=True, client__is_active=True, expires_at__isnull=False)
+    told = Incident.objects.unresolved().filter(rule=rule).values("subject")
+    keys = watched.filter(Q(expires_at__gt=figures.now - _STILL) | Q(prefix__in=told))
     for key in keys.select_related("client"):
         assert key.expires_at is not None
         left = (key.expires_at - figures.now) / timedelta(days=1)

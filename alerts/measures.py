@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 
 Unit = Literal["percent", "seconds", "dollars", "calls", "days", "differences", "yes"]
+Absence = Literal["unknown", "good", "gone"]
+CALLERS = ("all", "client", "route", "key")
 TRAFFIC = ("all", "provider", "client", "route", "key")
 # What the rollups do not keep apart is counted call by call. Longer windows begin with a whole quarter-hour of theirs.
 MOST_BY_CALL = timedelta(hours=1)
@@ -33,7 +35,9 @@ ONE_OF = {
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """`condition` completes “when …”, with the limit as {limit} and the window as {window}.
 
-    `falls`: low figures are the bad ones. `has_limit` False: it is either so or not.
+    `falls`: low figures are the bad ones. `has_limit` False: it is either so or not. `absent`: what it means where a
+    subject has no figure: too little is known, nothing is wrong, or there is nothing left to watch. `unjudged`: what is
+    told where an incident ends because too little has been known for long; empty: it stays open.
     """
 
     label: str
@@ -42,23 +46,35 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     falls: bool = False
     has_limit: bool = True
+    absent: Absence = "gone"
+    unjudged: str = ""
 
+
+_TOO_FEW_CALLS = "There are no calls any more to judge by, or too few."
 
 MEASURES: dict[str, Measure] = {
     "error_share": Measure(
-        label="Share of failed calls",
+        label="Share of calls that fail in the end",  # what another provider or try made good has not failed
         condition="more than {limit} of the calls fail within {window}",
         unit="percent",
         scopes=TRAFFIC,
+        absent="unknown",
+        unjudged=_TOO_FEW_CALLS,
     ),
     "latency": Measure(
         label="Average time to answer",
         condition="answers take longer than {limit} on average within {window}",
         unit="seconds",
         scopes=TRAFFIC,
+        absent="unknown",
+        unjudged=_TOO_FEW_CALLS,
     ),
     "cost": Measure(
-        label="Cost", condition="more than {limit} is spent within {window}", unit="dollars", scopes=TRAFFIC
+        label="Cost",
+        condition="more than {limit} is spent within {window}",
+        unit="dollars",
+        scopes=TRAFFIC,
+        absent="good",
     ),
     "budget_used": Measure(
         label="Part of a budget that is used",
@@ -71,6 +87,7 @@ MEASURES: dict[str, Measure] = {
         condition="at this pace {limit} of the budget or more will be used by the end of its period",
         unit="percent",
         scopes=("budget",),
+        unjudged="The budget's period has only begun: it is too early to tell.",
     ),
     "provider_down": Measure(
         label="Provider not answering",
@@ -83,7 +100,9 @@ MEASURES: dict[str, Measure] = {
         label="Share of calls refused by rate limits",
         condition="more than {limit} of the calls are refused by our rate limits within {window}",
         unit="percent",
-        scopes=TRAFFIC,
+        scopes=CALLERS,  # a call that was refused has no provider
+        absent="unknown",
+        unjudged=_TOO_FEW_CALLS,
     ),
     "unpriced": Measure(
         label="Calls whose cost is unknown",
@@ -111,6 +130,7 @@ MEASURES: dict[str, Measure] = {
         unit="days",
         scopes=("key",),
         falls=True,
+        absent="good",  # somebody has renewed or ended it
     ),
     "certificate_expiry": Measure(
         label="Certificates of providers about to expire",
@@ -123,7 +143,7 @@ MEASURES: dict[str, Measure] = {
 
 
 def is_counted_by_call(name: str, scope: str) -> bool:
-    return MEASURES[name].scopes == TRAFFIC and (scope in ("route", "key") or name == "rate_limited")
+    return name == "rate_limited" or (MEASURES[name].scopes == TRAFFIC and scope in ("route", "key"))
 
 
 def is_breached(name: str, value: float, limit: float) -> bool:

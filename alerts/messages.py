@@ -16,7 +16,8 @@ from alerts.reports import writing
 from core.display import minute
 
 TEST_SUBJECT = "Test: this channel works"
-_STATE_WORDS = {"opened": "Alert", "reminder": "Still open", "resolved": "All clear"}
+_STATE_WORDS = {"opened": "Alert", "reminder": "Still open", "resolved": "All clear", "lapsed": "Closed"}
+_TONES = {"resolved": "good", "lapsed": "info"}
 
 
 def incident_facts(incident: Incident) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def incident_facts(incident: Incident) -> dict[str, Any]:
         "since": _iso(incident.since),
         "openedAt": _iso(incident.opened_at),
         "resolvedAt": _iso(incident.resolved_at),
+        "unjudged": incident.unjudged,
     }
 
 
@@ -55,16 +57,16 @@ def write(delivery: Delivery) -> Message:
 def _incident(delivery: Delivery) -> Message:
     facts = delivery.facts
     url = page("alerts_incident_change", facts["incident"])
-    is_over = delivery.kind == Delivery.Kind.RESOLVED
+    has_ended = delivery.kind in _TONES
     since, ended = datetime.fromisoformat(facts["since"]), facts["resolvedAt"]
     context = {
         "subject": delivery.subject,
         "kind": delivery.kind,
-        "badge": "All clear" if is_over else facts["severity"].capitalize(),
-        "tone": "good" if is_over else facts["severity"],
+        "badge": _STATE_WORDS[delivery.kind] if has_ended else facts["severity"].capitalize(),
+        "tone": _TONES.get(delivery.kind, facts["severity"]),
         "facts": facts,
         "since": minute(since),
-        "lasted": timesince(since, datetime.fromisoformat(ended)) if ended else "",
+        "ending": _ending(delivery.kind, facts, timesince(since, datetime.fromisoformat(ended))) if ended else "",
         "url": url,
         "delivery_url": page("alerts_delivery_change", delivery.pk),
         "zone": settings.TIME_ZONE,
@@ -75,11 +77,17 @@ def _incident(delivery: Delivery) -> Message:
         subject=delivery.subject,
         text=render_to_string("alerts/incident.txt", context),
         html=render_to_string("alerts/incident.html", context),
-        summary=f"This is over. It lasted {context['lasted']}." if is_over else facts["message"],
+        summary=str(context["ending"]) if has_ended else facts["message"],
         data={**facts, "url": url},
         url=url,
         tone=str(context["tone"]),
     )
+
+
+def _ending(kind: str, facts: dict[str, Any], lasted: str) -> str:
+    if kind == Delivery.Kind.LAPSED:
+        return f"{facts['unjudged']} Whether this is over is not known: should it be so again, you are told anew."
+    return f"This is over. It lasted {lasted}."
 
 
 def _test(delivery: Delivery) -> Message:

@@ -15,9 +15,9 @@ from alerts import outbox, rules, wording
 from alerts.figures import Figures, Reading
 from alerts.measures import MEASURES, is_breached
 from alerts.models import Incident, Rule
+from alerts.models.watching import IncidentQuerySet
 
 _CHARS = {"subject": 200, "message": 400}
-_CALM = Reading(subject="", value=None)
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +31,9 @@ def evaluate(*, now: datetime) -> int:
         Rule.objects.filter(is_active=True).prefetch_related("channels"),
         key=lambda rule: -rules.SEVERITIES.index(rule.severity),
     )
-    figures = Figures(now)
-    told = sum(_evaluated(rule, figures) for rule in active)
     _drop_orphans(now)
-    return told
+    figures = Figures(now)
+    return sum(_evaluated(rule, figures) for rule in active)
 
 
 def acknowledge(incident: Incident, *, by: str) -> bool:
@@ -92,18 +91,23 @@ def _evaluated(rule: Rule, figures: Figures) -> int:
 
 
 def _evaluate_rule(rule: Rule, figures: Figures) -> int:
+    if rule.measure not in MEASURES:
+        return 0  # it is of another version, which knows what becomes of its incidents
     readings = {reading.subject[: _CHARS["subject"]]: reading for reading in figures.readings(rule)}
     standing = {row.subject: row for row in Incident.objects.unresolved().filter(rule=rule)}
-    subjects = {**readings, **dict.fromkeys(standing.keys() - readings.keys(), _CALM)}
+    absent = standing.keys() - readings.keys()
+    if MEASURES[rule.measure].absent == "gone":
+        _end_silently(Incident.objects.unresolved().filter(rule=rule, subject__in=absent), figures.now)
+        absent = set()
+    subjects: dict[str, Reading | None] = {**readings, **dict.fromkeys(absent)}
     return sum(
         _evaluate_subject(rule, subject, reading, standing.get(subject), figures.now)
         for subject, reading in subjects.items()
     )
 
 
-def _evaluate_subject(rule: Rule, subject: str, reading: Reading, row: Incident | None, now: datetime) -> int:
-    value = reading.value
-    breached = value is not None and is_breached(rule.measure, value, float(rule.limit))
+def _evaluate_subject(rule: Rule, subject: str, reading: Reading | None, row: Incident | None, now: datetime) -> int:
+    breached = _judged(rule, reading)
     if row is None and not breached:
         return 0
     quiet_until = rules.quiet_until(rule.quiet_from, rule.quiet_until, now=now, zone=ZoneInfo(rule.time_zone))
@@ -123,8 +127,15 @@ def _evaluate_subject(rule: Rule, subject: str, reading: Reading, row: Incident 
         return 0
 
 
+def _judged(rule: Rule, reading: Reading | None) -> bool | None:
+    """Whether it is over its limit; None where too little is known to say."""
+    if reading is None:
+        return False if MEASURES[rule.measure].absent == "good" else None
+    return None if reading.value is None else is_breached(rule.measure, reading.value, float(rule.limit))
+
+
 def _is_covered(rule: Rule, subject: str, now: datetime) -> bool:
-    """Whether people have just been told worse of the same subject.
+    """Whether those whom the rule tells have just been told worse of the same subject.
 
     For one window after that has ended too: its calls are in the milder rule's figures until then.
     """
@@ -133,19 +144,22 @@ def _is_covered(rule: Rule, subject: str, now: datetime) -> bool:
         return False
     same = Incident.objects.filter(measure=rule.measure, scope=rule.scope, subject=subject, severity__in=worse)
     live = Q(state__in=[rules.OPEN, rules.ACKNOWLEDGED, rules.SILENCED])
-    return same.filter(live | Q(resolved_at__gt=now - rule.window)).exists()
+    return outbox.is_told(rule, same.filter(live | Q(resolved_at__gt=now - rule.window), told_at__isnull=False))
 
 
-def _write(rule: Rule, subject: str, reading: Reading, row: Incident | None, step: rules.Step) -> Incident | None:
+def _write(
+    rule: Rule, subject: str, reading: Reading | None, row: Incident | None, step: rules.Step
+) -> Incident | None:
     """The incident as it is now; None where there is none, or another evaluation was first."""
     if row is None:
         assert step.standing is not None
+        assert reading is not None
         return _insert(rule, subject, reading, step.standing)
     if step.standing is None:
         Incident.objects.filter(pk=row.pk, revision=row.revision).delete()
         return None
     changes = _facts(step.standing)
-    if reading.value is not None and is_breached(rule.measure, reading.value, float(rule.limit)):
+    if reading is not None and reading.value is not None and _judged(rule, reading):
         message = _message(rule, reading)[: _CHARS["message"]]
         worst = _worse(rule, row.worst, reading.value)
         changes |= {**_words(rule), "value": reading.value, "worst": worst, "message": message}
@@ -197,10 +211,16 @@ def _message(rule: Rule, reading: Reading) -> str:
 
 
 def _drop_orphans(now: datetime) -> None:
-    """Incidents of rules that were switched off or deleted end without a word."""
-    left = Incident.objects.unresolved().filter(Q(rule=None) | Q(rule__is_active=False))
-    left.filter(state=rules.PENDING).delete()
-    left.update(state=rules.RESOLVED, resolved_at=now, revision=F("revision") + 1)
+    """Incidents of rules that were switched off or deleted, or watch something else by now, end without a word."""
+    other = ~Q(measure=F("rule__measure")) | ~Q(scope=F("rule__scope"))
+    other |= ~Q(rule__subject="") & ~Q(subject=F("rule__subject"))
+    left = Q(rule=None) | Q(rule__is_active=False) | other
+    _end_silently(Incident.objects.unresolved().filter(left), now)
+
+
+def _end_silently(incidents: IncidentQuerySet, now: datetime) -> None:
+    incidents.filter(state=rules.PENDING).delete()
+    incidents.update(state=rules.RESOLVED, resolved_at=now, unknown_since=None, revision=F("revision") + 1)
 
 
 # --- people -------------------------------------------------------------------------------------------------------

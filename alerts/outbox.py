@@ -19,15 +19,17 @@ from alerts import messages
 from alerts.channels import CHANNELS, DeliveryError, Target
 from alerts.models import Attempt, Channel, Delivery, Incident, Rule
 
-CLAIM = timedelta(minutes=5)  # longer than any channel takes: whoever has held a message for so long is dead
+CLAIM = timedelta(minutes=5)  # longer than any channel takes: whoever has held a message for so long is likely dead
 FIRST_RETRY = timedelta(seconds=30)  # doubles with each try
 SLOWEST_RETRY = timedelta(minutes=15)
 GIVE_UP = timedelta(days=3)
 KEPT = timedelta(days=400)  # of what has been sent
 MOST_FOR_REST = 5  # tries, some minutes in all, where most have it and some recipient is refused for now
 MOST_FAULTS = 5  # of our own in writing or sending a message, before it makes way for others
+MOST_DEATHS = 5  # tries of which nobody ever heard: it may be what kills the workers
 _DETAIL_CHARS = 300
 _State = Delivery.State
+_ENDS = (Delivery.Kind.RESOLVED, Delivery.Kind.LAPSED)
 _UNFINISHED = (_State.WAITING, _State.SENDING)
 
 log = structlog.get_logger(__name__)
@@ -41,13 +43,20 @@ def notify(incident: Incident, rule: Rule, kind: str, *, now: datetime, due_at: 
     for channel in _channels(rule):
         if kind == Delivery.Kind.REMINDER and _waits(channel, incident):
             continue  # a reminder of what has not even arrived
-        if kind == Delivery.Kind.RESOLVED and not _was_told(channel, incident):
+        if kind in _ENDS and not _was_told(channel, incident):
             continue
         key = f"{kind}:{incident.pk}:{incident.told_at:%Y%m%dT%H%M%S}:{channel.pk}"
         count += queue(
             channel, key=key, kind=kind, subject=subject, facts=facts, incident=incident, now=now, due_at=due_at
         )
     return count
+
+
+def is_told(rule: Rule, incidents: QuerySet[Incident]) -> bool:
+    """Whether each of the rule's channels has a message of one of those incidents, or will have it."""
+    messages_of = Delivery.objects.filter(incident__in=incidents).exclude(state=_State.FAILED)
+    told = set(messages_of.values_list("channel_id", flat=True))
+    return bool(told) and {channel.pk for channel in _channels(rule)} <= told
 
 
 def queue(
@@ -99,7 +108,7 @@ def send_next(channel_id: UUID, *, now: datetime) -> bool:
         return False
     channel = Channel.objects.get(pk=channel_id)
     if not channel.is_active:
-        _end(delivery, _State.FAILED, "The channel was switched off.", now)
+        _given_up(delivery, "The channel was switched off.")
         return True
     return _try(delivery, channel, now)
 
@@ -144,14 +153,32 @@ def _waits(channel: Channel, incident: Incident) -> bool:
 
 
 def _claim(channel_id: UUID, now: datetime) -> Delivery | None:
-    """The channel's oldest unfinished message, ours until the claim lapses; None where it is not to be had."""
-    head = Delivery.objects.filter(channel_id=channel_id, state__in=_UNFINISHED, due_at__lte=now).order_by("id").first()
+    """The channel's oldest unfinished message, ours until the claim lapses; None where it is not to be had.
+
+    One that its senders never bring to an end makes way for the next.
+    """
+    head = _head(channel_id, now)
+    while head is not None and _is_hopeless(head, now):
+        _given_up(head, "Those who were sending it never came to an end.")
+        head = _head(channel_id, now)
     if head is None or (head.retry_at is not None and head.retry_at > now):
         return None
     if not _take(Delivery.objects.filter(pk=head.pk), now):
         return None
     head.refresh_from_db()
     return head
+
+
+def _head(channel_id: UUID, now: datetime) -> Delivery | None:
+    rows = Delivery.objects.filter(channel_id=channel_id, state__in=_UNFINISHED, due_at__lte=now)
+    return rows.order_by("id").first()
+
+
+def _is_hopeless(head: Delivery, now: datetime) -> bool:
+    if head.claimed_until is None or head.claimed_until > now:
+        return False
+    deaths = head.attempts - head.log.filter(at__gte=head.created_at).count()
+    return deaths >= MOST_DEATHS or now - head.created_at >= GIVE_UP
 
 
 def _take(rows: QuerySet[Delivery], now: datetime) -> bool:
@@ -180,13 +207,13 @@ def _try(delivery: Delivery, channel: Channel, now: datetime) -> bool:
         _log(delivery, started, now, ok=False, detail=detail)
         return _failed(delivery, detail, now, is_final=delivery.attempts >= MOST_FAULTS)
     _log(delivery, started, now, ok=True, detail=detail)
-    _end(delivery, _State.DELIVERED, "", now)
+    _arrived(delivery, now)
     return True
 
 
 def _failed(delivery: Delivery, detail: str, now: datetime, *, is_final: bool) -> bool:
     if is_final or now - delivery.created_at >= GIVE_UP:
-        _end(delivery, _State.FAILED, detail, now)
+        _given_up(delivery, detail)
         return True
     doublings = min(delivery.attempts - 1, 10)
     _ours(delivery).update(
@@ -199,15 +226,20 @@ def _failed(delivery: Delivery, detail: str, now: datetime, *, is_final: bool) -
     return False
 
 
-def _end(delivery: Delivery, state: str, detail: str, now: datetime) -> None:
-    delivered_at = now if state == _State.DELIVERED else None
+def _given_up(delivery: Delivery, detail: str) -> None:
     _ours(delivery).update(
-        state=state,
+        state=_State.FAILED,
         claimed_until=None,
         retry_at=None,
-        delivered_at=delivered_at,
         last_error=detail[:_DETAIL_CHARS],
         rest=delivery.rest,
+    )
+
+
+def _arrived(delivery: Delivery, now: datetime) -> None:
+    """Whoever has it by now: what has arrived need not be sent again."""
+    Delivery.objects.filter(pk=delivery.pk).exclude(state=_State.DELIVERED).update(
+        state=_State.DELIVERED, claimed_until=None, retry_at=None, delivered_at=now, last_error=""
     )
 
 

@@ -34,6 +34,12 @@ class RateLimited(models.Model):
         abstract = True
 
 
+def printable(name: str) -> None:
+    """Refuse what no HTTP header, log line or list can hold: line breaks, tabs, and what nobody sees."""
+    if not name.isprintable():
+        raise ValidationError("Use letters, digits, signs and plain spaces, without line breaks.")
+
+
 _EXACT_DIGITS = 15  # what SQLite keeps of a decimal number
 
 

@@ -45,17 +45,19 @@ class Secret:
 
 
 @functools.lru_cache(maxsize=4)
-def _ring(keys: tuple[str, ...]) -> MultiFernet:
+def ring_of(keys: tuple[str, ...]) -> MultiFernet:
+    """Raises `ImproperlyConfigured` where one of them is no key, or there is none."""
     try:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError as error:
         raise ImproperlyConfigured(
-            "ENCRYPTION_KEYS must be comma-separated Fernet keys (32 random bytes in URL-safe base64)."
+            "ENCRYPTION_KEYS must be comma-separated Fernet keys (32 random bytes in URL-safe base64). To make one: "
+            'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
         ) from error
 
 
 def ring() -> MultiFernet:
-    return _ring(tuple(settings.ENCRYPTION_KEYS))
+    return ring_of(tuple(settings.ENCRYPTION_KEYS))
 
 
 def encrypt(plain: str) -> str:

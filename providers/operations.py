@@ -15,6 +15,7 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.utils.text import slugify
 
@@ -28,6 +29,8 @@ from usage.pricing import DOLLARS, TierPrice
 DEFAULT_ROUTE = "default"
 DEMO = "demo"
 MAIN_KEY = "main"
+
+fits_in_a_header = RegexValidator(r"^[\x21-\x7e]+\Z", "An API key has no spaces, line breaks or accented letters.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +204,10 @@ def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datet
 
 
 def _set_key(provider: Provider, api_key: Secret) -> None:
+    try:
+        fits_in_a_header(api_key.reveal())
+    except ValidationError as error:
+        raise ValidationError({"api_key": error.messages}) from error
     credential = provider.credentials.filter(label=MAIN_KEY).first() or Credential(provider=provider, label=MAIN_KEY)
     credential.take(api_key)
     credential.is_active = True
@@ -277,8 +284,13 @@ def _save(row: models.Model, *, renamed: Mapping[str, str] | None = None, unchec
 
 
 def save_route(route: Route, *, targets: Sequence[RouteTarget] | None = None, **columns: Any) -> Route:
-    """A new or changed route. `targets`, where given, replace those it had; their `route` is set here."""
+    """A new route, or one whose `columns` alone change, whatever `route` says of the others.
+
+    `targets`, where given, replace those it had; their `route` is set here.
+    """
     with transaction.atomic():
+        if not route._state.adding:
+            route = Route.objects.select_for_update().get(pk=route.pk)
         for column, value in columns.items():
             setattr(route, column, value)
         _refuse_second_catch_all(route)

@@ -10,11 +10,12 @@ from uuid import UUID
 import msgspec
 from django.db import IntegrityError, transaction
 
-from usage import ledger, pricing, queries, repricing
+from usage import ledger, pricing, queries, repricing, truths
 from usage.ledger import Note
 from usage.models import Repricing, UsageRecord
 from usage.repricing import Terms
 from usage.rows import RecordRow, record_row
+from usage.transactions import transaction as ledger_transaction
 
 BATCH_ROWS = 500
 
@@ -101,6 +102,8 @@ def _next_rows(job: Repricing) -> list[RecordRow]:
     if job.cursor is not None:
         chosen = chosen.filter(id__gt=job.cursor)
     rows = [record_row(record) for record in chosen.order_by("id")[:BATCH_ROWS]]
+    with ledger_transaction() as cursor:
+        truths.lock(cursor, [row.id for row in rows if row.status == UsageRecord.Status.INTERRUPTED])
     adjustments: dict[UUID | None, list[RecordRow]] = defaultdict(list)
     for record in UsageRecord.objects.filter(adjusts_id__in=[row.id for row in rows]).order_by("id"):
         adjustments[record.adjusts_id].append(record_row(record))

@@ -172,7 +172,7 @@ def _records(
         return [*sure.values(), *notes], {}
     known = {row.pk: row for row in UsageRecord.objects.filter(pk__in=[*unsure, *map(adjustment_id, late)])}
     new = [record for key, record in unsure.items() if key not in known]
-    found = truths.corrections(late, known) if late.keys() & known.keys() else Corrections([], {})
+    found = truths.corrections(cursor, late, known) if late.keys() & known.keys() else Corrections([], {})
     return [*sure.values(), *new, *notes, *found.records], found.bounds
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Group",
     "InFlight",
     "Point",
+    "TooManyTagsError",
     "Totals",
     "bucket_start",
     "grouped",
@@ -47,6 +48,7 @@ Field = Literal[
     "evidence",
 ]  # fmt: skip
 By = Literal[Field, "tag", Bucket]
+MOST_TAGS = 10_000  # different ones of a sum by tag: who tags each call with an id of its own has a million
 _Key = TypeVar("_Key")
 SERIES: tuple[str, ...] = get_args(Field)
 GROUPINGS: tuple[str, ...] = (*SERIES, "tag", *get_args(Bucket))
@@ -128,6 +130,13 @@ class InFlight(msgspec.Struct, frozen=True, kw_only=True):
     amount_pico: int
 
 
+class TooManyTagsError(Exception):
+    """The calls of a sum by tag bear more than `MOST_TAGS` different tags."""
+
+    def __init__(self) -> None:
+        super().__init__(f"These calls bear more than {MOST_TAGS:,} different tags: ask for fewer days, or one client.")
+
+
 def totals(start: datetime, end: datetime, **filters: Unpack[Filters]) -> Totals:
     """The sums of everything that started in the range."""
     found = _folded((None, line) for line in sums.lines(start, end, filters=_by_column(filters)))
@@ -146,16 +155,16 @@ def grouped(
     """The sums of each group: time ascending, others dearest first. Only groups that have calls.
 
     `top`: of others than time, the dearest so many: there may be a hundred thousand end users. A call with several
-    tags counts once under each of them, so tag groups may add up to more than the total.
+    tags counts once under each of them, so tag groups may add up to more than the total. Raises `TooManyTagsError`,
+    whatever `top` is: which of them are the dearest is only known of all.
     """
     asked = _by_column(filters)
     if by in ("hour", "day", "week", "month"):
         return _by_time(start, end, by, time_zone, asked)
-    columns = ("tags",) if by == "tag" else _COLUMNS[by]
-    lines = sums.lines(start, end, columns=columns, filters=asked, top=None if by == "tag" else top)
     if by == "tag":
-        found = _folded((tag, line) for line in lines for tag in _tags(line.key[0]))
+        found = _by_tag(sums.lines(start, end, columns=("tags",), filters=asked))
     else:
+        lines = sums.lines(start, end, columns=_COLUMNS[by], filters=asked, top=top)
         found = _folded((_text(line.key), line) for line in lines)
     groups = [Group(key=key, **_totals(figures)) for key, figures in found.items()]
     return sorted(groups, key=lambda group: (-(group.cost_pico or 0), -group.requests, group.key))[:top]
@@ -231,6 +240,16 @@ def _by_time(
     found = _folded((_bucket(line, bucket, time_zone), line) for line in lines)
     starts = ((at.astimezone(time_zone), found[at]) for at in sorted(found))
     return [Group(key=buckets.key(at, bucket), starts_at=at, **_totals(figures)) for at, figures in starts]
+
+
+def _by_tag(lines: Iterable[Line]) -> dict[str, Figures]:
+    found: dict[str, Figures] = {}
+    for line in lines:
+        for tag in _tags(line.key[0]):
+            found[tag] = sums.added(found.get(tag), line.figures)
+        if len(found) > MOST_TAGS:
+            raise TooManyTagsError
+    return found
 
 
 def _grain(bucket: Bucket) -> Grain:

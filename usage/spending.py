@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
@@ -50,8 +51,16 @@ def raise_window(budget: Budget, *, amount_pico: int, now: datetime) -> BudgetWi
 
 def running_window(budget: Budget, now: datetime) -> BudgetWindow:
     """The window of now; one that no call has opened yet is made up, and not saved."""
-    window = window_of(spec_of(budget), now)
-    return BudgetWindow.objects.filter(pk=window.id).first() or _row(budget, window, opening_pico=0)
+    [(_, window)] = running_windows([budget], now)
+    return window
+
+
+def running_windows(budgets: Iterable[Budget], now: datetime) -> Iterator[tuple[Budget, BudgetWindow]]:
+    """Each budget with its `running_window`, read together: there may be one for each end user."""
+    windows = [(budget, window_of(spec_of(budget), now)) for budget in budgets]
+    opened = BudgetWindow.objects.in_bulk([window.id for _, window in windows])
+    for budget, window in windows:
+        yield budget, opened.get(window.id) or _row(budget, window, opening_pico=0)
 
 
 def spec_of(budget: Budget) -> BudgetSpec:

@@ -7,7 +7,7 @@ figures, to the pico-dollar and the microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from usage.rollups import FIGURES, installation_zone, quarter_of
 Grain = Literal["none", "quarter", "day"]
 Figures = dict[str, int]
 _QUARTER = timedelta(minutes=15)
+_GROUPS_AT_ONCE = 2_000  # in memory: of clients, models and quarter-hours there may be a million
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -174,11 +175,19 @@ def _read(level: _Level, rows: QuerySet[Any], columns: Sequence[str], grain: Gra
         rows = rows.annotate(quarter=QuarterNumber("started_at"))
     if top is not None and len(columns) == 1 and not time:
         rows = _of_the_dearest(rows, columns[0], sums, top)
-    grouped = bool(time or columns)
-    found = rows.values(*time, *columns).annotate(**sums) if grouped else [rows.aggregate(**sums)]
-    for row in found:
+    for row in _grouped(rows, time, columns, sums):
         at = _moment(row[time[0]]) if time else None
         yield Line(at, tuple(row[column] for column in columns), _figures(row))
+
+
+def _grouped(
+    rows: QuerySet[Any], time: Sequence[str], columns: Sequence[str], sums: Mapping[str, Combinable]
+) -> Iterable[dict[str, Any]]:
+    """Sums of everything, or by time alone, are few, and without a cursor PostgreSQL reads for them in parallel."""
+    if not time and not columns:
+        return [rows.aggregate(**sums)]
+    found: QuerySet[Any, dict[str, Any]] = rows.values(*time, *columns).annotate(**sums)
+    return found.iterator(chunk_size=_GROUPS_AT_ONCE) if columns else found
 
 
 def _of_the_dearest(rows: QuerySet[Any], column: str, sums: Mapping[str, Combinable], top: int) -> QuerySet[Any]:

@@ -7,14 +7,15 @@ what was in force at its hold; a re-pricing of the guess is undone by it, and ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 
-from usage import repricing, rows
+from usage import repricing, rows, sql
 from usage.models import UsageRecord
 from usage.rows import COSTS, TOKENS, RecordRow
+from usage.transactions import Cursor
 from usage.windows import Held, ids_in
 
 _REASON = "How the call ended came to light after it had been taken for lost."
@@ -37,7 +38,15 @@ def reversal_id(record_id: UUID) -> UUID:
     return UUID(int=record_id.int ^ 2)
 
 
-def corrections(late: Mapping[UUID, RecordRow], known: Mapping[UUID, UsageRecord]) -> Corrections:
+def lock(cursor: Cursor, guesses: Iterable[UUID]) -> None:
+    """Until the end of the transaction nobody else corrects these rows: before what has corrected them is read."""
+    condition, keys = sql.among(guesses)
+    if keys:
+        statement = f"SELECT id FROM usage_usagerecord WHERE id {condition} ORDER BY id"  # noqa: S608 - our own words
+        cursor.rows(statement + sql.for_update(), keys)
+
+
+def corrections(cursor: Cursor, late: Mapping[UUID, RecordRow], known: Mapping[UUID, UsageRecord]) -> Corrections:
     """For those of `late` of which the sweeper's guess is in the books, and no truth yet."""
     guessed = {
         key: truth
@@ -47,6 +56,7 @@ def corrections(late: Mapping[UUID, RecordRow], known: Mapping[UUID, UsageRecord
     found = Corrections([], {})
     if not guessed:
         return found
+    lock(cursor, guessed)
     adjustments: dict[UUID, list[RecordRow]] = {key: [] for key in guessed}
     for row in UsageRecord.objects.filter(adjusts_id__in=list(guessed)).order_by("id"):
         assert row.adjusts_id is not None

@@ -20,13 +20,18 @@ def camel(name: str) -> str:
 
 
 class CamelCase(serializers.Serializer[Any]):
-    """Fields declared in snake_case, spoken in camelCase. A name that is not a field is refused, never ignored."""
+    """Fields declared in snake_case, spoken in camelCase. A name that is not a field is refused, never ignored.
+
+    Whoever misses a choice is told what there is.
+    """
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         fields = super().get_fields()
         for name, field in fields.items():
             if field.source is None and camel(name) != name:
                 field.source = name
+            if isinstance(field, serializers.ChoiceField):
+                field.error_messages["invalid_choice"] = f"Choose one of {', '.join(map(str, field.choices))}."
         return {camel(name): field for name, field in fields.items()}
 
     def to_internal_value(self, data: Any) -> Any:

@@ -42,7 +42,6 @@ class Ordering(serializers.ChoiceField):
     def __init__(self, *fields: str) -> None:
         self._fields = {camel(field): field for field in (*fields, *(_reversed(field) for field in fields))}
         super().__init__(choices=list(self._fields), default=camel(fields[0]), help_text="`-` in front: descending.")
-        self.error_messages["invalid_choice"] = f"Choose one of {', '.join(self._fields)}."
 
     def to_internal_value(self, data: Any) -> str:
         return self._fields[super().to_internal_value(data)]
@@ -185,10 +184,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """How the schema describes `ApiKeyAuthentication`."""
 
     target_class = "accounts.rest.ApiKeyAuthentication"
-    name = ["bearerKey", "headerKey"]  # noqa: RUF012  # read only
+    name = ["bearerKey", "headerKey", "googleKey"]  # noqa: RUF012  # read only
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, str]]:
         return [
             {"type": "http", "scheme": "bearer", "description": "A key of scope manage."},
             {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A key of scope manage."},
+            {"type": "apiKey", "in": "header", "name": "x-goog-api-key", "description": "A key of scope manage."},
         ]

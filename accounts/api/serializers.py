@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from accounts import keys
 from accounts.api.camel import CamelCase
@@ -14,6 +16,7 @@ from accounts.tiers import save_tier
 
 LIMITS = ["requests_per_minute", "requests_per_hour", "tokens_per_minute", "tokens_per_hour"]
 MAX_ENDPOINTS = 100
+_NOT_REVIVED = "Only who may do everything may make a key usable again, or for longer, that may manage."
 _ALLOWED = "The only models it may use: routes, models, `provider/model`. None named: every model."
 
 
@@ -72,6 +75,7 @@ class ClientSerializer(RowSerializer[Client]):
     class Meta:
         model = Client
         fields: ClassVar = ["id", "name", "description", *LIMITS, "allowed_models", "is_active", "created_at"]
+        fixed: ClassVar = ["name"]
         read_only_fields: ClassVar = ["created_at"]
 
 
@@ -109,6 +113,26 @@ class KeySerializer(RowSerializer[ApiKey]):
         read_only_fields: ClassVar = ["prefix", "last_used_at", "created_at"]
         fixed: ClassVar = ["client", "scope"]
 
+    def validate(self, attrs: Any) -> Any:
+        """As in the admin: a key that may manage is not revived by who may not make it."""
+        key = self.instance
+        if key is not None and key.scope == ApiKey.Scope.MANAGE and not _may_do_everything(self.context["request"]):
+            if attrs.get("is_active") and not key.is_active:
+                raise serializers.ValidationError({"isActive": [_NOT_REVIVED]})
+            if "expires_at" in attrs and _is_later(attrs["expires_at"], key.expires_at):
+                raise serializers.ValidationError({"expiresAt": [_NOT_REVIVED]})
+        return super().validate(attrs)
+
+
+def _may_do_everything(request: Request) -> bool:
+    """Keys and tokens get here with the scope `manage` alone."""
+    return request.auth is not None or bool(request.user.is_superuser)
+
+
+def _is_later(end: datetime | None, before: datetime | None) -> bool:
+    """None: never."""
+    return before is not None and (end is None or end > before)
+
 
 class NewKeySerializer(KeySerializer):
     """A key that has just been made: `key` is never shown again."""
@@ -120,8 +144,7 @@ class NewKeySerializer(KeySerializer):
 
     def validate_scope(self, value: str) -> str:
         """As in the admin: a key that may manage may do everything."""
-        request = self.context["request"]
-        if value == ApiKey.Scope.MANAGE and request.auth is None and not request.user.is_superuser:
+        if value == ApiKey.Scope.MANAGE and not _may_do_everything(self.context["request"]):
             raise serializers.ValidationError("Only who may do everything may make a key that may manage.")
         return value
 

@@ -25,6 +25,7 @@ class Tiers(Resource[Tier]):
     """Bounds that many keys share."""
 
     queryset = Tier.objects.prefetch_related("endpoints")
+    writes = ("accounts.add_endpointlimit", "accounts.change_endpointlimit", "accounts.delete_endpointlimit")
     serializer_class = TierSerializer
     query_class: ClassVar[type[Query]] = TierQuery
 

@@ -13,11 +13,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from accounts.admin_meanwhile import EditedAdmin
 from alerts import outbox
 from alerts.admin.pages import DELIVERY_TONES, ago, back, only_post
 from alerts.channels import CHANNELS, CHOICES
@@ -69,7 +69,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in
 
 
 @admin.register(Channel)
-class ChannelAdmin(ModelAdmin):
+class ChannelAdmin(EditedAdmin):
     when_empty = (
         "Nobody is told anything yet. Add a channel: an e-mail address, a Slack webhook or a webhook of your own."
     )
@@ -92,7 +92,11 @@ class ChannelAdmin(ModelAdmin):
         return rows.prefetch_related(Prefetch("deliveries", queryset=newest[:1], to_attr="newest"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        context = {"no_mail_server": settings.MAIL_SERVER is None, **(extra_context or {})}
+        context = {
+            "no_mail_server": settings.MAIL_SERVER is None,
+            "guessed_url": settings.PUBLIC_URL if settings.PRODUCTION and settings.PUBLIC_URL_IS_GUESSED else "",
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     @column(description="Channel", ordering="name")

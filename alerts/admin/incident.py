@@ -72,6 +72,8 @@ class IncidentAdmin(ReadOnlyAdmin):
         shown = display.label(row.get_state_display(), _TONES.get(row.state, "warning"))
         if row.state == rules.SILENCED and row.silenced_until:
             return display.two_lines(shown, f"until {display.minute(row.silenced_until)}")
+        if row.unjudged:
+            return display.two_lines(shown, row.unjudged)
         return display.two_lines(shown, f"by {row.handled_by}") if row.handled_by else shown
 
     @column(description="Since", ordering="since")

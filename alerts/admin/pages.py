@@ -9,8 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from accounts.admin_meanwhile import EditedAdmin
 from alerts.models import Attempt, Delivery
 from core import display
 from core.display import Tone
@@ -19,7 +20,7 @@ SEVERITY_TONES: dict[str, Tone] = {"critical": "danger", "warning": "warning", "
 DELIVERY_TONES: dict[str, Tone] = {"delivered": "success", "failed": "danger", "sending": "info", "waiting": "warning"}
 
 
-class InOurTimeZone(ModelAdmin):
+class InOurTimeZone(EditedAdmin):
     """New rows begin with the installation's time zone."""
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

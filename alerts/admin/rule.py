@@ -55,6 +55,14 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
             self.initial["limit"] = display.plain(self.instance.limit)
 
 
+class _SwitchForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """The list's switch: what is wrong with a rule's other fields is said of its row."""
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        for name, found in getattr(error, "error_dict", {field: error}).items():
+            super().add_error(name if name in self.fields else None, found)
+
+
 @admin.register(Rule)
 class RuleAdmin(InOurTimeZone):
     when_empty = "A rule says what is watched, and from which limit on somebody is told."
@@ -79,6 +87,9 @@ class RuleAdmin(InOurTimeZone):
             {"fields": ("channels", "renotify_minutes", ("quiet_from", "quiet_until"), "time_zone")},
         ),
     )
+
+    def get_changelist_form(self, request: HttpRequest, **options: Any) -> Any:
+        return super().get_changelist_form(request, form=_SwitchForm, **options)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
         rows: QuerySet[Rule] = super().get_queryset(request)

@@ -13,9 +13,11 @@ from accounts.api.resources import ByName, Ordering, Query, RowSerializer
 from alerts.channels import CHANNELS, CHOICES
 from alerts.measures import MEASURES, SCOPES
 from alerts.models import Attempt, Channel, Delivery, Incident, ReportSchedule, Rule
+from alerts.models.channels import HIDDEN_QUERY, without_query
 from core.vault import Secret
 
 RowT = TypeVar("RowT", bound=Model)
+_NO_CHANNEL = "Name at least one channel: nobody would get the report."
 
 
 class WithChannels(RowSerializer[RowT]):
@@ -75,7 +77,7 @@ class IncidentSerializer(CamelCase, serializers.ModelSerializer[Incident]):
         fields = (
             *("id", "rule_id", "title", "measure", "scope", "subject", "severity", "state", "message", "value"),
             *("worst", "limit", "since", "opened_at", "seen_at", "told_at", "silenced_until", "resolved_at"),
-            "handled_by",
+            *("unjudged", "handled_by"),
         )
 
 
@@ -94,10 +96,20 @@ class SilenceSerializer(CamelCase):
     minutes = serializers.IntegerField(min_value=1, max_value=31 * 24 * 60)
 
 
+class Address(serializers.CharField):
+    """Read without its query, which may hold a token. Written back as it was read, it stays as it is."""
+
+    def to_representation(self, value: str) -> str:
+        return without_query(value)
+
+
 class ChannelSerializer(RowSerializer[Channel]):
     """Where alerts and reports go. `secret` is written, never read: for Slack it is the webhook's address."""
 
     kind = serializers.ChoiceField(choices=CHOICES)
+    address = Address(
+        required=False, allow_blank=True, help_text="A webhook's query, which may hold a token, is read as `?…`."
+    )
     secret = serializers.CharField(write_only=True, required=False, max_length=4_000)
     hint = serializers.CharField(read_only=True, help_text="The end of the secret.")
 
@@ -108,6 +120,14 @@ class ChannelSerializer(RowSerializer[Channel]):
         )
         read_only_fields: ClassVar = ["created_at"]
         fixed: ClassVar = ["kind"]
+
+    def validate_address(self, address: str) -> str:
+        stored = self.instance.address if self.instance is not None else ""
+        if address == without_query(stored):
+            return stored
+        if address.endswith(HIDDEN_QUERY):
+            raise serializers.ValidationError("Write the whole address: what is behind its ? is not shown.")
+        return address
 
     def create(self, validated_data: Any) -> Channel:
         return super().create(_with_secret(validated_data))
@@ -149,6 +169,15 @@ class ChannelQuery(Query):
 
 class ScheduleSerializer(WithChannels[ReportSchedule]):
     """A report of every day, week or month of a time zone. `coveredUntil` is the end of the last that was sent."""
+
+    channels = ByName(
+        slug_field="name",
+        queryset=Channel.objects.all(),
+        many=True,
+        allow_empty=False,
+        error_messages={"required": _NO_CHANNEL, "empty": _NO_CHANNEL},
+        help_text="Names or ids; at least one.",
+    )
 
     class Meta:
         model = ReportSchedule

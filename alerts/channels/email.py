@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import email.policy
 import smtplib
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 
@@ -18,6 +21,7 @@ from alerts.channels.base import Channel, DeliveryError, Message, Target
 from core.vault import Secret
 
 TIMEOUT_S = 20.0  # of each step of the conversation
+MOST_S = 180.0  # of all its steps together: well below the outbox's claim, after which another sends the message too
 MOST_RECIPIENTS = 50
 
 
@@ -97,18 +101,42 @@ def _connected() -> Iterator[smtplib.SMTP]:
     server = settings.MAIL_SERVER
     if server is None:
         raise DeliveryError("No mail server is set: give its address as EMAIL_URL.", retryable=True)
+    deadline = time.monotonic() + MOST_S
     if server.security == "ssl":
         smtp: smtplib.SMTP = smtplib.SMTP_SSL(
             server.host, server.port, timeout=TIMEOUT_S, context=ssl.create_default_context()
         )
     else:
         smtp = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
-    with smtp:
+    with _bounded(smtp, deadline), smtp:
         if server.security == "tls":
             smtp.starttls(context=ssl.create_default_context())
         if server.user:
             smtp.login(server.user, server.password.reveal())
         yield smtp
+
+
+@contextmanager
+def _bounded(smtp: smtplib.SMTP, deadline: float) -> Iterator[None]:
+    """Hangs up at the deadline: smtplib bounds single steps alone, and there is one for each recipient."""
+    is_late = threading.Event()
+
+    def hang_up() -> None:
+        is_late.set()
+        if (connection := smtp.sock) is not None:
+            with suppress(OSError):  # the other side was faster
+                connection.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(max(deadline - time.monotonic(), 0), hang_up)
+    watch.start()
+    try:
+        yield
+    except smtplib.SMTPServerDisconnected:
+        if is_late.is_set():
+            raise DeliveryError(f"The mail server took longer than {MOST_S:.0f} seconds.", retryable=True) from None
+        raise
+    finally:
+        watch.cancel()
 
 
 def _said(refused: dict[str, tuple[int, bytes]]) -> str:

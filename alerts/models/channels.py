@@ -13,11 +13,13 @@ from alerts.channels import CHANNELS
 from core.models import Identified
 from core.vault import EncryptedField, Secret, UnreadableSecretError, decrypt
 
+HIDDEN_QUERY = "?…"
+
 
 def without_query(address: str) -> str:
     """`https://example.com/hook?…`: what follows may hold a token."""
     shown, _, query = address.partition("?")
-    return f"{shown}?…" if query else shown
+    return f"{shown}{HIDDEN_QUERY}" if query else shown
 
 
 class Channel(Audited, Identified):
@@ -78,6 +80,7 @@ class Delivery(Identified):
         OPENED = "opened", "Alert"
         REMINDER = "reminder", "Reminder"
         RESOLVED = "resolved", "All clear"
+        LAPSED = "lapsed", "Closed, too little known"
         REPORT = "report", "Report"
         TEST = "test", "Test"
 

@@ -85,6 +85,8 @@ class Rule(Audited, Identified):
         measure = MEASURES.get(self.measure)
         if measure is None:
             raise ValidationError({"measure": f"Choose one of {', '.join(MEASURES)}."})
+        if not self.is_active:
+            return  # whoever switches off what makes no sense any more need not mend it first
         if self.scope not in measure.scopes:
             fitting = ", ".join(f"{scope} ({SCOPES[scope]})" for scope in measure.scopes)
             raise ValidationError({"scope": f"This measure is watched for: {fitting}."})
@@ -111,7 +113,8 @@ class Rule(Audited, Identified):
     @property
     def terms(self) -> rules.Terms:
         renotify = timedelta(minutes=self.renotify_minutes) if self.renotify_minutes else None
-        return rules.Terms(hold=timedelta(minutes=self.for_minutes), renotify=renotify)
+        patience = rules.patience_for(self.window) if MEASURES[self.measure].unjudged else None
+        return rules.Terms(hold=timedelta(minutes=self.for_minutes), renotify=renotify, patience=patience)
 
     @property
     def window(self) -> timedelta:
@@ -132,7 +135,8 @@ class Incident(Audited, Identified):
     """A rule's limit crossed by one subject, from its beginning to its end (`alerts.rules` decides both).
 
     The rule's words are copied, so that the incident stays true when the rule is edited or deleted. `revision` grows
-    with every change: who changes a row says which one they have seen.
+    with every change: who changes a row says which one they have seen. One that is resolved and has an `unknown_since`
+    ended because too little was known of it.
     """
 
     class State(models.TextChoices):
@@ -158,6 +162,7 @@ class Incident(Audited, Identified):
     seen_at = models.DateTimeField()
     opened_at = models.DateTimeField(null=True)
     clear_since = models.DateTimeField(null=True)
+    unknown_since = models.DateTimeField(null=True)
     told_at = models.DateTimeField(null=True)
     silenced_until = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
@@ -180,6 +185,12 @@ class Incident(Audited, Identified):
         return f"{self.title}: {self.subject}" if self.subject else self.title
 
     @property
+    def unjudged(self) -> str:
+        """Why it was closed though nobody knows whether it is over; empty where it is over, or open."""
+        measure = MEASURES.get(self.measure)
+        return measure.unjudged if measure and self.state == rules.RESOLVED and self.unknown_since else ""
+
+    @property
     def standing(self) -> rules.Standing:
         return rules.Standing(
             state=self.state,  # type: ignore[arg-type]  # the column's choices are these
@@ -187,6 +198,7 @@ class Incident(Audited, Identified):
             seen_at=self.seen_at,
             opened_at=self.opened_at,
             clear_since=self.clear_since,
+            unknown_since=self.unknown_since,
             told_at=self.told_at,
             silenced_until=self.silenced_until,
         )

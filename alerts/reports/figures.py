@@ -19,6 +19,7 @@ from usage.pricing import DOLLARS
 from usage.queries import Bucket, Group, Totals, bucket_start, next_bucket
 
 TOP = 5
+TOP_BUDGETS = 10
 SHOWN_PROVIDERS = 4  # in the chart; the rest are drawn together
 OTHERS = "others"
 _INSTANT = timedelta(microseconds=1)
@@ -63,7 +64,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     models: list[Group]
     clients: list[Group]
     providers: list[Group]
-    budgets: list[BudgetLine]
+    budgets: list[BudgetLine]  # the fullest
+    more_budgets: int  # that are not among them
     saved_pico: int
     bars: Bars
 
@@ -74,6 +76,7 @@ def collect(*, title: str, client: str, period: Period, zone: ZoneInfo, span: Sp
     start, end = span.starts_at, span.ends_at
     earlier = start_of(period, start - timedelta(hours=1), zone)
     totals = queries.totals(start, end, client=only)
+    budgets = sorted(_budgets(client, end - _INSTANT), key=lambda line: (-line.percent, line.name))
     return Report(
         title=title,
         client=client,
@@ -85,7 +88,8 @@ def collect(*, title: str, client: str, period: Period, zone: ZoneInfo, span: Sp
         models=_top(queries.grouped(start, end, by="deployment", client=only)),
         clients=[] if client else _top(queries.grouped(start, end, by="client")),
         providers=_top(queries.grouped(start, end, by="provider", client=only)),
-        budgets=list(_budgets(client, end - _INSTANT)),
+        budgets=budgets[:TOP_BUDGETS],
+        more_budgets=len(budgets[TOP_BUDGETS:]),
         saved_pico=totals.saved_pico + _discounts(start, end, only),
         bars=_bars(span, "hour" if period == "day" else "day", zone, only),
     )
@@ -128,8 +132,7 @@ def _budgets(client: str, moment: datetime) -> Iterator[BudgetLine]:
     budgets = Budget.objects.filter(is_active=True, created_at__lte=moment)
     if client:
         budgets = budgets.filter(scope=Budget.Scope.CLIENT, subject=client)
-    for budget in budgets:
-        window = spending.running_window(budget, moment)
+    for budget, window in spending.running_windows(budgets, moment):
         room = window.cap_pico + window.raised_pico
         yield BudgetLine(name=budget.name, period=budget.period, spent_pico=window.settled_pico, cap_pico=room)
 

@@ -94,7 +94,10 @@ def _queue_if_due(schedule: ReportSchedule, now: datetime) -> int:
         seen = ReportSchedule.objects.filter(pk=schedule.pk, covered_until=schedule.covered_until)
         if seen.update(covered_until=due.span.ends_at) != 1:
             return 0  # another worker has just done it
-        return len(queue(schedule, due.span, now=now))
+        made = queue(schedule, due.span, now=now)
+        if not made:  # its channels are off: it goes out as soon as one of them is on
+            transaction.set_rollback(True)
+        return len(made)
 
 
 def _of_period_before(ends_at: datetime, period: Period, send_at: time, zone: ZoneInfo) -> Due:

@@ -152,6 +152,7 @@ def _context(report: Report) -> dict[str, Any]:
             if groups
         ],
         "budgets": [_budget(row) for row in report.budgets],
+        "more_budgets": f"and {report.more_budgets:,} more" if report.more_budgets else "",
         "unknown": totals.unknown_cost_requests,
         "has_calls": bool(totals.requests),
         "chart": CHART if report.bars.parts else "",
@@ -164,16 +165,23 @@ def _cards(report: Report) -> list[Card]:
     totals, before = report.totals, report.before
     failed = f"{totals.errors:,} of {totals.requests:,} calls" if totals.requests else "no calls"
     return [
-        Card("Cost", _dollars(totals.cost_pico), _change(totals.cost_pico, before.cost_pico)),
+        Card("Cost", _dollars(totals.cost_pico), _change_of_cost(totals.cost_pico, before.cost_pico)),
         Card("Calls", display.count(totals.requests), _change(totals.requests, before.requests)),
         Card("Failed", f"{totals.error_share:.1%}", failed, "bad" if totals.error_share > 0.05 else ""),
         Card("Saved by caches", _dollars(report.saved_pico), "ours and providers'"),
     ]
 
 
-def _change(now: int | None, before: int | None) -> str:
+def _change_of_cost(now: int | None, before: int | None) -> str:
+    """None is a cost of which nothing is known: neither none nor less."""
+    if now is None:
+        return "cannot be compared"
+    return "cannot be compared, unknown before" if before is None else _change(now, before)
+
+
+def _change(now: int, before: int) -> str:
     """`12% more`, `as before`."""
-    if not before or now is None:
+    if not before:
         return "nothing before" if now else "as before"
     percent = round(_FULL * (now - before) / before)
     if percent > 10 * _FULL:

@@ -12,11 +12,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action
 from unfold.decorators import display as column
 
+from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers import operations
 from providers.admin import rates
@@ -56,7 +56,7 @@ class PricedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ModelAdmin):
+class DeploymentAdmin(EditedAdmin):
     when_empty = "A model comes with its provider: open the provider, and press Find models."
     form = DeploymentForm
     warn_unsaved_form = True
@@ -84,6 +84,10 @@ class DeploymentAdmin(ModelAdmin):
     list_filter_submit = True
     search_fields = ("name", "upstream_name", "provider__name", "provider__slug")
     actions_detail = ("try_it",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Deployment | None = None) -> tuple[str, ...]:
+        """It stays its provider's: its prices are that one's, and usage rows name both."""
+        return ("provider",) if obj is not None else ()
 
     def get_inlines(self, request: HttpRequest, obj: Deployment | None) -> list[Any]:
         return [NewPriceInline, PriceHistoryInline] if obj else [FirstPriceInline]

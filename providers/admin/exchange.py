@@ -11,10 +11,10 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers.models import ExchangeRate
 
@@ -41,7 +41,7 @@ class ExchangeRateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
 
 
 @admin.register(ExchangeRate)
-class ExchangeRateAdmin(ModelAdmin):
+class ExchangeRateAdmin(EditedAdmin):
     when_empty = "Needed only for prices in other currencies than dollars: what one unit is worth, from which day on."
     form = ExchangeRateForm
     list_display = ("currency", "state", "day", "dollars")

@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.decorators import display as column
 
+from accounts.admin_locked import lock
+from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers import circuits, health, operations
 from providers.admin import circuit, condition, discovery, rates, route
@@ -53,7 +54,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 @admin.register(Provider)
-class ProviderAdmin(ModelAdmin):
+class ProviderAdmin(EditedAdmin):
     when_empty = "Add one: its key, its models and their prices, all on one page."
     form = ProviderForm
     inlines = (KeyInline, ModelInline)
@@ -112,6 +113,24 @@ class ProviderAdmin(ModelAdmin):
     actions = ("test_all", "reset_circuits", "activate", "deactivate")
     actions_detail = ("test_connection", "find_models", "reset_circuit", "activate_one", "deactivate_one")
     actions_row = ("test_connection", "activate_one", "deactivate_one")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> tuple[str, ...]:
+        """It stays by its slug in usage rows, budgets and rules."""
+        return ("slug",) if obj is not None else ()
+
+    def get_form(self, request: HttpRequest, obj: Provider | None = None, **options: Any) -> Any:
+        """Who may not change its keys does not say either where they are sent."""
+        form = super().get_form(request, obj, **options)
+        if obj is not None and not request.user.has_perm("providers.change_credential"):
+            lock(form, "kind", "base_url", why="Its keys are sent there: who may change those may change this.")
+        return form
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Provider | None = None) -> dict[str, Any]:
+        return self.prepopulated_fields if obj is None else {}
+
+    def also_seen(self, row: Provider) -> Any:
+        """Prices: a new one is a new row."""
+        return list(Price.objects.filter(deployment__provider=row).order_by("pk").values_list("pk"))
 
     # --- the list -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from accounts.admin_locked import lock
 from core import display
 from providers import operations
 from providers.admin import rates
@@ -141,6 +142,12 @@ class ModelInline(TabularInline):
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **_: Any) -> int:
         return 0 if obj is not None and obj.deployments.exists() else 1
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        formset = super().get_formset(request, obj, **options)
+        if not request.user.has_perm("providers.add_price"):
+            lock(formset.form, *rates.PRICES, why="Only who may add prices may change it.")
+        return formset
 
     @column(description="Price since")
     def since(self, deployment: Deployment) -> str:

@@ -24,6 +24,7 @@ _COLUMNS = {
     "output_price": "output_per_million",
     "cached_price": "cached_input_per_million",
 }
+PRICES = tuple(_COLUMNS)
 
 
 def in_force(deployment: Deployment, now: datetime) -> Price | None:

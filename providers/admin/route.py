@@ -7,9 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import display as column
 
+from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers.models import Route, RouteTarget
 from providers.operations import DEFAULT_ROUTE
@@ -28,7 +29,7 @@ class TargetInline(TabularInline):
 
 
 @admin.register(Route)
-class RouteAdmin(ModelAdmin):
+class RouteAdmin(EditedAdmin):
     when_empty = "A route is a name that callers use instead of a model's; behind it stand the models that take turns."
     inlines = (TargetInline,)
     warn_unsaved_form = True

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -29,8 +28,6 @@ PER_1K = Decimal(1000)  # specification D prices 1,000 tokens, we 1,000,000
 _MAX_INTEGER = 2_147_483_647  # what a PostgreSQL integer holds
 _MAX_STOPS = 16
 _DEFAULTS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "stop")
-
-fits_in_a_header = RegexValidator(r"^[\x21-\x7e]+$", "An API key has no spaces, line breaks or accented letters.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +98,6 @@ class Kind(serializers.ChoiceField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=[(kind.upper(), KINDS[kind].label) for kind in KINDS], **options)
-        self.error_messages["invalid_choice"] = f"Choose one of {', '.join(self.choices)}."
 
     def to_internal_value(self, data: Any) -> str:
         chosen: str = super().to_internal_value(data)
@@ -173,7 +169,7 @@ class ProviderSerializer(CamelCase):
         allow_null=True,
         allow_blank=True,
         max_length=1000,
-        validators=[fits_in_a_header],
+        validators=[operations.fits_in_a_header],
         help_text="Stored encrypted and never shown. Empty on a change: stays as it is.",
     )
     api_key_hint = serializers.CharField(source="credential.hint", read_only=True, allow_null=True)

@@ -16,7 +16,7 @@ from accounts.api.resources import ByName, Ordering, Query, RowSerializer
 from accounts.api.serializers import LIMITS
 from core.vault import Secret
 from providers import operations
-from providers.api.flat import Kind, fits_in_a_header
+from providers.api.flat import Kind
 from providers.models import Credential, Deployment, ExchangeRate, Price, PriceTier, Provider, Route, RouteTarget
 from usage.pricing import RATE_NAMES
 
@@ -89,7 +89,10 @@ class CredentialSerializer(RowSerializer[Credential]):
     provider = ByName(slug_field="slug", queryset=Provider.objects.all(), help_text="The provider's slug or id.")
     provider_id = serializers.UUIDField(read_only=True)
     api_key = serializers.CharField(
-        write_only=True, max_length=1000, validators=[fits_in_a_header], help_text="Stored encrypted and never shown."
+        write_only=True,
+        max_length=1000,
+        validators=[operations.fits_in_a_header],
+        help_text="Stored encrypted and never shown.",
     )
 
     class Meta:

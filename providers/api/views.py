@@ -43,7 +43,13 @@ class Providers(mixins.DestroyModelMixin, Resource[Provider]):
     queryset = Provider.objects.all()
     serializer_class = ProviderSerializer
     query_class: ClassVar[type[Query]] = ProviderQuery
-    writes = ("providers.change_credential", "providers.change_deployment", "providers.add_price")
+    writes = (
+        "providers.add_credential",
+        "providers.change_credential",
+        "providers.add_deployment",
+        "providers.change_deployment",
+        "providers.add_price",
+    )
     calls_out = False
 
     def get_queryset(self) -> QuerySet[Provider]:
@@ -166,5 +172,6 @@ class NamedRoutes(Resource[Route]):
     """Public names and the models behind them."""
 
     queryset = Route.objects.prefetch_related("targets__deployment__provider")
+    writes = ("providers.add_routetarget", "providers.change_routetarget", "providers.delete_routetarget")
     serializer_class = RouteSerializer
     query_class: ClassVar[type[Query]] = RouteQuery

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.audit import Audited
 from accounts.models import slug_like
 from core.http import validate_address
-from core.models import Identified, RateLimited
+from core.models import Identified, RateLimited, printable
 from core.vault import EncryptedField, Secret, decrypt
 from providers import kinds
 
@@ -162,10 +162,17 @@ class Deployment(Audited, Identified, RateLimited):
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="deployments")
     name = models.CharField(
-        "model name", max_length=128, help_text="By which callers ask for it. Several providers may share a name."
+        "model name",
+        max_length=128,
+        validators=[printable],
+        help_text="By which callers ask for it. Several providers may share a name.",
     )
     upstream_name = models.CharField(
-        "name at the provider", max_length=200, blank=True, help_text="Only where the provider calls it something else."
+        "name at the provider",
+        max_length=200,
+        blank=True,
+        validators=[printable],
+        help_text="Only where the provider calls it something else.",
     )
     type = models.CharField(max_length=12, choices=Type.choices, default=Type.CHAT)
     context_window = models.PositiveIntegerField(

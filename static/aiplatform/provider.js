@@ -25,7 +25,7 @@ document.addEventListener("DOMContentLoaded", () => {
     addressRow.hidden = kind.url === "" && !address.value;
     address.placeholder = kind.url ?? kind.example;
     const hint = addressRow.querySelector(".leading-relaxed.text-xs");
-    if (hint) hint.textContent = addressHint(kind);
+    if (hint && !address.disabled) hint.textContent = addressHint(kind);
   };
 
   select.addEventListener("change", show);

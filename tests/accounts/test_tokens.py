@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
+from accounts import tokens
 from accounts.tokens import TokenError, Verifier
 
 _ANY_SECRET = "a secret that nobody has agreed on, and long enough"
@@ -57,3 +62,46 @@ def test_a_signer_who_fails_is_left_alone_for_a_while(signer: _Broken, says: byt
             verifier.verify(token)
 
     assert signer.asked == 1
+
+
+def _key_set(**keys: rsa.RSAPrivateKey) -> bytes:
+    public = [
+        json.loads(RSAAlgorithm.to_jwk(key.public_key())) | {"kid": name, "use": "sig"} for name, key in keys.items()
+    ]
+    return json.dumps({"keys": public}).encode()
+
+
+def _signed(key: rsa.RSAPrivateKey, kid: str, user: str) -> str:
+    claims = {"client": "alice", "sub": user, "aud": "us", "iss": "them", "exp": time.time() + 3600}
+    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": kid})
+
+
+def test_a_key_that_its_signer_withdraws_is_one_no_longer(signer: _Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for tokens that were checked before, nor for new ones. While no set can be read the last one serves."""
+    first, second = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    signer.says = _key_set(first=first, second=second)
+    monkeypatch.setattr(tokens, "_JWKS_KEPT_S", 0.01)
+    monkeypatch.setattr(tokens, "_JWKS_PAUSE_S", 0.0)
+    verifier = Verifier(
+        secret=None, jwks_url=f"http://127.0.0.1:{signer.server_port}/jwks", audience="us", issuer="them"
+    )
+    seen = _signed(first, "first", "carol")
+    assert verifier.verify(seen).end_user == "carol"
+
+    signer.says = b""
+    time.sleep(0.02)
+    assert verifier.known(seen, now=time.time()) is None
+    assert verifier.verify(_signed(first, "first", "dave")).end_user == "dave"
+
+    signer.says = _key_set(second=second)
+    time.sleep(0.02)
+    for withdrawn in (seen, _signed(first, "first", "erin")):
+        with pytest.raises(TokenError, match="its signer's key is not known"):
+            verifier.verify(withdrawn)
+    assert verifier.verify(_signed(second, "second", "carol")).end_user == "carol"
+
+    monkeypatch.setattr(tokens, "_JWKS_STALE_S", 0.0)
+    signer.says = b""
+    time.sleep(0.02)
+    with pytest.raises(TokenError, match="its signer's key is not known"):
+        verifier.verify(_signed(second, "second", "dave"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client as Browser
+from django.urls import reverse
 
 from accounts.models import ApiKey, Client
 from core.display import MOST_OFFERED
@@ -67,3 +68,25 @@ def test_calls_are_found_by_a_client_that_is_typed(staff: Browser) -> None:
 def test_the_home_page_names_three_models_without_a_price_and_counts_the_rest(staff: Browser) -> None:
     Price.objects.all().delete()
     assert "model-0, model-1, model-10 and 198 more" in staff.get("/admin/").content.decode()
+
+
+def _shown(answer: Any) -> dict[str, str]:
+    """What a browser posts from a page that nobody has touched."""
+    formsets = [inline.formset for inline in answer.context["inline_admin_formsets"]]
+    forms = [answer.context["adminform"].form, *formsets, *(form for formset in formsets for form in formset.forms)]
+    fields = [field for form in forms for field in getattr(form, "management_form", form)]
+    values = {field.html_name: field.value() for field in fields}
+    values = {name: "on" if value is True else value for name, value in values.items()}
+    return {name: str(value) for name, value in values.items() if value is not None and value is not False}
+
+
+def test_a_provider_of_many_models_can_be_saved(staff: Browser) -> None:
+    """Django would refuse a form of more than a thousand fields."""
+    url = reverse("admin:providers_provider_change", args=[Provider.objects.get().pk])
+    page = staff.get(url)
+    posted = _shown(page) | {"deployments-7-output_price": "9", "_seen": page.context["seen"]}
+    assert len(posted) > 1000
+
+    assert staff.post(url, posted).status_code == 302
+    assert Price.objects.get(output_per_million=9).deployment.name == posted["deployments-7-name"]
+    assert Price.objects.count() == MOST_OFFERED + 2

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
@@ -326,6 +327,61 @@ def test_one_is_switched_by_its_row(staff: Browser, house: Provider) -> None:
     assert not Provider.objects.get().is_active
     staff.post(reverse("admin:providers_provider_activate_one", args=[house.pk]))
     assert Provider.objects.get().is_active
+
+
+# --- who may change what ------------------------------------------------------------------------------------------
+
+
+def _allowed(*permissions: str) -> Browser:
+    """Logged in as one who may do so much."""
+    user = User.objects.create_user("bob", password="a-long-password", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    assert user.user_permissions.count() == len(permissions)
+    browser = Browser()
+    browser.force_login(user)
+    return browser
+
+
+def test_where_stored_keys_are_sent_takes_the_permission_for_keys(house: Provider, host: ModelHost) -> None:
+    bob = _allowed("view_provider", "change_provider")
+    moved = edit(house, kind="anthropic", base_url=host.url, organization="ours")
+
+    assert "Its keys are sent there" in bob.get(change_url(house)).content.decode()
+    assert bob.post(change_url(house), moved).status_code == 302
+
+    changed = Provider.objects.get()
+    assert (changed.kind, changed.base_url) == ("custom", "https://llm.example.com/v1")
+    assert changed.organization == "ours"
+    User.objects.get(username="bob").user_permissions.add(Permission.objects.get(codename="change_credential"))
+    assert bob.post(change_url(house), moved).status_code == 302
+    changed.refresh_from_db()
+    assert (changed.kind, changed.base_url) == ("anthropic", host.url)
+
+
+def test_what_a_model_costs_takes_the_permission_to_add_prices(house: Provider) -> None:
+    bob = _allowed("change_provider", "view_deployment", "change_deployment", "add_deployment", "view_price")
+    free = {"deployments-0-input_price": "0", "deployments-0-output_price": "0"}
+    another = {"deployments-1-name": "free", "deployments-1-type": "chat", "deployments-TOTAL_FORMS": "2"}
+    another |= {"deployments-1-input_price": "0", "deployments-1-output_price": "0"}
+    model = house.deployments.get()
+    given = {"prices-0-input_per_million": "0", "prices-0-output_per_million": "0"}
+
+    assert "Only who may add prices" in bob.get(change_url(house)).content.decode()
+    on_its_providers = bob.post(change_url(house), edit(house, **free, **another))
+    on_its_own = bob.post(reverse("admin:providers_deployment_change", args=[model.pk]), _model_form(model, **given))
+
+    assert (on_its_providers.status_code, on_its_own.status_code) == (302, 302), _errors(on_its_own)
+    assert set(Deployment.objects.values_list("name", flat=True)) == {"house-large", "free"}
+    assert Price.objects.get().input_per_million == Decimal("0.5")
+
+
+def test_nobodys_form_is_locked_by_anothers(staff: Browser, house: Provider) -> None:
+    _allowed("change_provider", "view_deployment", "change_deployment").get(change_url(house))
+
+    answer = staff.post(change_url(house), edit(house, kind="openai", **{"deployments-0-input_price": "2"}))
+
+    assert answer.status_code == 302, _errors(answer)
+    assert (Provider.objects.get().kind, Price.objects.latest("valid_from").input_per_million) == ("openai", Decimal(2))
 
 
 # --- models and prices --------------------------------------------------------------------------------------------

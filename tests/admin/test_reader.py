@@ -136,6 +136,47 @@ def test_who_may_change_users_makes_nobody_mightier(staff: Browser) -> None:
     assert list(User.objects.filter(is_superuser=True)) == [admin]
 
 
+@pytest.mark.parametrize("by_group", [True, False])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_who_may_change_users_becomes_nobody_who_may_what_he_may_not(
+    staff: Browser, *, by_group: bool, is_active: bool
+) -> None:
+    of_users = Permission.objects.filter(content_type__app_label="auth", codename__endswith="_user")
+    more = Permission.objects.filter(codename="change_credential")
+    bob, carol, dave = (
+        User.objects.create_user(
+            name, password="a-long-password", is_staff=True, is_active=name != "carol" or is_active
+        )
+        for name in ("bob", "carol", "dave")
+    )
+    bob.user_permissions.set(of_users)
+    dave.user_permissions.set(of_users)
+    if by_group:
+        group = Group.objects.create(name="Operators")
+        group.permissions.set(more)
+        carol.groups.add(group)
+    else:
+        carol.user_permissions.set(more)
+    browser = Browser()
+    browser.force_login(bob)
+    password = {"password1": "another-long-word-9", "password2": "another-long-word-9"}
+    form = {"username": "carol", "email": "bob@example.com", "is_active": "on", "is_staff": "on"}
+    listed = reverse("admin:auth_user_changelist")
+    chosen = {"action": "delete_selected", "_selected_action": [carol.pk, dave.pk], "post": "yes"}
+
+    refused = [
+        browser.post(reverse("admin:auth_user_password_change", args=[carol.pk]), password),
+        browser.post(reverse("admin:auth_user_change", args=[carol.pk]), form),
+        browser.post(reverse("admin:auth_user_delete", args=[carol.pk]), {"post": "yes"}),
+        browser.post(listed, chosen),
+    ]
+    allowed = browser.post(reverse("admin:auth_user_password_change", args=[dave.pk]), password)
+
+    assert [answer.status_code for answer in (*refused, allowed)] == [403, 403, 403, 403, 302]
+    assert User.objects.get(username="carol").check_password("a-long-password")
+    assert User.objects.get(username="dave").check_password("another-long-word-9")
+
+
 def test_who_may_change_groups_does_not_widen_his_own(staff: Browser) -> None:
     group = Group.objects.create(name="Readers")
     bob = User.objects.create_user("bob", password="a-long-password", is_staff=True)

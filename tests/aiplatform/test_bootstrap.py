@@ -126,12 +126,32 @@ def test_cost_per_token_and_max_tokens_take_the_place_of_the_list(monkeypatch: p
     assert price.cached_input_per_million is None
 
 
-@pytest.mark.parametrize("value", ["cheap", "-1", "NaN", "Infinity"])
+@pytest.mark.parametrize(
+    "value", ["cheap", "-1", "NaN", "sNaN", "Infinity", "1e30", "1e999999", "0.12345678901234567", "1e-17"]
+)
 def test_a_cost_that_is_no_cost_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1234567890")
     monkeypatch.setenv("OPENAI_COST_PER_TOKEN", value)
 
     with pytest.raises(SystemExit, match="OPENAI_COST_PER_TOKEN"):
+        bootstrap.providers_from_environment()
+
+
+@pytest.mark.parametrize("value", ["-5", "many", "2147483648"])
+def test_a_bound_of_tokens_that_is_none_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1234567890")
+    monkeypatch.setenv("OPENAI_MAX_TOKENS", value)
+
+    with pytest.raises(SystemExit, match="OPENAI_MAX_TOKENS must be a whole number from 0 to 2147483647"):
+        bootstrap.providers_from_environment()
+
+
+def test_a_key_that_no_header_holds_stops_the_start_and_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " sk-1234567890 ")
+    assert bootstrap.providers_from_environment()[0].api_key.reveal() == "sk-1234567890"
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-12 34567890")
+
+    with pytest.raises(SystemExit, match=r"^OPENAI_API_KEY is no key\. An API key has no spaces, [^0-9]*$"):
         bootstrap.providers_from_environment()
 
 

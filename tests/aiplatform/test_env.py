@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +29,37 @@ def _settings(state_dir: Path, show: str = "'fine'", **env: str) -> subprocess.C
     )
 
 
+# Many environments, one after the other in one process: what ended each start, "" where nothing did.
+_TRY_ALL = """
+import json, os, runpy, sys
+before, said = dict(os.environ), []
+for case in json.load(sys.stdin):
+    os.environ.clear()
+    os.environ.update(before | case)
+    try:
+        runpy.run_module("aiplatform.settings")
+        said.append("")
+    except SystemExit as end:
+        said.append(str(end.code))
+json.dump(said, sys.stdout)
+"""
+
+
+def _said_of(state_dir: Path, cases: list[dict[str, str]], **env: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRY_ALL],
+        env={**environment.bare(), "STATE_DIR": str(state_dir), **env},
+        cwd=environment.ROOT,
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return list(json.loads(done.stdout))
+
+
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEYS"])
 @pytest.mark.parametrize("value", ["", "short"])
 def test_production_refuses_a_weak_secret_in_one_line(tmp_path: Path, name: str, value: str) -> None:
@@ -45,6 +77,22 @@ def test_production_refuses_a_weak_key_of_specification_d(tmp_path: Path) -> Non
     assert done.stderr.startswith("AI_ENCRYPTION_KEY is missing or shorter than 32 characters")
 
 
+@pytest.mark.parametrize("env", [{}, {"DJANGO_ENV": "production", **_STRONG}], ids=["embedded", "production"])
+def test_no_start_with_keys_that_encrypt_nothing(tmp_path: Path, env: dict[str, str]) -> None:
+    usable = _STRONG["ENCRYPTION_KEYS"]
+    unusable = ["x" * 32, "x" * 44, "," * 32, f"{usable},{'x' * 32}", "\N{EURO SIGN}" * 40]
+    phrase = {"AI_ENCRYPTION_KEY": "any text of more than 32 characters"}
+    cases = [{"ENCRYPTION_KEYS": keys} for keys in unusable] + [{"ENCRYPTION_KEYS": "x" * 32, **phrase}]
+
+    *said, fine = _said_of(tmp_path, [*cases, {"ENCRYPTION_KEYS": f" {usable} , {usable} "}], **env)
+
+    assert fine == ""
+    for line in said:
+        assert line.startswith("ENCRYPTION_KEYS must be comma-separated Fernet keys")
+        assert "python3 -c" in line  # how to make one
+        assert "\n" not in line
+
+
 def test_production_starts_with_strong_secrets(tmp_path: Path) -> None:
     done = _settings(tmp_path, "settings.PRODUCTION", DJANGO_ENV="production", **_STRONG)
 
@@ -53,11 +101,31 @@ def test_production_starts_with_strong_secrets(tmp_path: Path) -> None:
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mounted"
-    file.write_text("f" * 40)
+    file.write_text("f" * 40 + "\n")  # as echo writes it
 
-    done = _settings(tmp_path, "settings.SECRET_KEY", SECRET_KEY_FILE=str(file))
+    done = _settings(tmp_path, "repr(settings.SECRET_KEY)", SECRET_KEY_FILE=str(file), SECRET_KEY="not this one")
 
-    assert done.stdout.strip() == "f" * 40
+    assert done.stdout.strip() == repr("f" * 40)
+
+
+def test_a_secrets_file_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff" * 40)
+    files = [str(tmp_path / "missing"), str(tmp_path), str(binary)]
+
+    said = _said_of(tmp_path, [{"JWT_SECRET_FILE": file} for file in files])
+
+    for line, file in zip(said, files, strict=True):
+        assert line.startswith(f"JWT_SECRET_FILE names {file}, which cannot be read: ")
+
+
+def test_a_secret_may_begin_with_a_dollar(tmp_path: Path) -> None:
+    secret = "$tr0ng" + "x" * 30
+    env = {"JWT_SECRET": secret, "JWT_AUDIENCE": "us", "JWT_ISSUER": "them"}
+
+    done = _settings(tmp_path, "settings.TOKENS.secret.reveal()", **env)
+
+    assert done.stdout.strip() == secret
 
 
 def test_embedded_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
@@ -80,6 +148,78 @@ def test_a_value_that_makes_no_sense_stops_the_start_in_one_line(tmp_path: Path,
     assert len(done.stderr.splitlines()) == 1
     assert name in done.stderr
     assert value in done.stderr
+
+
+_WHOLE = "must be a whole number from"
+_REFUSED = [
+    ("LOG_LEVEL", "verbose", "must be one of CRITICAL"),
+    ("TIME_ZONE", "Berlin", "must be a zone's name"),
+    ("TIME_ZONE", "Europe", "must be a zone's name"),
+    ("TIME_ZONE", "../UTC", "must be a zone's name"),
+    ("DATABASE_URL", "nonsense", "must be postgres://"),
+    ("DATABASE_URL", "mysql://u:canary@h/name", "must be postgres://"),
+    ("DATABASE_URL", "postgres://u:canary@host:bad/name", "must be postgres://"),
+    ("DATABASE_URL", "postgres://u:canary@host", "must be postgres://"),
+    ("REDIS_URL", "redis://:canary@h:bad/0", "must be redis://"),
+    ("REDIS_URL", "http://:canary@h:6379", "must be redis://"),
+    ("QDRANT_URL", "http://vectors:bad", "must be an address such as http://"),
+    ("JWT_JWKS_URL", "ftp://x", "must be an address such as https://"),
+    ("CSRF_TRUSTED_ORIGINS", "https://a.example.com,ai.example.com", "must be addresses such as https://"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:bad", "must be an address such as http://"),
+    *[("PORT", port, f"{_WHOLE} 1 to 65535") for port in ("0", "-1", "99999")],
+    *[(name, port, f"{_WHOLE} 0 to 65535") for name in ("GRPC_PORT", "METRICS_PORT") for port in ("-1", "65536")],
+    ("WEB_WORKERS", "0", f"{_WHOLE} 1"),
+    ("MAX_BODY_BYTES", "-1", f"{_WHOLE} 1"),
+    ("MAX_BODY_BYTES", "2147483648", f"{_WHOLE} 1 to 2147483647"),  # more than gRPC's option holds
+    ("CACHE_TTL", "-5", f"{_WHOLE} 0"),
+    ("RETENTION_MONTHS", "-1", f"{_WHOLE} 0"),
+    ("RETENTION_MONTHS", "999999", f"{_WHOLE} 0"),
+    ("AUDIT_RETENTION_DAYS", "-1", f"{_WHOLE} 0"),
+    ("QUEUE_LENGTH", "-1", f"{_WHOLE} 0"),
+    ("QUEUE_TIMEOUT", "-1", f"{_WHOLE} 0"),
+    ("RATE_LIMIT_REQUESTS", "-1", f"{_WHOLE} 0"),
+    ("RATE_LIMIT_WINDOW", "0", f"{_WHOLE} 1"),
+    ("CIRCUIT_BREAKER_MAX_REQUESTS", "0", f"{_WHOLE} 1"),
+    ("CIRCUIT_BREAKER_TIMEOUT", "86401", f"{_WHOLE} 1 to 86400"),
+]
+
+
+def test_a_value_out_of_its_bounds_ends_the_start_with_what_is_allowed(tmp_path: Path) -> None:
+    said = _said_of(tmp_path, [{name: value} for name, value, _ in _REFUSED])
+
+    assert len(said) == len(_REFUSED)
+    for line, (name, value, allowed) in zip(said, _REFUSED, strict=True):
+        assert line.startswith(f"{name} {allowed}"), (name, value)
+        assert "canary" not in line
+        assert "\n" not in line
+
+
+def test_the_port_of_specification_e_is_looked_at_where_its_host_is_set(tmp_path: Path) -> None:
+    port = {"QDRANT_PORT": "tcp://10.0.0.1:6333"}  # as Kubernetes sets it for a service called qdrant
+
+    said = _said_of(tmp_path, [port, {"QDRANT_HOST": "vectors", **port}])
+
+    assert said[0] == ""
+    assert said[1].startswith(f"QDRANT_PORT {_WHOLE} 1 to 65535")
+
+
+def test_values_at_their_bounds_and_in_their_other_forms_are_fine(tmp_path: Path) -> None:
+    cases = [
+        {"LOG_LEVEL": "debug", "TIME_ZONE": "Europe/Berlin", "PORT": "65535", "GRPC_PORT": "0", "METRICS_PORT": "0"},
+        {"DATABASE_URL": "postgresql://u:p%40ss@[::1]:5432/name", "REDIS_URL": "rediss://:pw@h/1", "CACHE_TTL": "0"},
+        {"DATABASE_URL": "sqlite:////tmp/platform.sqlite3", "REDIS_ADDR": "cache", "QDRANT_URL": "vectors:6333"},
+        {"RETENTION_MONTHS": "0", "AUDIT_RETENTION_DAYS": "0", "QUEUE_LENGTH": "0", "RATE_LIMIT_REQUESTS": "0"},
+    ]
+
+    assert _said_of(tmp_path, cases) == [""] * len(cases)
+
+
+def test_trusted_origins_are_read_in_djangos_form(tmp_path: Path) -> None:
+    done = _settings(
+        tmp_path, "settings.CSRF_TRUSTED_ORIGINS", CSRF_TRUSTED_ORIGINS="https://ai.example.com/, https://*.example.org"
+    )
+
+    assert ast.literal_eval(done.stdout) == ["https://ai.example.com", "https://*.example.org"]
 
 
 @pytest.mark.parametrize(

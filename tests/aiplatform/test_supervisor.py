@@ -43,6 +43,17 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 pathlib.Path("worker.pid").write_text(str(os.getpid()))
 time.sleep(600)
 """
+# What it says first is no HTTP.
+_BABBLER = """
+import pathlib, socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    while True:
+        connection = server.accept()[0]
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n" if pathlib.Path("babbled").exists() else b"hello\\n")
+        pathlib.Path("babbled").touch()
+        connection.close()
+"""
 _SUPERVISE = """
 import sys
 from aiplatform import supervisor
@@ -78,7 +89,8 @@ class Run:
 
 @contextmanager
 def _supervising(folder: Path, *, web: str = _SERVER, worker: str = _WORKER) -> Iterator[Run]:
-    env = {**environment.bare(), "PYTHONPATH": str(environment.ROOT)}
+    # A proxy that nobody is: what stays on this machine must not ask it.
+    env = {**environment.bare(), "PYTHONPATH": str(environment.ROOT), "http_proxy": "http://127.0.0.1:9"}
     script = [sys.executable, "-c", _SUPERVISE, str(free_port()), textwrap.dedent(web), textwrap.dedent(worker)]
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(script, cwd=folder, env=env, stdout=out, stderr=out)
@@ -125,16 +137,26 @@ def test_a_second_signal_cuts_the_grace_period_short(tmp_path: Path) -> None:
         assert run.process.wait(0.6) == 0
 
 
-@pytest.mark.parametrize(("name", "title"), [("web", "The web server"), ("worker", "The worker")])
-def test_a_child_that_dies_is_started_again_and_said_so(tmp_path: Path, name: str, title: str) -> None:
+_NAMELESS = 40  # a real-time signal, of which Python knows the first and the last by name
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "said"),
+    [
+        ("web", signal.SIGKILL, "The web server ended (signal SIGKILL)"),
+        ("web", _NAMELESS, "The web server ended (signal 40)"),
+        ("worker", signal.SIGKILL, "The worker ended (signal SIGKILL)"),
+    ],
+)
+def test_a_child_that_dies_is_started_again_and_said_so(tmp_path: Path, name: str, number: int, said: str) -> None:
     with _supervising(tmp_path) as run:
         wait_until(run.is_ready)
         before, beat = run.pid(name), run.pid("beat")
 
-        os.kill(before, signal.SIGKILL)
+        os.kill(before, number)
 
         wait_until(lambda: run.pid(name) != before)
-        assert f"{title} ended (signal SIGKILL); starting it again in 0.2 s." in run.said()
+        assert f"{said}; starting it again in 0.2 s." in run.said()
         if name == "worker":
             assert not is_alive(beat)  # its group went with it
 
@@ -158,6 +180,13 @@ def test_a_part_that_never_starts_ends_the_start_with_one_line(tmp_path: Path) -
         lines = run.said().splitlines()
         assert lines.count("no such thing") == 3
         assert lines[-1] == "A part of the platform does not start: the lines above say why."
+
+
+def test_who_answers_in_another_language_is_waited_for(tmp_path: Path) -> None:
+    with _supervising(tmp_path, web=_BABBLER) as run:
+        wait_until(run.is_ready)
+
+        assert (run.folder / "babbled").exists()
 
 
 def test_a_port_in_use_is_named_with_its_variable() -> None:

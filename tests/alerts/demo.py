@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from alerts import messages, outbox
 from alerts.channels import Message, webhook
+from alerts.measures import MEASURES
 from alerts.models import Attempt, Channel, Delivery, Incident, ReportSchedule, Rule
 from alerts.reports import schedules, writing
 from usage import spending
@@ -77,6 +78,7 @@ def mails(*, now: datetime) -> dict[str, Message]:
     found = {
         "alert": _written("opened", facts, now),
         "all-clear": _written("resolved", over, now),
+        "closed": _written("lapsed", over | {"unjudged": MEASURES["error_share"].unjudged}, now),
         "test": messages.write(Delivery(kind="test", subject=messages.TEST_SUBJECT, facts={"by": "ada"})),
     }
     for name, schedule in (("report-week", "AI costs"), ("report-day", "Daily costs"), ("report-month", "Costs")):

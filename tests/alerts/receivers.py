@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import logging
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 from aiosmtpd.controller import Controller
 
-from aiplatform.env import MailServer
+from aiplatform.servers import MailServer
 from core.vault import Secret
 from tests.servers import free_port
 
@@ -21,7 +22,10 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it tells 
 
 
 class MailReceiver:
-    """Accepts everything, unless `answer` says otherwise; `held`: it does not answer until that is set."""
+    """Accepts everything, unless `answer` says otherwise; `held`: it does not answer until that is set.
+
+    `thinks_s`: how long it takes for each recipient.
+    """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -29,6 +33,7 @@ class MailReceiver:
         self.answer = "250 OK"
         self.answer_to_sender = "250 OK"
         self.answers_to_recipients: dict[str, str] = {}
+        self.thinks_s = 0.0
         self.held: threading.Event | None = None
         self.asked = threading.Event()
         self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
@@ -51,14 +56,13 @@ class MailReceiver:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
+        await asyncio.sleep(self.thinks_s)
         answer = self.answers_to_recipients.get(address, "250 OK")
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        import asyncio
-
         self.asked.set()
         if self.held is not None:
             await asyncio.to_thread(self.held.wait, 30)

@@ -51,6 +51,17 @@ def test_an_idle_installation_says_so_and_what_to_do(staff: Browser, no_rules: N
     assert "No channel gets every alert yet" in text_of(staff.get(page("rule_changelist")))
 
 
+@pytest.mark.parametrize(("production", "guessed", "shown"), [(True, True, 1), (True, False, 0), (False, True, 0)])
+def test_links_that_lead_to_a_guess_are_told_of_in_production(
+    staff: Browser, settings: Any, *, production: bool, guessed: bool, shown: int
+) -> None:
+    settings.PRODUCTION, settings.PUBLIC_URL_IS_GUESSED = production, guessed
+    settings.PUBLIC_URL = "http://localhost:8000"
+
+    listed = text_of(staff.get(page("channel_changelist")))
+    assert listed.count("Links in messages lead to http://localhost:8000, which is a guess.") == shown
+
+
 def test_rules_read_as_sentences(staff: Browser, incident: Incident) -> None:
     shown = text_of(staff.get(page("rule_changelist")))
 
@@ -245,3 +256,19 @@ def test_a_rule_is_made_and_its_mistakes_are_told(staff: Browser, no_rules: None
         staff.post(page("rule_add"), form | {"scope": "client", "limit": "$25"}, follow=True)
     )
     assert Rule.objects.get().in_words == "When more than $25.00 is spent within an hour, for each client."
+
+
+def test_a_rule_that_makes_no_sense_any_more_can_be_switched_off_on_the_list_and_not_on(
+    staff: Browser, no_rules: None
+) -> None:
+    """One for each provider of what has no provider, from before that was refused."""
+    rule = Rule.objects.create(name="Refused", measure="rate_limited", scope="provider")
+    form = {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": str(rule.pk), "_save": "Save"}
+    text_of(staff.post(page("rule_changelist"), form, follow=True))
+    rule.refresh_from_db()
+    assert not rule.is_active
+
+    refused = text_of(staff.post(page("rule_changelist"), form | {"form-0-is_active": "on"}, follow=True))
+    rule.refresh_from_db()
+    assert not rule.is_active
+    assert "This measure is watched for: all (Everything together), client" in refused

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, Client
 from alerts import defaults, operations
+from alerts.measures import MEASURES
 from alerts.models import Channel, Incident, Rule
 from tests.alerts.conftest import Calls, NewRule
 from tests.alerts.receivers import MailReceiver, WebhookReceiver
@@ -80,8 +81,23 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_field(api: APIClient, no_r
 
     assert refused.status_code == 400
     assert "scope" in refused.json()["fields"]
-    unknown = api.post("/api/alerts/rules", {"name": "x", "measure": "luck"}, format="json")
-    assert "measure" in unknown.json()["fields"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "choices"),
+    [
+        ("rules", "measure", list(MEASURES)),
+        ("rules", "severity", ["info", "warning", "critical"]),
+        ("channels", "kind", ["email", "slack", "webhook"]),
+        ("schedules", "period", ["day", "week", "month"]),
+    ],
+)
+def test_who_misses_a_choice_is_told_what_there_is(
+    api: APIClient, no_rules: None, path: str, field: str, choices: list[str]
+) -> None:
+    refused = api.post(f"/api/alerts/{path}", {"name": "x", field: "luck"}, format="json")
+
+    assert refused.json()["fields"][field] == [f"Choose one of {', '.join(choices)}."]
 
 
 def test_a_channels_secret_is_shown_once(api: APIClient, hook: WebhookReceiver) -> None:
@@ -103,6 +119,25 @@ def test_a_channel_is_checked_when_it_is_made(api: APIClient) -> None:
     refused = api.post("/api/alerts/channels", {"name": "x", "kind": "email", "address": "nobody"}, format="json")
 
     assert refused.json()["fields"] == {"address": ["nobody is not an e-mail address."]}
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_an_addresses_query_is_not_read_and_survives_being_written_back(api: APIClient, method: str) -> None:
+    address = "https://flow.example.com/run?sig=hush"
+    body = {"name": "Flow", "kind": "webhook", "address": address}
+    made = api.post("/api/alerts/channels", body, format="json")
+    one = f"/api/alerts/channels/{made.json()['id']}"
+
+    for answer in (made, api.get(one), api.get("/api/alerts/channels"), api.patch(one, {"name": "Run"}, format="json")):
+        assert "https://flow.example.com/run?…" in answer.content.decode()
+        assert "hush" not in answer.content.decode()
+    write = getattr(api, method)
+    assert write(one, body | {"address": "https://flow.example.com/run?…"}, format="json").status_code == 200
+    assert Channel.objects.get().address == address
+    refused = write(one, body | {"address": "https://elsewhere.example.com/run?…"}, format="json")
+    assert refused.json()["fields"] == {"address": ["Write the whole address: what is behind its ? is not shown."]}
+    assert write(one, body | {"address": f"{address}2"}, format="json").status_code == 200
+    assert Channel.objects.get().address == f"{address}2"
 
 
 def test_incidents_are_acknowledged_and_silenced(api: APIClient, new_rule: NewRule, calls: Calls) -> None:
@@ -137,3 +172,24 @@ def test_a_report_is_scheduled_and_sent(api: APIClient, mail: MailReceiver, emai
 def test_a_calling_key_sees_nothing_of_it(db: None, path: str) -> None:
     assert _with_key(ApiKey.Scope.CALL).get(f"/api/{path}").status_code == 403
     assert APIClient().get(f"/api/{path}").status_code == 401
+
+
+@pytest.mark.parametrize("channels", [{}, {"channels": []}])
+def test_a_report_to_nobody_is_refused(api: APIClient, email_channel: Channel, channels: dict[str, list[str]]) -> None:
+    refused = api.post("/api/alerts/schedules", {"name": "AI costs", **channels}, format="json")
+    assert refused.status_code == 400
+    assert refused.json()["fields"] == {"channels": ["Name at least one channel: nobody would get the report."]}
+
+    made = api.post("/api/alerts/schedules", {"name": "AI costs", "channels": ["On-call"]}, format="json").json()
+    one = f"/api/alerts/schedules/{made['id']}"
+    assert api.patch(one, {"channels": []}, format="json").json()["fields"] == refused.json()["fields"]
+    assert api.patch(one, {"sendAt": "08:00"}, format="json").json()["channels"] == ["On-call"]
+
+
+def test_refusals_by_rate_limits_are_not_watched_for_providers(api: APIClient, no_rules: None) -> None:
+    body = {"name": "x", "measure": "rate_limited", "scope": "provider"}
+    refused = api.post("/api/alerts/rules", body, format="json")
+
+    [said] = refused.json()["fields"]["scope"]
+    assert said.startswith("This measure is watched for: all (Everything together), client (Each client), route (")
+    assert "provider" not in said

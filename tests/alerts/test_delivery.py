@@ -19,6 +19,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from alerts import operations, outbox
+from alerts.channels import email
 from alerts.models import Attempt, Channel, Delivery
 from core.vault import Secret
 from tests.alerts.conftest import NOON, Calls, NewRule, send_all
@@ -43,6 +44,7 @@ def test_an_error_burst_makes_one_email_and_its_end_another(
     new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
 ) -> None:
     burst(new_rule, calls)
+    calls(NOON + 10 * MINUTE, ok=9)
     for minute in range(2, 30):
         send_all(NOON + minute * MINUTE)
         operations.evaluate(now=NOON + minute * MINUTE)
@@ -113,6 +115,7 @@ def test_an_all_clear_never_overtakes_its_alert(
     mail.answer = "451 try later"
     burst(new_rule, calls)
     send_all(NOON + MINUTE)
+    calls(NOON + 10 * MINUTE, ok=9)
     for minute in range(2, 40):
         operations.evaluate(now=NOON + minute * MINUTE)
     assert Delivery.objects.filter(kind="resolved").exists()
@@ -357,7 +360,7 @@ def test_an_inactive_channel_is_sent_nothing(email_channel: Channel, mail: MailR
 
 
 def _nobody_there() -> Any:
-    from aiplatform.env import MailServer
+    from aiplatform.servers import MailServer
     from tests.servers import free_port
 
     return MailServer(host="127.0.0.1", port=free_port(), user="", password=Secret(""), security="")
@@ -398,3 +401,70 @@ def test_a_recipient_who_is_refused_for_long_does_not_hold_up_the_others(mail: M
 
     assert mail.recipients == [["ada@example.com"], ["ada@example.com"]]
     assert Delivery.objects.earliest("id").state == "failed"
+
+
+@pytest.mark.django_db
+def test_a_mail_server_that_is_slow_with_each_recipient_is_left_long_before_another_worker_sends_too(
+    mail: MailReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step takes too long, but all of them together do."""
+    assert timedelta(seconds=email.MOST_S) < 0.7 * outbox.CLAIM
+    monkeypatch.setattr(email, "MOST_S", 0.3)
+    mail.thinks_s = 0.1
+    channel = Channel.objects.create(name="All", kind="email", address=",".join(f"u{n}@example.com" for n in range(50)))
+    sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert (sent.state, sent.last_error) == ("waiting", "The mail server took longer than 0 seconds.")
+    assert mail.mails == []
+    assert sent.log.get().took_ms < 3_000  # of five seconds
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_has_arrived_is_not_sent_again_though_another_has_taken_it_meanwhile(
+    email_channel: Channel, mail: MailReceiver
+) -> None:
+    mail.held = threading.Event()
+    outbox.queue_test(email_channel, by="ada", now=NOON)
+
+    def work() -> None:
+        send_all(NOON)
+        connection.close()
+
+    slow = threading.Thread(target=work)
+    slow.start()
+    assert mail.asked.wait(10)
+    Delivery.objects.update(attempts=2, claimed_until=NOON + 2 * outbox.CLAIM)  # as a second worker does
+    mail.held.set()
+    slow.join()
+
+    assert (only().state, only().delivered_at) == ("delivered", NOON)
+    send_all(NOON + 3 * outbox.CLAIM)
+    assert len(mail.mails) == 1
+
+
+@pytest.mark.django_db
+def test_a_message_that_kills_its_workers_makes_way_for_the_next(email_channel: Channel, mail: MailReceiver) -> None:
+    deadly = outbox.queue_test(email_channel, by="ada", now=NOON)
+    outbox.queue_test(email_channel, by="bob", now=NOON + MINUTE)
+    lapses_at = NOON + outbox.MOST_DEATHS * outbox.CLAIM
+    Delivery.objects.filter(pk=deadly.pk).update(state="sending", attempts=outbox.MOST_DEATHS, claimed_until=lapses_at)
+    send_all(lapses_at - MINUTE)
+    assert mail.mails == []
+    send_all(lapses_at)
+
+    deadly.refresh_from_db()
+    assert (deadly.state, deadly.last_error) == ("failed", "Those who were sending it never came to an end.")
+    assert len(mail.mails) == 1
+    assert outbox.send_again(Delivery.objects.filter(pk=deadly.pk), now=NOON + timedelta(days=1)) == 1
+    send_all(NOON + timedelta(days=1))
+    assert len(mail.mails) == 2
+
+
+@pytest.mark.django_db
+def test_a_message_whose_sending_never_ends_is_given_up_after_days(email_channel: Channel, mail: MailReceiver) -> None:
+    outbox.queue_test(email_channel, by="ada", now=NOON)
+    Delivery.objects.update(state="sending", attempts=1, claimed_until=NOON + outbox.CLAIM)
+    send_all(NOON + outbox.GIVE_UP)
+
+    assert only().state == "failed"
+    assert mail.mails == []

@@ -10,10 +10,12 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from alerts import operations
+from alerts import messages, operations
 from alerts.models import Channel, Delivery, Incident, Rule
-from providers.models import Provider
+from providers.models import Deployment, Price, Provider
 from tests.alerts.conftest import NOON, Calls, NewRule, only_incident
+from usage import spending
+from usage.models import Budget
 
 MINUTE = timedelta(minutes=1)
 
@@ -33,6 +35,7 @@ def test_a_burst_of_errors_makes_one_incident_and_its_end_another_message(
     for minute in range(10):
         calls(NOON + minute * MINUTE, error=8, ok=2)
     for minute in range(1, 40):
+        calls(NOON + minute * MINUTE, ok=1)
         evaluate(minute)
 
     incident = only_incident()
@@ -133,6 +136,7 @@ def test_an_all_clear_of_the_quiet_hours_waits_for_their_end(
 ) -> None:
     new_rule(quiet_from=time(12, 5), quiet_until=time(13))
     calls(NOON, error=9)
+    calls(NOON + 10 * MINUTE, ok=9)
     for minute in range(1, 20):
         evaluate(minute)
 
@@ -193,6 +197,7 @@ def test_people_acknowledge_and_silence(new_rule: NewRule, calls: Calls, email_c
     evaluate(3)
     assert only_incident().state == "acknowledged"
     assert operations.silence(only_incident(), until=NOON + 60 * MINUTE, by="ada")
+    calls(NOON + 10 * MINUTE, ok=9)
     for minute in range(4, 30):
         evaluate(minute)
 
@@ -238,6 +243,7 @@ def test_two_evaluations_at_once_open_one_incident_and_tell_of_it_once(
     """Row 6 of FAULTS.md: two beats."""
     new_rule()
     calls(NOON, error=9)
+    calls(NOON + 39 * MINUTE, ok=9)
     for minute in (1, 2, 40):
         _side_by_side(4, minute)
 
@@ -285,6 +291,7 @@ def test_whoever_was_not_told_of_it_is_not_told_of_its_end(
     calls(NOON, error=9)
     evaluate(1)
     Channel.objects.create(name="Late", kind="email", address="late@example.com")
+    calls(NOON + 10 * MINUTE, ok=9)
     evaluate(20)
 
     sent = Delivery.objects.order_by("id").values_list("kind", "channel_name")
@@ -304,8 +311,158 @@ def test_a_rule_that_cannot_be_read_does_not_blind_the_others(
     assert told() == ["opened"]
 
 
-@pytest.mark.parametrize("facts", [{"scope": "key"}, {"scope": "route"}, {"measure": "rate_limited"}])
+@pytest.mark.parametrize("facts", [{"scope": "key"}, {"scope": "route"}, {"measure": "rate_limited", "scope": "all"}])
 def test_what_is_counted_call_by_call_looks_back_an_hour_at_most(new_rule: NewRule, facts: dict[str, object]) -> None:
     new_rule(**facts, window_minutes=60).delete()
     with pytest.raises(ValidationError, match="At most 60"):
         new_rule(**facts, window_minutes=61)
+
+
+def test_a_failing_provider_that_hardly_anybody_calls_any_more_is_not_called_well(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule()
+    calls(NOON, error=9)
+    for minute in range(1, 120, 5):
+        calls(NOON + minute * MINUTE, error=1)
+        evaluate(minute + 0.5)
+
+    incident = only_incident()
+    assert (incident.state, incident.resolved_at) == ("resolved", NOON + 76.5 * MINUTE)  # too few since 12:16
+    assert incident.unjudged == "There are no calls any more to judge by, or too few."
+    assert list(Delivery.objects.order_by("id").values_list("kind", "subject")) == [
+        ("opened", "Alert: Failing (openai)"),
+        ("lapsed", "Closed: Failing (openai)"),
+    ]
+    closed = messages.write(Delivery.objects.get(kind="lapsed"))
+    assert "to judge by, or too few. Whether this is over is not known" in closed.text
+    assert closed.summary in closed.html
+    for said in ("All clear", "This is over", "Nothing needs to be done"):
+        assert said not in closed.text + closed.html + closed.summary
+
+
+def test_that_nothing_is_spent_any_more_is_an_all_clear(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule(measure="cost", limit=Decimal(1))
+    calls(NOON, ok=1, cost_pico=2 * 10**12)
+    evaluate(1)
+    evaluate(20)
+
+    assert told() == ["opened", "resolved"]
+    assert only_incident().unjudged == ""
+
+
+def test_a_model_without_a_price_is_told_of_once_until_it_has_one(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule(measure="unpriced", scope="model", limit=Decimal(0), minimum_calls=0, window_minutes=60)
+    provider = Provider.objects.create(name="OpenAI", slug="openai", kind="openai")
+    model = Deployment.objects.create(provider=provider, name="gpt")
+    for hour in (0, 6):
+        calls(NOON + timedelta(hours=hour), ok=3, cost_pico=None)
+    calls(NOON + timedelta(hours=3), ok=3)
+    for minute in range(1, 10 * 60, 30):
+        evaluate(minute)
+    assert told() == ["opened"]
+    assert only_incident().state == "open"
+
+    Price.objects.create(deployment=model, valid_from=NOON, input_per_million=1, output_per_million=2)
+    evaluate(600)
+    assert told() == ["opened", "resolved"]
+
+
+def test_a_model_that_is_gone_without_a_price_ends_its_incident_without_a_word(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule(measure="unpriced", scope="model", limit=Decimal(0), minimum_calls=0)
+    calls(NOON, ok=3, cost_pico=None, deployment="of old")
+    evaluate(1)
+    evaluate(60)
+
+    assert told() == ["opened"]
+    assert only_incident().state == "resolved"
+
+
+@pytest.mark.parametrize(
+    "edit", [{"subject": "anthropic"}, {"scope": "client"}, {"measure": "latency"}, {"scope": "client", "subject": "a"}]
+)
+def test_a_rule_that_watches_something_else_ends_its_incidents_without_a_word(
+    new_rule: NewRule, calls: Calls, email_channel: Channel, edit: dict[str, str]
+) -> None:
+    rule = new_rule(limit=Decimal(99))
+    calls(NOON, error=9)
+    evaluate(1)
+    Rule.objects.filter(pk=rule.pk).update(**edit, minimum_calls=99)
+    calls(NOON + 2 * MINUTE, ok=990)  # by which the old rule would be satisfied
+    evaluate(2.5)
+    evaluate(3)
+
+    assert only_incident().state == "resolved"
+    assert told() == ["opened"]
+
+
+def test_a_budget_that_is_renamed_is_not_called_well(new_rule: NewRule, email_channel: Channel) -> None:
+    new_rule(measure="budget_used", scope="budget", limit=Decimal(80))
+    budget = Budget(name="Team", scope="client", subject="alice", cap_pico=0, period="month")
+    spending.save(budget, count_so_far=False, now=NOON)
+    evaluate(1)
+    Budget.objects.update(name="Team A")
+    evaluate(2)
+
+    assert list(Delivery.objects.order_by("id").values_list("subject", flat=True)) == [
+        "Alert: Failing (Team)",
+        "Alert: Failing (Team A)",
+    ]
+    assert Incident.objects.get(subject="Team").state == "resolved"
+
+
+def test_a_rule_of_another_version_leaves_its_incidents_alone(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    rule = new_rule()
+    calls(NOON, error=9)
+    evaluate(1)
+    Rule.objects.filter(pk=rule.pk).update(measure="of tomorrow")
+    Incident.objects.update(measure="of tomorrow")
+    evaluate(2)
+
+    assert only_incident().state == "open"
+    assert told() == ["opened"]
+
+
+def test_an_hour_of_silence_is_over_after_an_hour(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
+    new_rule()
+    for minute in range(0, 180, 5):
+        calls(NOON + minute * MINUTE, error=9)
+    evaluate(1)
+    Delivery.objects.update(state="delivered")
+    assert operations.silence(only_incident(), until=NOON + 62 * MINUTE, by="ada")
+    for minute in (*range(2, 62, 6), *range(62, 180, 6)):
+        evaluate(minute)
+
+    last = Delivery.objects.latest("id")
+    assert told() == ["opened", "reminder"]
+    assert (last.subject, last.created_at) == ("Still open: Failing (openai)", NOON + 62 * MINUTE)
+
+
+@pytest.mark.parametrize("why", ["its channel is off", "it has quiet hours", "it tells others", "it was given up"])
+def test_a_severe_incident_that_nobody_was_told_of_does_not_speak_for_the_milder_one(
+    new_rule: NewRule, calls: Calls, email_channel: Channel, why: str
+) -> None:
+    pager = Channel.objects.create(name="Pager", kind="email", address="pager@example.com", gets_alerts=False)
+    quiet = {"quiet_from": time(11), "quiet_until": time(23)} if why == "it has quiet hours" else {}
+    severe = new_rule(name="Most fail", limit=Decimal(50), **quiet)
+    new_rule(name="Many fail", limit=Decimal(20), severity="warning", for_minutes=2)
+    if why in ("its channel is off", "it tells others"):
+        severe.channels.add(pager)
+        Channel.objects.filter(pk=pager.pk).update(is_active=why == "it tells others")
+    calls(NOON, error=10)
+    evaluate(1)
+    if why == "it was given up":
+        Delivery.objects.update(state="failed")
+    for minute in range(2, 8):
+        evaluate(minute)
+
+    told_of = Delivery.objects.filter(channel=email_channel, state="waiting")
+    assert list(told_of.values_list("incident__title", flat=True)) == ["Many fail"]

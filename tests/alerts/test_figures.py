@@ -20,7 +20,7 @@ from accounts.models import ApiKey, Client
 from alerts import certificates, defaults, operations, wording
 from alerts.figures import Figures
 from alerts.measures import MEASURES
-from alerts.models import Certificate, Incident, Rule
+from alerts.models import Certificate, Channel, Delivery, Incident, Rule
 from providers import circuits
 from providers.models import Deployment, Health, Provider
 from providers.resilience.reports import Seen
@@ -115,6 +115,19 @@ def test_budgets_are_watched_at_half_most_and_all_of_them(no_rules: None, calls:
     }
 
 
+def test_budgets_are_read_once_for_all_the_rules_that_watch_them(
+    no_rules: None, django_assert_max_num_queries: Any
+) -> None:
+    defaults.make_rules()
+    for number in range(50):
+        Budget.objects.create(name=f"b{number}", scope="client", subject=f"c{number}", cap_pico=1, period="month")
+
+    with django_assert_max_num_queries(60) as ran:
+        operations.evaluate(now=NOON)
+
+    assert len([query for query in ran if "usage_budget" in query["sql"]]) == 2  # the budgets, and their windows
+
+
 def test_a_budget_that_will_not_last(new_rule: NewRule, calls: Calls) -> None:
     rule = new_rule(measure="budget_forecast", scope="budget", limit=Decimal(100))
     first = datetime(2026, 3, 1, tzinfo=UTC)
@@ -182,6 +195,33 @@ def test_keys_that_expire_soon(new_rule: NewRule) -> None:
         "alice · in 3: the key expires in 3 days. The limit is 14 days.",
     ]
     assert read(rule, NOON + timedelta(days=9)) == {keys[3].prefix: -6, keys[20].prefix: 11}
+
+
+def test_a_key_that_expired_weeks_ago_is_no_all_clear_until_somebody_ends_it(
+    new_rule: NewRule, email_channel: Channel
+) -> None:
+    new_rule(measure="key_expiry", scope="key", limit=Decimal(14))
+    key = ApiKey.mint(client=Client.objects.create(name="alice"))[0]
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=NOON)
+    operations.evaluate(now=NOON)
+    operations.evaluate(now=NOON + timedelta(days=30))
+    assert Incident.objects.get().state == "open"
+
+    ApiKey.objects.update(is_active=False)
+    operations.evaluate(now=NOON + timedelta(days=31))
+    assert list(Delivery.objects.order_by("id").values_list("kind", flat=True)) == ["opened", "resolved"]
+
+
+def test_traffic_that_is_missing_for_good_ends_without_an_all_clear(
+    new_rule: NewRule, calls: Calls, email_channel: Channel
+) -> None:
+    new_rule(measure="no_traffic", scope="all", limit=Decimal(0), window_minutes=60, minimum_calls=5)
+    calls(NOON - timedelta(days=1, minutes=30), ok=6)
+    operations.evaluate(now=NOON)
+    operations.evaluate(now=NOON + timedelta(days=8))
+
+    assert Incident.objects.get().state == "resolved"
+    assert list(Delivery.objects.values_list("kind", flat=True)) == ["opened"]
 
 
 def test_the_rules_that_an_installation_begins_with(db: None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiplatform import env
+from aiplatform import servers
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_the_forms_of_email_url(  # noqa: PLR0917 - the parts of one address
     monkeypatch: pytest.MonkeyPatch, url: str, host: str, port: int, user: str, password: str, security: str
 ) -> None:
     monkeypatch.setenv("EMAIL_URL", url)
-    server = env.mail_server()
+    server = servers.mail_server()
 
     assert server is not None
     assert (server.host, server.port, server.user, server.security) == (host, port, user, security)
@@ -41,7 +41,7 @@ def test_an_email_url_that_makes_no_sense_stops_the_start_without_its_password(
     monkeypatch.setenv("EMAIL_URL", url)
 
     with pytest.raises(SystemExit) as stopped:
-        env.mail_server()
+        servers.mail_server()
 
     assert "EMAIL_URL must be" in str(stopped.value)
     assert "hush" not in str(stopped.value)
@@ -50,4 +50,4 @@ def test_an_email_url_that_makes_no_sense_stops_the_start_without_its_password(
 def test_without_it_no_mail_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMAIL_URL", "")
 
-    assert env.mail_server() is None
+    assert servers.mail_server() is None

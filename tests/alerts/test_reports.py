@@ -112,6 +112,17 @@ def test_after_a_long_stop_only_the_newest_is_sent(schedule: ReportSchedule) -> 
     assert Delivery.objects.get().facts["startsAt"].startswith("2026-03-17T23:00")
 
 
+def test_a_report_waits_for_a_channel_that_is_off(schedule: ReportSchedule) -> None:
+    Channel.objects.update(is_active=False)
+    assert schedules.queue_due(now=NOON + timedelta(days=1)) == 0
+    schedule.refresh_from_db()
+    assert schedule.covered_until == NOON
+
+    Channel.objects.update(is_active=True)
+    assert schedules.queue_due(now=NOON + timedelta(days=1, minutes=1)) == 1
+    assert schedules.queue_due(now=NOON + timedelta(days=1, minutes=2)) == 0
+
+
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
@@ -241,6 +252,45 @@ def test_budgets_and_unknown_cost_are_told(calls: Calls) -> None:
     assert "The cost of 1 call is unknown" in message.text
     assert "The cost of 1 call is unknown" in message.html
     assert "All (that month): $0.90 of $1.00, 90% used" in message.text
+
+
+def test_of_many_budgets_the_fullest_are_told(calls: Calls, django_assert_max_num_queries: Any) -> None:
+    for number in range(14):
+        client = f"c{number}"
+        budget = Budget(name=f"Budget {number}", scope="client", subject=client, cap_pico=10**12, created_at=NOON)
+        calls(NOON, ok=1, client=client, cost_pico=number * 10**10)
+        spending.save(budget, count_so_far=True, now=NOON)
+
+    with django_assert_max_num_queries(40) as ran:
+        report = month_of(BERLIN, 3)
+    message = writing.write(report, message_id="x", subject="AI costs")
+
+    assert [row.name for row in report.budgets] == [f"Budget {number}" for number in range(13, 3, -1)]
+    assert "  and 4 more\n" in message.text
+    assert ">and 4 more<" in message.html
+    assert len([query for query in ran if "usage_budgetwindow" in query["sql"]]) == 1
+
+
+@pytest.mark.parametrize(
+    ("cost", "cost_before", "value", "note"),
+    [
+        (None, 5 * 10**14, "unknown", "cannot be compared"),
+        (None, None, "unknown", "cannot be compared"),
+        (9 * 10**12, None, "$9.00", "cannot be compared, unknown before"),
+        (9 * 10**12, 6 * 10**12, "$9.00", "50% more"),
+        (9 * 10**12, 0, "$9.00", "nothing before"),
+        (0, 0, "$0.00", "as before"),
+    ],
+)
+def test_an_unknown_cost_is_not_compared(
+    calls: Calls, cost: int | None, cost_before: int | None, value: str, note: str
+) -> None:
+    calls(NOON, ok=1, cost_pico=cost)
+    calls(NOON - timedelta(days=28), ok=1, cost_pico=cost_before)
+
+    card = writing._cards(month_of(BERLIN, 3))[0]
+
+    assert (card.name, card.value, card.note) == ("Cost", value, note)
 
 
 def test_what_caches_saved(calls: Calls) -> None:

@@ -10,15 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.rules import MOST_GAP, Look, Standing, Step, Terms, outranks, quiet_until, step
+from alerts.rules import MOST_GAP, Look, Standing, Step, Terms, outranks, patience_for, quiet_until, step
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def look(minutes: float, *, breached: bool, hold: int = 5, renotify: int | None = None, withheld: bool = False) -> Look:
-    terms = Terms(hold=hold * MINUTE, renotify=None if renotify is None else renotify * MINUTE)
+def look(
+    minutes: float,
+    *,
+    breached: bool | None,
+    hold: int = 5,
+    renotify: int | None = None,
+    patience: int | None = 60,
+    withheld: bool = False,
+) -> Look:
+    terms = Terms(hold=hold * MINUTE, renotify=_minutes(renotify), patience=_minutes(patience))
     return Look(breached=breached, terms=terms, now=NOW + minutes * MINUTE, withheld=withheld)
+
+
+def _minutes(number: int | None) -> timedelta | None:
+    return None if number is None else number * MINUTE
 
 
 def play(looks: list[Look], standing: Standing | None = None) -> list[Step]:
@@ -36,18 +48,23 @@ def notices(steps: list[Step]) -> list[str | None]:
 
 
 @given(
-    seen=st.lists(st.tuples(st.integers(1, 15), st.booleans(), st.booleans()), min_size=1, max_size=120),
+    seen=st.lists(
+        st.tuples(st.integers(1, 15), st.sampled_from([True, False, None]), st.booleans()), min_size=1, max_size=120
+    ),
     hold=st.integers(0, 12),
     renotify=st.none() | st.integers(1, 20),
+    patience=st.none() | st.integers(1, 40),
 )
 def test_any_sequence_opens_reminds_and_closes_by_its_rule(  # noqa: C901 - one judge of a whole sequence
-    seen: list[tuple[int, bool, bool]], hold: int, renotify: int | None
+    seen: list[tuple[int, bool | None, bool]], hold: int, renotify: int | None, patience: int | None
 ) -> None:
     """Judged by hindsight, over all that was seen, not by what the machine remembers."""
     minute, looks = 0, []
     for gap, breached, withheld in seen:
         minute += gap
-        looks.append(look(minute, breached=breached, hold=hold, renotify=renotify, withheld=withheld))
+        looks.append(
+            look(minute, breached=breached, hold=hold, renotify=renotify, patience=patience, withheld=withheld)
+        )
     steps = play(looks)
 
     opened_at: datetime | None = None
@@ -57,9 +74,10 @@ def test_any_sequence_opens_reminds_and_closes_by_its_rule(  # noqa: C901 - one 
         is_live = done.standing is not None and done.standing.state == "open"
         has_held = _unbroken(looks[: number + 1], breached=True) >= hold * MINUTE
         was_good = _unbroken(looks[: number + 1], breached=False) >= hold * MINUTE
+        was_unknown = patience is not None and _in_doubt(looks[: number + 1]) >= patience * MINUTE
         if opened_at is None:
             # It opens exactly when the limit has been crossed for long enough, and not a moment before.
-            assert is_live == (each.breached and has_held)
+            assert is_live == (each.breached is True and has_held)
             if is_live:
                 opened_at = each.now
                 # It never flaps: between an end and the next beginning lies the whole for-duration.
@@ -67,10 +85,10 @@ def test_any_sequence_opens_reminds_and_closes_by_its_rule(  # noqa: C901 - one 
         elif not is_live:
             assert done.standing is not None
             assert done.standing.state == "resolved"
-            assert was_good
-            assert each.now - opened_at >= hold * MINUTE
+            assert was_good or was_unknown
+            assert each.now - opened_at >= (hold if was_good else patience or 0) * MINUTE
         else:
-            assert each.breached or not was_good
+            assert each.breached or not (was_good or was_unknown)
 
         if done.notice == "opened":
             assert told_at is None
@@ -80,15 +98,16 @@ def test_any_sequence_opens_reminds_and_closes_by_its_rule(  # noqa: C901 - one 
             assert renotify is not None
             assert each.now - told_at >= renotify * MINUTE
             assert not each.withheld
-        elif done.notice == "resolved":
+        elif done.notice in ("resolved", "lapsed"):
             assert told_at is not None
+            assert was_good if done.notice == "resolved" else was_unknown
         elif is_live and each.breached and not each.withheld:  # silence has its reason
             assert told_at is not None
             assert renotify is None or each.now - told_at < renotify * MINUTE
         if done.notice is not None:
             told_at = each.now
         if done.standing is not None and done.standing.state == "resolved":
-            assert (done.notice == "resolved") == (told_at is not None)
+            assert (done.notice in ("resolved", "lapsed")) == (told_at is not None)
             opened_at, told_at, resolved_at = None, None, each.now
 
 
@@ -103,6 +122,18 @@ def _unbroken(looks: list[Look], *, breached: bool) -> timedelta:
             break
         since = earlier.now
     return last.now - since
+
+
+def _in_doubt(looks: list[Look]) -> timedelta:
+    """For how long nobody could tell, without one look that found it so."""
+    last, since = looks[-1], None
+    if last.breached is not None:
+        return timedelta(-1)
+    for number in reversed(range(len(looks))):
+        if looks[number].breached or looks[min(number + 1, len(looks) - 1)].now - looks[number].now > MOST_GAP:
+            break
+        since = looks[number].now if looks[number].breached is None else since
+    return last.now - (since or last.now)
 
 
 def test_a_burst_is_told_of_once_and_so_is_its_end() -> None:
@@ -149,6 +180,30 @@ def test_what_was_withheld_until_its_end_is_not_told_at_all() -> None:
     assert not any(notices(play(looks)))
 
 
+def test_too_few_calls_make_nothing_good_and_end_it_after_a_while_in_other_words() -> None:
+    looks = [look(minute, breached=True if minute == 0 else None, hold=0, patience=60) for minute in range(62)]
+
+    assert notices(play(looks)) == ["opened", *[None] * 60, "lapsed"]
+
+
+def test_a_good_look_now_and_then_neither_ends_it_nor_keeps_it_open_for_ever() -> None:
+    looks = [look(0, breached=True, hold=0), *(look(minute, breached=None) for minute in range(1, 62))]
+    looks[10::10] = [look(minute, breached=False) for minute in range(10, 62, 10)]
+
+    assert notices(play(looks)) == ["opened", *[None] * 60, "lapsed"]
+
+
+def test_what_may_last_unknown_lasts() -> None:
+    looks = [look(minute, breached=True if minute == 0 else None, hold=0, patience=None) for minute in range(600)]
+
+    assert [notice for notice in notices(play(looks)) if notice] == ["opened"]
+
+
+def test_patience_is_an_hour_or_two_windows() -> None:
+    assert patience_for(15 * MINUTE) == timedelta(hours=1)
+    assert patience_for(timedelta(days=1)) == timedelta(days=2)
+
+
 @pytest.mark.parametrize("state", ["acknowledged", "silenced"])
 def test_handled_incidents_bring_no_reminders(state: str) -> None:
     opened = step(None, look(0, breached=True, hold=0, renotify=1)).standing
@@ -168,6 +223,22 @@ def test_a_silence_ends() -> None:
     steps = play([look(minute, breached=True, hold=0, renotify=4) for minute in range(1, 8)], silenced)
 
     assert notices(steps) == [None, None, None, None, "reminder", None, None]
+
+
+@pytest.mark.parametrize(("withheld_until", "told_at"), [(0, 60), (70, 70)])
+def test_what_is_still_so_after_a_silence_is_told_once_though_nobody_wants_reminders(
+    withheld_until: int, told_at: int
+) -> None:
+    opened = step(None, look(0, breached=True, hold=0)).standing
+    assert opened is not None
+    silenced = msgspec.structs.replace(opened, state="silenced", silenced_until=NOW + 60 * MINUTE)
+    looks = [look(minute, breached=True, hold=0, withheld=minute < withheld_until) for minute in range(1, 240)]
+
+    steps = play(looks, silenced)
+
+    assert [number + 1 for number, notice in enumerate(notices(steps)) if notice] == [told_at]
+    assert steps[-1].standing is not None
+    assert steps[-1].standing.silenced_until is None
 
 
 @pytest.mark.parametrize(

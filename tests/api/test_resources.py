@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from accounts import keys
-from accounts.models import ApiKey, Client
+from accounts.models import ApiKey, AuditEntry, Client
 from providers.models import Credential, Deployment, Route
 
 ADDRESSES = [
@@ -64,6 +65,33 @@ def test_a_refusal_says_why_in_the_platforms_form(nobody: APIClient, caller: API
 @pytest.mark.parametrize("secret", ["", "aip_unknown", "aip_\0", "ü"])
 def test_a_wrong_key_is_refused(nobody: APIClient, db: None, secret: str) -> None:
     assert nobody.get("/api/ai-providers", headers={"x-api-key": secret}).status_code == 401
+
+
+def test_a_key_comes_as_googles_clients_send_it_and_not_in_the_address(nobody: APIClient, db: None) -> None:
+    _, secret = ApiKey.mint(client=Client.objects.create(name="alice"), scope="manage")
+
+    assert nobody.get("/api/accounts/keys", headers={"x-goog-api-key": secret}).status_code == 200
+    assert nobody.get("/api/accounts/keys", {"key": secret}).status_code == 401
+
+
+def test_a_keys_use_is_noted_twice_a_minute_and_is_nobodys_change(api: APIClient, admin: User) -> None:
+    api.force_login(admin)  # whose browser sends the key: it is the key that counts
+
+    def last_used() -> Any:
+        return ApiKey.objects.values_list("last_used_at", flat=True).get()
+
+    api.get("/api/accounts/keys")
+    first = last_used()
+    api.get("/api/accounts/keys")
+    assert first is not None
+    assert last_used() == first
+
+    long_ago = first - timedelta(seconds=31)
+    ApiKey.objects.update(last_used_at=long_ago)
+    api.get("/api/accounts/keys")
+
+    assert last_used() > long_ago
+    assert not AuditEntry.objects.exists()
 
 
 def test_a_revoked_key_is_refused(api: APIClient) -> None:
@@ -171,6 +199,20 @@ def test_a_deployment(api: APIClient, gpt4: dict[str, Any]) -> None:
     assert {key: made.json()[key] for key in body} == body | {"provider": "openai-gpt-4"}
     assert off.json()["isActive"] is False
     assert [each["name"] for each in api.get(url, {"isActive": "true"}).json()["results"]] == ["gpt-4"]
+
+
+@pytest.mark.parametrize("field", ["name", "upstreamName"])
+@pytest.mark.parametrize("name", ["x\ny", "x\ty", "x\u2028y"])
+def test_a_models_names_are_fit_for_a_header(api: APIClient, gpt4: dict[str, Any], field: str, name: str) -> None:
+    url = "/api/ai-providers/deployments"
+    body = {"provider": "openai-gpt-4", "name": "Köln 1 (模型)", "upstreamName": "org/m:1@2"}
+
+    answer = api.post(url, body | {field: name}, format="json")
+    flat = api.patch(f"/api/ai-providers/{gpt4['id']}", {"model": name}, format="json")
+
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+    assert (flat.status_code, list(flat.json()["fields"])) == (400, ["model"])
+    assert api.post(url, body, format="json").status_code == 201
 
 
 @pytest.mark.parametrize("defaults", ['{"a": "x\\u0000"}', '{"a": "\\ud800"}', '{"a": [1e999]}', "[1]", '"text"'])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, Client
-from providers.models import Provider
+from providers.models import Deployment, Provider
 from tests.api.conftest import GPT4
 
 pytestmark = pytest.mark.django_db
@@ -85,10 +87,31 @@ def test_who_may_only_look_changes_nothing(gpt4: dict[str, Any]) -> None:
 
 def test_a_provider_is_changed_with_all_that_its_body_writes(gpt4: dict[str, Any]) -> None:
     address, body = f"/api/ai-providers/{gpt4['id']}", {"priority": 7}
-    parts = ("change_provider", "change_credential", "change_deployment", "add_price")
+    parts = ("add_credential", "change_credential", "add_deployment", "change_deployment", "add_price")
+    nearly = [each for each in parts if each != "add_deployment"]
 
-    assert _session("bob", "change_provider").patch(address, body, format="json").status_code == 403
-    assert _session("eve", *parts).patch(address, body, format="json").status_code == 200
+    refused = _session("bob", "change_provider", *nearly).patch(address, body | {"model": "gpt-5"}, format="json")
+
+    assert (refused.status_code, Deployment.objects.count()) == (403, 1)
+    assert "permissions that your user does not have: providers.add_deployment." in refused.json()["error"]
+    assert _session("eve", "change_provider", *parts).patch(address, body, format="json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "own", "nested"),
+    [
+        ("/api/ai-providers/routes", {"name": "smart", "targets": []}, "change_route", "routetarget"),
+        ("/api/accounts/tiers", {"name": "gold", "endpoints": []}, "change_tier", "endpointlimit"),
+    ],
+)
+def test_rows_within_a_row_are_replaced_with_their_own_permissions(
+    api: APIClient, address: str, body: dict[str, Any], own: str, nested: str
+) -> None:
+    made = f"{address}/{api.post(address, body, format='json').json()['id']}"
+    parts = [f"{verb}_{nested}" for verb in ("add", "change", "delete")]
+
+    assert _session("bob", own, *parts[:2]).patch(made, body, format="json").status_code == 403
+    assert _session("eve", own, *parts).patch(made, body, format="json").status_code == 200
 
 
 def test_who_may_change_a_provider_may_not_add_its_models(gpt4: dict[str, Any]) -> None:
@@ -115,3 +138,24 @@ def test_no_key_may_do_more_than_who_made_it(db: None) -> None:
     assert bob.post("/api/accounts/keys", {"client": "alice", "scope": "call"}, format="json").status_code == 201
     bob.post(reverse("admin:accounts_apikey_add"), form | {"scope": "call"})
     assert ApiKey.objects.filter(name="mine", scope="call").exists()
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_a_key_that_may_manage_is_revived_by_who_may_do_everything_alone(admin: User, *, is_revoked: bool) -> None:
+    end = timezone.now() + timedelta(days=1)
+    key, _ = ApiKey.mint(client=Client.objects.create(name="alice"), scope="manage")
+    ApiKey.objects.update(is_active=not is_revoked, expires_at=end)
+    url, page = f"/api/accounts/keys/{key.pk}", reverse("admin:accounts_apikey_change", args=[key.pk])
+    form = {"name": "mine", "scope": "manage", "is_active": "on", "expires_at_0": "", "expires_at_1": ""}
+    bob, everything = _session("bob", "change_apikey", "view_apikey"), APIClient()
+    everything.force_login(admin)
+
+    asked = bob.patch(url, {"isActive": True, "expiresAt": None}, format="json")
+    shown = bob.post(page, form)
+
+    assert (asked.status_code, list(asked.json()["fields"])) == (400, ["isActive" if is_revoked else "expiresAt"])
+    key.refresh_from_db()
+    assert (shown.status_code, key.name) == (302, "mine")
+    assert (key.is_active, key.expires_at) == (not is_revoked, end.replace(microsecond=0))
+    assert bob.patch(url, {"isActive": False, "expiresAt": timezone.now()}, format="json").status_code == 200
+    assert everything.patch(url, {"isActive": True, "expiresAt": None}, format="json").status_code == 200

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from core.money import pico_from_usd
 from tests.api.conftest import NewRecord
+from usage import queries
 from usage.models import UsageRecord
 
 URL = "/api/ai-providers/statistics"
@@ -153,6 +154,20 @@ def test_a_bad_grouping_says_what_is_allowed(api: APIClient) -> None:
 
     for allowed in ("provider", "model", "client", "endUser", "tag", "day", "hour", "month"):
         assert allowed in error
+
+
+@pytest.mark.parametrize("url", [f"{URL}/usage", "/api/usage/exports"])
+def test_too_many_tags_are_refused_by_the_fields_name(
+    api: APIClient, new_record: NewRecord, noon: datetime, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(queries, "MOST_TAGS", 2)
+    for number in range(3):
+        new_record(noon, tags={"trace": str(number)})
+
+    answer = api.get(url, MARCH | {"groupBy": "tag"})
+
+    assert answer.status_code == 400
+    assert "more than 2 different tags: ask for fewer days" in answer.json()["fields"]["groupBy"][0]
 
 
 def test_records_are_the_ledgers_rows(api: APIClient, books: list[UsageRecord]) -> None:

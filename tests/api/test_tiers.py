@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, Client, EndpointLimit, Tier
-from accounts.tiers import make_first_tiers
+from accounts.tiers import make_first_tiers, save_tier
 from gateway.limits import reading
 from gateway.loading.deployments import Deployments
 from gateway.loading.pace import Pace
@@ -56,6 +56,16 @@ def test_a_tier_is_made_with_its_endpoints_and_these_are_replaced_together(api: 
 
     emptied = api.patch(f"{URL}/{made['id']}", {"endpoints": []}, format="json").json()
     assert (emptied["endpoints"], emptied["requestsPerHour"]) == ([], 7)
+
+
+def test_two_who_change_different_fields_of_a_tier_at_once_lose_nothing() -> None:
+    Tier.objects.create(name="gold")
+    first, second = Tier.objects.get(), Tier.objects.get()
+
+    save_tier(first, requests_per_hour=7)
+    save_tier(second, tokens_per_hour=9)
+
+    assert Tier.objects.values_list("requests_per_hour", "tokens_per_hour").get() == (7, 9)
 
 
 @pytest.mark.parametrize(

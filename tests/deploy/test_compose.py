@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
+import http.server
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -103,6 +106,20 @@ def test_who_answers_calls_is_asked_whether_it_lives(compose: dict[str, Any]) ->
         _run(command, env)
     dead = subprocess.run(_words(command), env=env, capture_output=True, timeout=PATIENCE_S, check=False)
     assert dead.returncode != 0
+
+
+def test_the_images_health_check_asks_no_proxy(tmp_path: Path) -> None:
+    """Docker sets HTTP_PROXY in containers where its own client has one."""
+    [words] = re.findall(r"HEALTHCHECK [^\n]*\\\n +CMD (\[.*\])", (environment.ROOT / "Dockerfile").read_text())
+    (tmp_path / "livez").touch()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        env = {**environment.bare(), "PORT": str(server.server_port), "http_proxy": "http://127.0.0.1:9"}
+        try:
+            _run(json.loads(words), env)
+        finally:
+            server.shutdown()
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:

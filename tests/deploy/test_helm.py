@@ -83,6 +83,14 @@ def test_nothing_runs_as_root_and_the_user_is_the_images(objects: list[dict[str,
         assert pod["securityContext"]["runAsUser"] == int(uid)
 
 
+def test_a_service_that_is_called_as_a_setting_begins_sets_nothing(objects: list[dict[str, Any]]) -> None:
+    """Kubernetes would set QDRANT_PORT=tcp://... for one called qdrant."""
+    pods = _pods(objects)
+
+    assert set(pods) == _PARTS
+    assert all(pod["enableServiceLinks"] is False for pod in pods.values())
+
+
 def test_the_web_is_asked_whether_it_lives_and_whether_it_is_ready(objects: list[dict[str, Any]]) -> None:
     container = _pods(objects)["web"]["containers"][0]
 

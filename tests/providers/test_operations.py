@@ -18,6 +18,7 @@ from providers.operations import (
     add_provider,
     deactivate_provider,
     main_deployment,
+    save_route,
     update_provider,
 )
 
@@ -72,6 +73,8 @@ def test_the_key_is_stored_encrypted() -> None:
     [
         ({"api_key": None}, "api_key"),
         ({"api_key": Secret("")}, "api_key"),
+        ({"api_key": Secret("sk with space")}, "api_key"),
+        ({"api_key": Secret("sk-line-break\n")}, "api_key"),
         ({"kind": "spectral"}, "kind"),
         ({"name": ""}, "name"),
         ({"slug": "Not A Slug"}, "slug"),
@@ -195,3 +198,13 @@ def test_deactivation_keeps_history() -> None:
 
 def test_a_spec_says_what_a_deployment_is() -> None:
     assert ModelSpec.of(_openai().deployments.get()) == dataclasses.replace(GPT, rates=None, capabilities=[])
+
+
+def test_two_who_change_different_fields_of_a_route_at_once_lose_nothing() -> None:
+    Route.objects.create(name="smart")
+    first, second = Route.objects.get(), Route.objects.get()
+
+    save_route(first, is_active=False)
+    save_route(second, strategy=Route.Strategy.LEAST_COST)
+
+    assert Route.objects.values_list("is_active", "strategy").get() == (False, "least_cost")

@@ -139,6 +139,18 @@ def test_a_call_counts_under_each_of_its_tags() -> None:
     assert rows["team=search"].latency_ms == 150
 
 
+@pytest.mark.parametrize("top", [None, 1])
+def test_more_tags_than_memory_should_hold_are_refused(top: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_TAGS", 3)
+    for number in range(3):
+        record(tags={"trace": str(number)})
+    assert len(queries.grouped(LONG_AGO, FAR_AHEAD, by="tag")) == 3
+    record(tags={"trace": "one more"})
+
+    with pytest.raises(queries.TooManyTagsError, match="more than 3 different tags"):
+        queries.grouped(LONG_AGO, FAR_AHEAD, by="tag", top=top)
+
+
 @pytest.mark.parametrize("by", queries.GROUPINGS)
 def test_the_groups_add_up_to_the_total(by: queries.By) -> None:
     for hour in range(0, 24 * 40, 7):

@@ -7,11 +7,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from core.money import PICO_PER_USD
 from core.vault import Secret
@@ -22,9 +24,10 @@ from tests.usage.rows import NOW, hold, record
 from usage import ledger, queries, reporting
 from usage.budgets import BudgetSpec, window_of
 from usage.ledger import Note, Reserve, Settle
-from usage.models import Budget
+from usage.models import Budget, BudgetWindow
 
 pytestmark = pytest.mark.django_db
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 PAGE = (ROOT / "docs" / "sql-reporting.md").read_text()
 QUERIES = dict(re.findall(r"### ([^\n]+)\n[^`]*```sql\n(.*?)```", PAGE, re.DOTALL))
 
@@ -65,7 +68,7 @@ def books() -> None:
         base_url="",
         api_key=Secret("sk-x"),
         priority=1,
-        now=NOW,
+        now=LONG_AGO,
         models=[ModelSpec(name="gpt", rates=rates)],
     )
 
@@ -119,6 +122,54 @@ def test_a_team_is_found_by_its_tag() -> None:
 def test_a_correction_names_who_and_why() -> None:
     [row] = rows(QUERIES["What was corrected afterwards, by whom and why?"])
     assert (row["reason"], row["author"]) == ("a wrong price", "carol")
+
+
+@pytest.mark.parametrize("session_zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
+def test_november_is_the_same_whatever_the_sessions_zone(session_zone: str) -> None:
+    start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+    just_before = timedelta(milliseconds=1)
+    for cost_pico, at in enumerate((start - just_before, start, end - just_before, end), 1):
+        at_the_edge = hold(started_at=at, tags='{"team":"edge"}', provider="edge")
+        ledger.apply([Note(record(at_the_edge, status="error", cost_pico=cost_pico))])
+        ledger.apply([Note(record(hold(started_at=at), kind="adjustment", is_final=False, author="edge"))])
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('TimeZone', %s, true)", [session_zone])
+
+    [team] = [row for row in rows(QUERIES["What does a team cost, by its tag?"]) if row["team"] == "edge"]
+    [failed] = [row for row in rows(QUERIES["What do failed and repeated tries cost us?"]) if row["provider"] == "edge"]
+    corrected = rows(QUERIES["What was corrected afterwards, by whom and why?"])
+
+    assert float(team["cost_usd"]) == float(failed["cost_usd"]) == pytest.approx((2 + 3) * 1e-12)
+    assert len([row for row in corrected if row["author"] == "edge"]) == 2
+
+
+def test_of_budgets_the_periods_are_told_that_november_ended_in() -> None:
+    for name, starts, ends in (("before", 29, 30), ("last", 30, 31), ("next", 31, 32)):
+        budget = Budget.objects.create(name=name, scope="all", cap_pico=1, period="day")
+        first = datetime(2026, 11, 1, tzinfo=UTC) - timedelta(days=1)
+        BudgetWindow.objects.create(
+            id=uuid4(),
+            budget=budget,
+            starts_at=first + timedelta(days=starts),
+            ends_at=first + timedelta(days=ends),
+            cap_pico=1,
+        )
+
+    found = rows(QUERIES["Which budgets are nearly spent?"])
+
+    assert {row["budget"] for row in found} == {"everything", "last"}
+
+
+def test_a_price_is_in_force_from_its_first_moment_until_the_next_ones() -> None:
+    prices, today = Deployment.objects.get().prices, timezone.now()
+    for days, rate in ((-90, 3), (-60, 4), (60, 5)):
+        at = today + timedelta(days=days)
+        prices.create(valid_from=at, input_per_million=Decimal(rate), output_per_million=Decimal(rate))
+
+    [row] = rows(QUERIES["Which prices are in force, and since when?"])
+
+    assert float(row["input_per_million"]) == 4
 
 
 def test_a_price_has_its_tiers_beside_it() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.db.models import Sum
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.ids import time_of, uuid7_of
+from tests.servers import PATIENCE_S
 from tests.usage.rows import NOW, hold, record
 from usage import books, budgets, corrections, ledger, pricing, queries, repricing
 from usage.budgets import BudgetSpec
@@ -184,6 +187,38 @@ def test_applying_brings_the_books_to_what_was_compared(monkeypatch: pytest.Monk
     assert set(written.values_list("reason", "author")) == {("wrong price", "grace")}
     assert queries.totals(NOW - timedelta(days=1), NOW + timedelta(days=1)).requests == 5
     assert not books.prove().differences
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.only_on("postgresql")  # SQLite has one writer
+def test_a_truth_that_comes_while_its_guess_is_repriced_takes_both_back() -> None:
+    held = hold()
+    guess = record(held, status="interrupted", evidence="upper_bound", cost_pico=300, input_cost_pico=300)
+    ledger.apply([Reserve(held)])
+    ledger.apply([Settle(guess, swept=True)])
+    job = _finish(_begin())
+    corrections.apply(job.pk, author="grace", now=NOW)
+
+    def tell() -> None:
+        ledger.apply([Settle(record(held))])
+        connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        told: list[Future[None]] = []
+
+        def execute(do: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's
+            """The truth comes when all that has corrected the guess has just been read."""
+            found = do(sql, params, many, context)
+            if '"adjusts_id" IN' in sql and not told:
+                told.append(elsewhere.submit(tell))
+                assert not wait(told, timeout=1).done
+            return found
+
+        with connection.execute_wrapper(execute):
+            corrections.advance(job.pk, now=NOW)
+        told[0].result(PATIENCE_S)
+
+    assert _spent() == record(held).cost_pico
 
 
 @pytest.mark.django_db

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,7 +18,7 @@ from tests.usage.rows import book, hold, record
 from tests.usage.test_books import clean
 from usage import ledger, queries, sums
 from usage.ledger import Note
-from usage.models import UsageRecord
+from usage.models import Day, UsageRecord
 
 pytestmark = pytest.mark.django_db
 T = TypeVar("T")
@@ -137,6 +138,28 @@ def test_a_ragged_range_reads_records_only_at_its_ends(django_assert_num_queries
         queries.totals(FIRST - ragged, FIRST + timedelta(days=2) + ragged)
     read = [next(name for name in ("usagerecord", "quarter", "usage_day") if name in query["sql"]) for query in ran]
     assert read == ["usagerecord", "quarter", "usage_day", "quarter", "usagerecord"]
+
+
+def test_groups_are_not_gathered_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "_GROUPS_AT_ONCE", 50)
+    Day.objects.bulk_create(Day(day=FIRST.date(), client=f"c{number}", shard=0) for number in range(2_000))
+
+    def lines() -> Iterator[sums.Line]:
+        return sums.lines(FIRST, FIRST + timedelta(days=1), columns=["client"], filters={})
+
+    all_at_once, found = peak_bytes(lambda: len(list(lines())))
+    one_by_one, counted = peak_bytes(lambda: sum(1 for _ in lines()))
+    assert found == counted == 2_000
+    assert one_by_one * 4 < all_at_once
+
+
+def peak_bytes(work: Callable[[], T]) -> tuple[int, T]:
+    tracemalloc.start()
+    try:
+        result = work()
+        return tracemalloc.get_traced_memory()[1], result
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_empty_range_asks_nothing(django_assert_num_queries: Any) -> None:

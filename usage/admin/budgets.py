@@ -13,10 +13,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action
 from unfold.decorators import display as column
 
+from accounts.admin_meanwhile import EditedAdmin
 from accounts.models import ApiKey
 from core import display
 from core.money import MOST_PICO, MOST_USD
@@ -70,7 +71,7 @@ class WindowInline(TabularInline):
 
 
 @admin.register(Budget)
-class BudgetAdmin(ModelAdmin):
+class BudgetAdmin(EditedAdmin):
     when_empty = (
         "A budget bounds what a client, a key, an end user, a tag or a provider spends in a day, a week or a month."
     )

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from accounts.api.resources import checked_query
 from usage import export, queries
-from usage.api.statistics import UsageFilters, figures
+from usage.api.statistics import GROUP_BY, UsageFilters, figures
 from usage.models import UsageRecord
 
 _CSV = "text/csv; charset=utf-8"
@@ -27,11 +27,7 @@ _CSV = "text/csv; charset=utf-8"
 class ExportQuery(UsageFilters):
     """Which rows; with `groupBy`, their sums."""
 
-    group_by = serializers.ChoiceField(
-        choices=queries.GROUPINGS,
-        required=False,
-        error_messages={"invalid_choice": f"Choose one of {', '.join(queries.GROUPINGS)}."},
-    )
+    group_by = serializers.ChoiceField(choices=queries.GROUPINGS, required=False, help_text=GROUP_BY)
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -76,9 +72,7 @@ async def _pages(rows: QuerySet[UsageRecord], time_zone: tzinfo) -> AsyncIterato
 
 
 def _sums(query: ExportQuery) -> str:
-    asked = query.validated_data
-    by = asked["group_by"]
-    groups = queries.grouped(asked["start"], asked["end"], by=by, time_zone=asked["time_zone"], **query.filters)
-    lines = [{by: group.key, **figures(group)} for group in groups]
+    by = query.validated_data["group_by"]
+    lines = [{by: group.key, **figures(group)} for group in query.grouped(by=by)]
     names = [by, *figures(queries.Totals())]
     return export.table(names, [[line[name] for name in names] for line in lines])

@@ -19,6 +19,7 @@ from usage.api.period import Period, Zone
 from usage.models import UsageRecord
 
 MOST_HOURLY_DAYS = 100
+GROUP_BY = f"By `tag`: where there are more than {queries.MOST_TAGS:,} different ones, this is refused."
 
 
 class TagField(serializers.CharField):
@@ -52,13 +53,18 @@ class UsageFilters(Period):
         names = queries.Filters.__annotations__
         return {name: self.validated_data[name] for name in names if name in self.validated_data}  # type: ignore[return-value]  # mypy loses the names
 
+    def grouped(self, *, by: queries.By, top: int | None = None) -> list[queries.Group]:
+        """Raises `ValidationError`."""
+        asked = self.validated_data
+        zone = asked["time_zone"]
+        try:
+            return queries.grouped(asked["start"], asked["end"], by=by, time_zone=zone, top=top, **self.filters)
+        except queries.TooManyTagsError as error:
+            raise serializers.ValidationError({"groupBy": [str(error)]}) from error
+
 
 class StatisticsQuery(UsageFilters):
-    group_by = serializers.ChoiceField(
-        choices=queries.GROUPINGS,
-        default="provider",
-        error_messages={"invalid_choice": f"Choose one of {', '.join(queries.GROUPINGS)}."},
-    )
+    group_by = serializers.ChoiceField(choices=queries.GROUPINGS, default="provider", help_text=GROUP_BY)
     limit = serializers.IntegerField(
         min_value=1,
         max_value=10_000,
@@ -135,12 +141,11 @@ class Statistics(APIView):
     def get(self, request: Request) -> Response:
         query = checked_query(StatisticsQuery, request)
         asked = query.validated_data
-        start, end, by = asked["start"], asked["end"], asked["group_by"]
-        zone, top = asked["time_zone"], asked.get("limit")
-        groups = queries.grouped(start, end, by=by, time_zone=zone, top=top, **query.filters)
+        by = asked["group_by"]
+        groups = query.grouped(by=by, top=asked.get("limit"))
         answer = {
             **asked,
-            "totals": figures(queries.totals(start, end, **query.filters)),
+            "totals": figures(queries.totals(asked["start"], asked["end"], **query.filters)),
             "rows": [{_COLUMNS[by]: group.key, **figures(group)} for group in groups],
         }
         return Response(StatisticsSerializer(answer).data)

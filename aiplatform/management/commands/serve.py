@@ -92,8 +92,6 @@ def _collect_static() -> None:
 
 
 def _web() -> list[str]:
-    if settings.WEB_WORKERS < 1:
-        raise StartError("WEB_WORKERS must be 1 or more.")
     if settings.WEB_WORKERS > 1 and not settings.REDIS_URL:
         raise StartError(
             f"WEB_WORKERS={settings.WEB_WORKERS} needs REDIS_URL: several processes share their limits through Redis."
