@@ -85,7 +85,7 @@ class Rule(Audited, Identified):
         measure = MEASURES.get(self.measure)
         if measure is None:
             raise ValidationError({"measure": f"Choose one of {', '.join(MEASURES)}."})
-        if not self.is_active:
+        if not self.is_active and not self._state.adding:
             return  # whoever switches off what makes no sense any more need not mend it first
         if self.scope not in measure.scopes:
             fitting = ", ".join(f"{scope} ({SCOPES[scope]})" for scope in measure.scopes)
