@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from django.contrib.admin.utils import unquote
@@ -38,7 +39,7 @@ class EditedAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        with transaction.atomic():
+        with transaction.atomic() if request.method == "POST" else nullcontext():
             seen = self._seen(request, object_id) if object_id else ""
             context = {"seen": seen, **(extra_context or {})}
             page: HttpResponse = super().changeform_view(request, object_id, form_url, context)

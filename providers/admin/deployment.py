@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action
 from unfold.decorators import display as column
 
+from accounts.admin_locked import lock
 from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers import operations
@@ -85,9 +86,12 @@ class DeploymentAdmin(EditedAdmin):
     search_fields = ("name", "upstream_name", "provider__name", "provider__slug")
     actions_detail = ("try_it",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Deployment | None = None) -> tuple[str, ...]:
-        """It stays its provider's: its prices are that one's, and usage rows name both."""
-        return ("provider",) if obj is not None else ()
+    def get_form(self, request: HttpRequest, obj: Deployment | None = None, **options: Any) -> Any:
+        """Shown, and not left out: with it Django sees whether the name is another one's at that provider."""
+        form = super().get_form(request, obj, **options)
+        if obj is not None:
+            lock(form, "provider", why="It stays its provider's: prices and calls name both.")
+        return form
 
     def get_inlines(self, request: HttpRequest, obj: Deployment | None) -> list[Any]:
         return [NewPriceInline, PriceHistoryInline] if obj else [FirstPriceInline]

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.options import ModelAdmin
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.admin_meanwhile import CHANGED, EditedAdmin
 from accounts.models import ApiKey, Client
 from alerts.models import Channel, ReportSchedule
 from providers.models import ExchangeRate, Price, Provider
-from tests.admin.test_providers import ADD, change_url, edit, form
+from tests.admin.test_providers import ADD, change_url, edit, form, model_form
 from usage.models import Budget
 
 admin.autodiscover()  # as the URLs do, with the first page
@@ -95,3 +97,26 @@ def test_names_by_which_the_books_go_stay(staff: Browser) -> None:
     staff.post(change_url(house), edit(house, slug="elsewhere", name="Mansion"))
     house.refresh_from_db()
     assert (house.slug, house.name) == ("house", "Mansion")
+
+
+def test_a_model_stays_its_providers_and_takes_no_others_name(staff: Browser) -> None:
+    staff.post(ADD, form())
+    house, elsewhere = Provider.objects.get(), Provider.objects.create(name="Other", slug="other", kind="demo")
+    model, other = house.deployments.get(), house.deployments.create(name="house-small")
+    url = reverse("admin:providers_deployment_change", args=[other.pk])
+
+    refused = staff.post(url, model_form(other, name=model.name))
+    assert "already exists" in refused.content.decode()
+    assert staff.post(url, model_form(other, name="house-tiny", provider=elsewhere.pk)).status_code == 302
+
+    other.refresh_from_db()
+    assert (other.name, other.provider) == ("house-tiny", house)
+
+
+def test_who_only_looks_holds_up_nobody(staff: Browser) -> None:
+    """On SQLite a transaction is the only one that may write."""
+    url = reverse("admin:accounts_client_change", args=[Client.objects.create(name="shop").pk])
+    with CaptureQueriesContext(connection) as asked:
+        staff.get(url)
+
+    assert [query["sql"] for query in asked.captured_queries if not query["sql"].startswith("SELECT")] == []

@@ -368,7 +368,7 @@ def test_what_a_model_costs_takes_the_permission_to_add_prices(house: Provider) 
 
     assert "Only who may add prices" in bob.get(change_url(house)).content.decode()
     on_its_providers = bob.post(change_url(house), edit(house, **free, **another))
-    on_its_own = bob.post(reverse("admin:providers_deployment_change", args=[model.pk]), _model_form(model, **given))
+    on_its_own = bob.post(reverse("admin:providers_deployment_change", args=[model.pk]), model_form(model, **given))
 
     assert (on_its_providers.status_code, on_its_own.status_code) == (302, 302), _errors(on_its_own)
     assert set(Deployment.objects.values_list("name", flat=True)) == {"house-large", "free"}
@@ -387,7 +387,7 @@ def test_nobodys_form_is_locked_by_anothers(staff: Browser, house: Provider) -> 
 # --- models and prices --------------------------------------------------------------------------------------------
 
 
-def _model_form(model: Deployment, **changes: Any) -> dict[str, Any]:
+def model_form(model: Deployment, **changes: Any) -> dict[str, Any]:
     return {
         "provider": model.provider_id,
         "name": model.name,
@@ -416,7 +416,7 @@ def _model_form(model: Deployment, **changes: Any) -> dict[str, Any]:
 def test_a_model_is_saved_without_touching_its_price(staff: Browser, house: Provider) -> None:
     model = house.deployments.get()
     url = reverse("admin:providers_deployment_change", args=[model.pk])
-    answer = staff.post(url, _model_form(model, context_window="1000"))
+    answer = staff.post(url, model_form(model, context_window="1000"))
     assert answer.status_code == 302, _errors(answer)
     model.refresh_from_db()
     assert (model.context_window, model.capabilities, model.prices.count()) == (1_000, ["tools"], 1)
@@ -426,7 +426,7 @@ def test_a_row_is_added_to_the_price_history(staff: Browser, house: Provider) ->
     model = house.deployments.get()
     url = reverse("admin:providers_deployment_change", args=[model.pk])
     new = {"prices-0-input_per_million": "9", "prices-0-output_per_million": "19", "prices-0-per_request": "0.01"}
-    answer = staff.post(url, _model_form(model, **new))
+    answer = staff.post(url, model_form(model, **new))
     assert answer.status_code == 302, _errors(answer)
     price = model.price_at(timezone.now())
     assert price is not None
