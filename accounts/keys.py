@@ -18,10 +18,10 @@ def new_secret() -> str:
     return f"{PREFIX}{secrets.token_hex(_PUBLIC_CHARS // 2)}_{secrets.token_urlsafe(_SECRET_CHARS * 3 // 4)}"
 
 
-def presented(authorization: str, x_api_key: str) -> str:
+def presented(authorization: str, x_api_key: str, x_goog_api_key: str) -> str:
     """The key in a request's headers of these names; "" where they hold none."""
     scheme, _, value = authorization.partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else x_api_key.strip()
+    return (value if scheme.lower() == "bearer" else x_api_key).strip() or x_goog_api_key.strip()
 
 
 def public_prefix(secret: str) -> str:

@@ -44,8 +44,8 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[None, ApiKey | Claims] | None:
         given = request.headers
-        secret = keys.presented(given.get("Authorization", ""), given.get("x-api-key", ""))
-        secret = secret or given.get("x-goog-api-key", "").strip()
+        names = ("Authorization", "x-api-key", "x-goog-api-key")
+        secret = keys.presented(*(given.get(name, "") for name in names))
         if not secret:
             return None
         if tokens.is_token(secret):

@@ -42,7 +42,7 @@ def presented(exchange: Exchange) -> str:
 
 def presented_in(header: Callable[[bytes], str]) -> str:
     """The key among headers, or the metadata of a gRPC call."""
-    return keys.presented(header(b"authorization"), header(b"x-api-key")) or header(b"x-goog-api-key")
+    return keys.presented(header(b"authorization"), header(b"x-api-key"), header(b"x-goog-api-key"))
 
 
 def carries_key(scope: Scope) -> bool:

@@ -61,7 +61,10 @@ class ResponseCache:
     async def kept(
         self, call: Call, asked: Asked, count: Callable[[Call], Awaitable[None]], books: Books
     ) -> Reply | Replay | None:
-        """The answer that lies in the store, once `count` has let the call pass. Raises as `count`."""
+        """The answer that lies in the store, once `count` has let the call pass. Raises as `count`.
+
+        None also for one of another version, which cannot be read: such a call is counted twice.
+        """
         if not asked.takes or asked.flight is not None:
             return None
         content = await self._store.get(asked.key)
