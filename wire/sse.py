@@ -79,6 +79,11 @@ def data_of(event: bytes) -> bytes:
     return b"\n".join(_data_lines(event))
 
 
+def is_done(data: bytes) -> bool:
+    """OpenAI's mark behind the last chunk of a chat, which some hosts send behind streams of other dialects too."""
+    return data.startswith(b"[DONE]")
+
+
 def event(data: bytes, name: str | None = None) -> bytes:
     head = f"event: {name}\n".encode() if name else b""
     return b"%sdata: %s\n\n" % (head, data.replace(b"\n", b"\ndata: "))

@@ -28,6 +28,7 @@ from wire.neutral import (
     ToolResult,
     Usage,
 )
+from wire.openai_chat.stream_out import DONE
 
 DIALECT: Dialect = anthropic_messages
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -418,6 +419,14 @@ def test_a_stream_is_finished_only_with_its_stop_reason() -> None:
     assert not metered(start(), delta(type="text_delta", text="x"))[0].finished
     assert not metered(start(), end(None, output_tokens=1))[0].finished
     assert not metered(start(), STOP)[0].finished
+
+
+def test_the_end_that_hosts_borrow_from_chat_completions_is_passed_over() -> None:
+    meter, passed = metered(start(), end(output_tokens=1), STOP, DONE)
+
+    assert passed[2:] == [b"", b""]
+    assert (meter.finished, meter.closing) == (True, STOP)
+    assert anthropic_messages.decoder().decode(DONE) == []
 
 
 def test_an_error_event_is_the_provider_s_failure() -> None:

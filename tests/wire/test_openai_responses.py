@@ -38,6 +38,7 @@ from wire.neutral import (
     ToolResult,
     Usage,
 )
+from wire.openai_chat.stream_out import DONE
 from wire.sse import data_of
 
 DIALECT: Dialect = openai_responses
@@ -517,6 +518,15 @@ def test_calls_that_come_mixed_are_refused() -> None:
 
     with pytest.raises(BadStreamError, match="mixed"):
         encoder.encode(ToolCallDelta(0, "{}"))
+
+
+def test_the_end_that_hosts_borrow_from_chat_completions_is_passed_over() -> None:
+    last = event("response.completed", response={"status": "completed", "output": []})
+    meter = openai_responses.meter(show_usage=True)
+
+    assert [meter.see(each) for each in (last, DONE)] == [b"", b""]
+    assert (meter.finished, meter.closing) == (True, last)
+    assert openai_responses.decoder().decode(DONE) == []
 
 
 def test_events_that_are_new_to_us_go_on_untouched() -> None:

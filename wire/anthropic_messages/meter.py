@@ -11,7 +11,7 @@ from wire.counts import utf8_bytes
 from wire.dialect import BadStreamError
 from wire.failures import stream_failure
 from wire.neutral import Usage
-from wire.sse import data_of
+from wire.sse import data_of, is_done
 
 
 class Meter:
@@ -34,6 +34,8 @@ class Meter:
         data = data_of(event)
         if not data:
             return event
+        if is_done(data):
+            return b""
         seen = read_event(data)
         if seen.type == "content_block_delta":
             delta = seen.delta

@@ -17,7 +17,7 @@ from wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from wire.sse import data_of
+from wire.sse import data_of, is_done
 
 
 class Decoder:
@@ -30,7 +30,7 @@ class Decoder:
 
     def decode(self, event: bytes) -> list[StreamEvent]:
         data = data_of(event)
-        if not data:
+        if not data or is_done(data):
             return []
         seen = read_event(data)
         match seen.type:

@@ -10,7 +10,7 @@ from wire.failures import stream_failure
 from wire.neutral import Usage
 from wire.openai_chat import answer
 from wire.openai_chat.usage import decode_usage
-from wire.sse import data_of
+from wire.sse import data_of, is_done
 
 
 class Meter:
@@ -35,7 +35,7 @@ class Meter:
         data = data_of(event)
         if not data:
             return event
-        if data.startswith(b"[DONE]"):
+        if is_done(data):
             self.closing = event
             return b""
         chunk = read_chunk(data)

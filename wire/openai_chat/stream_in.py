@@ -17,7 +17,7 @@ from wire.openai_chat import answer
 from wire.openai_chat.meter import read_chunk
 from wire.openai_chat.response import call_id, finish_with
 from wire.openai_chat.usage import decode_usage
-from wire.sse import data_of
+from wire.sse import data_of, is_done
 
 
 class Decoder:
@@ -27,7 +27,7 @@ class Decoder:
 
     def decode(self, event: bytes) -> list[StreamEvent]:
         data = data_of(event)
-        if not data or data.startswith(b"[DONE]"):
+        if not data or is_done(data):
             return []
         chunk = read_chunk(data)
         events = self._start(chunk)

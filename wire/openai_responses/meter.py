@@ -9,7 +9,7 @@ from wire.failures import stream_failure
 from wire.neutral import Usage
 from wire.openai_responses import answer
 from wire.openai_responses.usage import decode_usage
-from wire.sse import data_of
+from wire.sse import data_of, is_done
 
 ENDS = frozenset({"response.completed", "response.incomplete"})
 GENERATED = frozenset({
@@ -37,6 +37,8 @@ class Meter:
         data = data_of(event)
         if not data:
             return event
+        if is_done(data):
+            return b""
         seen = read_event(data)
         if seen.type in GENERATED and isinstance(seen.delta, str):
             self.output_bytes += utf8_bytes(seen.delta)

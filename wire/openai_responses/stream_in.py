@@ -18,7 +18,7 @@ from wire.openai_responses import answer
 from wire.openai_responses.meter import ENDS, read_event
 from wire.openai_responses.reasoning import thinking_of
 from wire.openai_responses.usage import decode_usage
-from wire.sse import data_of
+from wire.sse import data_of, is_done
 
 Place = str | int | None
 
@@ -35,7 +35,7 @@ class Decoder:
     def decode(self, event: bytes) -> list[StreamEvent]:
         """Clients are to pass over kinds of events that are new to them."""
         data = data_of(event)
-        if not data:
+        if not data or is_done(data):
             return []
         seen = read_event(data)
         match seen.type:
