@@ -338,6 +338,24 @@ def test_a_body_that_is_no_answer_is_told_apart(raw: bytes) -> None:
             {"input_tokens": 5, "output_tokens": 2, "cache_creation": None, "server_tool_use": None},
             Usage(5, output_tokens=2),
         ),
+        (
+            {
+                "input_tokens": 1000,
+                "output_tokens": 50,
+                "iterations": [
+                    {
+                        "type": "compaction",
+                        "input_tokens": 180_000,
+                        "cache_read_input_tokens": 20,
+                        "cache_creation_input_tokens": 30,
+                        "output_tokens": 3500,
+                    },
+                    {"type": "message", "input_tokens": 1000, "output_tokens": 50},
+                ],
+            },
+            Usage(181_050, cached_input_tokens=20, cache_write_5m_tokens=30, output_tokens=3550),
+        ),
+        ({"input_tokens": 5, "output_tokens": 2, "iterations": None}, Usage(5, output_tokens=2)),
         ({"input_tokens": -5, "output_tokens": 2}, None),
         (None, None),
         ({}, None),

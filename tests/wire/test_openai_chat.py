@@ -276,6 +276,32 @@ def test_reasoning_that_a_host_counts_beside_the_completion_is_charged() -> None
     assert (told.output_tokens, told.reasoning_tokens) == (1499 + 2809, 2809)
 
 
+def test_thoughts_that_only_the_total_tells_are_charged() -> None:
+    """As Gemini's endpoint for OpenAI's clients counts: https://github.com/mozilla-ai/any-llm/issues/1290."""
+    told = usage_of({"completion_tokens": 1, "prompt_tokens": 9, "total_tokens": 103})
+
+    assert told is not None
+    assert (told.input_tokens, told.output_tokens, told.reasoning_tokens) == (9, 94, 93)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"total_tokens": 12},
+        {"total_tokens": 5},
+        {"total_tokens": 80, "completion_tokens_details": {"reasoning_tokens": 2}},
+        {"total_tokens": 1012, "prompt_tokens_details": {"cached_tokens": 1000}},
+        {"total_tokens": 1012, "prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 400}},
+    ],
+)
+def test_a_total_with_something_else_in_it_adds_nothing(more: dict[str, Any]) -> None:
+    """Reasoning that is told counts as it is told, and what the cache holds may be counted beside the prompt."""
+    told = usage_of({"prompt_tokens": 9, "completion_tokens": 3} | more)
+
+    assert told is not None
+    assert told.output_tokens == 3
+
+
 def test_no_token_is_charged_twice() -> None:
     """Cached audio is in both of the host's counts, and a count beyond the total is none."""
     details = {"cached_tokens": 6, "audio_tokens": 5, "image_tokens": 70}

@@ -566,6 +566,24 @@ def test_usage_is_read_and_never_believed_beyond_its_totals(
     ) == expected
 
 
+@pytest.mark.parametrize(
+    ("written", "kept_12h", "expected"),
+    [(900, 900, (0, 900)), (900, 200, (700, 200)), (900, 0, (900, 0)), (900, None, (900, 0)), (900, 5000, (0, 900))],
+)
+def test_what_is_cached_for_twelve_hours_is_told_apart(
+    written: int, kept_12h: int | None, expected: tuple[int, int]
+) -> None:
+    kinds = None if kept_12h is None else {"ttl_12h_tokens": kept_12h, "ttl_30m_tokens": max(0, written - kept_12h)}
+    details = {"cached_tokens": 0, "cache_write_tokens": written, "cache_write_tokens_details": kinds}
+    usage = {"input_tokens": 1000, "input_tokens_details": details, "output_tokens": 1}
+    told = openai_responses.read_result(
+        msgspec.json.encode({"id": "r", "status": "completed", "output": [], "usage": usage})
+    ).usage
+
+    assert told is not None
+    assert (told.cache_write_5m_tokens, told.cache_write_1h_tokens) == expected
+
+
 # --- errors ---
 
 

@@ -2,7 +2,8 @@
 
 Anthropic's `input_tokens` leaves out what was read from its cache and written to it; ours counts all
 (anthropic-sdk-python 2.12.0, `types/usage.py`: "Total input tokens in a request is the summation of `input_tokens`,
-`cache_creation_input_tokens`, and `cache_read_input_tokens`"). `output_tokens` counts thinking in both.
+`cache_creation_input_tokens`, and `cache_read_input_tokens`"). `output_tokens` counts thinking in both. What a
+compaction took is told among the `iterations` alone (`types/beta/beta_usage.py`), and is added.
 """
 
 from __future__ import annotations
@@ -25,13 +26,21 @@ class _OutputDetails(msgspec.Struct, gc=False):
     thinking_tokens: Count = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _Counts(msgspec.Struct, gc=False):
     input_tokens: Count = None
     output_tokens: Count = None
     cache_read_input_tokens: Count = None
     cache_creation_input_tokens: Count = None
     cache_creation: _CacheCreation | None = None
+
+
+class _Iteration(_Counts, gc=False):
+    type: str | None = None
+
+
+class _Usage(_Counts, gc=False):
     output_tokens_details: _OutputDetails | None = None
+    iterations: list[_Iteration] | None = None
 
 
 _USAGE: msgspec.json.Decoder[_Usage] = msgspec.json.Decoder(_Usage, strict=False)
@@ -47,14 +56,15 @@ def decode_usage(raw: bytes | msgspec.Raw) -> Usage | None:
         return None
     if said.input_tokens is None and said.output_tokens is None:
         return None
-    read = said.cache_read_input_tokens or 0
-    written_5m, written_1h = _written(said)
+    counted = [said, *(each for each in said.iterations or () if each.type == "compaction")]
+    read = sum(each.cache_read_input_tokens or 0 for each in counted)
+    written_5m, written_1h = map(sum, zip(*map(_written, counted), strict=True))
     return Usage(
-        input_tokens=(said.input_tokens or 0) + read + written_5m + written_1h,
+        input_tokens=sum(each.input_tokens or 0 for each in counted) + read + written_5m + written_1h,
         cached_input_tokens=read,
         cache_write_5m_tokens=written_5m,
         cache_write_1h_tokens=written_1h,
-        output_tokens=said.output_tokens or 0,
+        output_tokens=sum(each.output_tokens or 0 for each in counted),
         reasoning_tokens=(said.output_tokens_details and said.output_tokens_details.thinking_tokens) or 0,
         raw=bytes(raw),
     )
@@ -89,7 +99,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
     return encoded
 
 
-def _written(said: _Usage) -> tuple[int, int]:
+def _written(said: _Counts) -> tuple[int, int]:
     """What was written for five minutes and for an hour; the total, where it is greater, counts as the former."""
     kinds = said.cache_creation or _CacheCreation()
     written_1h = kinds.ephemeral_1h_input_tokens or 0

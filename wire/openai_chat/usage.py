@@ -60,17 +60,33 @@ def _usage(said: _Usage, raw: bytes) -> Usage:
     """
     reads = said.prompt_tokens_details or _InputDetails()
     writes = said.completion_tokens_details or _OutputDetails()
-    return Usage(
+    usage = Usage(
         input_tokens=said.prompt_tokens or 0,
         cached_input_tokens=reads.cached_tokens or said.prompt_cache_hit_tokens or 0,
         cache_write_5m_tokens=reads.cache_write_tokens or 0,
         audio_input_tokens=reads.audio_tokens or 0,
         image_input_tokens=reads.image_tokens or 0,
-        output_tokens=_output_tokens(said, writes.reasoning_tokens or 0),
+        output_tokens=said.completion_tokens or 0,
         reasoning_tokens=writes.reasoning_tokens or 0,
         audio_output_tokens=writes.audio_tokens or 0,
         raw=raw,
     )
+    return _with_thoughts_beside(usage, said.total_tokens or 0)
+
+
+def _with_thoughts_beside(usage: Usage, total_tokens: int) -> Usage:
+    """Counted as by OpenAI, where a host counts thoughts beside `completion_tokens`, and shows it by its total.
+
+    xAI (https://docs.x.ai/docs/key-information/consumption-and-rate-limits) tells the reasoning itself, Gemini's
+    endpoint for OpenAI's clients by the total alone. A host that counts its cache beside the prompt (more cached than
+    the prompt has) means that by its total.
+    """
+    beside = total_tokens - usage.input_tokens - usage.output_tokens
+    if beside <= 0 or usage.reasoning_tokens not in (0, beside):
+        return usage
+    if not usage.reasoning_tokens and usage.cached_input_tokens + usage.cache_write_5m_tokens > usage.input_tokens:
+        return usage
+    return msgspec.structs.replace(usage, output_tokens=usage.output_tokens + beside, reasoning_tokens=beside)
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
@@ -89,13 +105,3 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
             "audio_tokens": usage.audio_output_tokens,
         },
     }
-
-
-def _output_tokens(said: _Usage, reasoning_tokens: int) -> int:
-    """As counted by OpenAI. xAI counts reasoning beside `completion_tokens`, and shows it by its total.
-
-    https://docs.x.ai/docs/key-information/consumption-and-rate-limits
-    """
-    output_tokens = said.completion_tokens or 0
-    beside = (said.total_tokens or 0) - (said.prompt_tokens or 0) - output_tokens
-    return output_tokens + reasoning_tokens if beside == reasoning_tokens else output_tokens

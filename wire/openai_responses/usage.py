@@ -14,9 +14,14 @@ from wire.counts import Count, apart
 from wire.neutral import Usage
 
 
+class _Writes(msgspec.Struct, gc=False):
+    ttl_12h_tokens: Count = None
+
+
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: Count = None
     cache_write_tokens: Count = None
+    cache_write_tokens_details: _Writes | None = None
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
@@ -34,7 +39,11 @@ _USAGE: msgspec.json.Decoder[_Usage] = msgspec.json.Decoder(_Usage, strict=False
 
 
 def decode_usage(raw: msgspec.Raw) -> Usage | None:
-    """None where the provider reported nothing, or nothing that can be believed."""
+    """None where the provider reported nothing, or nothing that can be believed.
+
+    OpenAI's cache lives for 30 minutes or for 12 hours; ours is written for five minutes or an hour: as the shorter
+    and the longer.
+    """
     try:
         said = _USAGE.decode(raw)
     except MALFORMED:
@@ -45,11 +54,14 @@ def decode_usage(raw: msgspec.Raw) -> Usage | None:
     writes = said.output_tokens_details or _OutputDetails()
     input_tokens, output_tokens = said.input_tokens or 0, said.output_tokens or 0
     cached_tokens, written_tokens = apart(input_tokens, reads.cached_tokens, reads.cache_write_tokens)
+    kinds = reads.cache_write_tokens_details or _Writes()
+    written_12h, written_30m = apart(written_tokens, kinds.ttl_12h_tokens, written_tokens)
     (reasoning_tokens,) = apart(output_tokens, writes.reasoning_tokens)
     return Usage(
         input_tokens=input_tokens,
         cached_input_tokens=cached_tokens,
-        cache_write_5m_tokens=written_tokens,
+        cache_write_5m_tokens=written_30m,
+        cache_write_1h_tokens=written_12h,
         output_tokens=output_tokens,
         reasoning_tokens=reasoning_tokens,
         raw=bytes(raw),
