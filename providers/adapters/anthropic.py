@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
-from providers.adapters.http import post
+from providers.adapters.http import ReadAnswer, error_body, post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import anthropic_messages
 from wire.dialect import Dialect
 
 _VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta headers
+
+# How a 400 begins that is about our account: nothing but its words tells it from a bad call (anthropics/claude-code on
+# GitHub, issues 66314 and 38035).
+_MAY_NOT_SPEND = ("Your credit balance is too low", "You have reached your specified API usage limits")
 
 
 class Messages:
@@ -42,5 +46,11 @@ class AnthropicAdapter:
             headers["x-api-key"] = credential.secret.reveal()
         return headers
 
-    def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Awaitable[Answer]:
-        return post(session, deployment.provider, request)
+    async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
+        """A 400 that is about our account comes back as the 402 that Anthropic has for bills, and does not use here."""
+        answer = await post(session, deployment.provider, request)
+        if answer.status != 400:
+            return answer
+        body = await error_body(answer)
+        is_ours = anthropic_messages.error_message(body).startswith(_MAY_NOT_SPEND)
+        return ReadAnswer(402 if is_ours else 400, answer.headers, body)

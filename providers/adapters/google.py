@@ -9,7 +9,7 @@ import msgspec
 
 from core.http1 import Session
 from providers.adapters.base import Answer, Chat, Embeddings, Request
-from providers.adapters.http import error_body, post
+from providers.adapters.http import ReadAnswer, error_body, post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import gemini, gemini_embeddings
 from wire.dialect import Dialect
@@ -57,7 +57,7 @@ class GoogleAdapter:
         error = _error(body)
         is_ours = answer.status == 400 and not _OUR_ACCOUNTS.isdisjoint((error.status, *error.reasons))
         headers = {"retry-after": error.retry_after} if error.retry_after else answer.headers
-        return _Refusal(401 if is_ours else answer.status, headers, body)
+        return ReadAnswer(401 if is_ours else answer.status, headers, body)
 
 
 class _Detail(msgspec.Struct, rename="camel"):
@@ -96,23 +96,3 @@ def _error(body: bytes) -> _Error:
         return _Error()
     first: _Body | None = read if isinstance(read, _Body) else next(iter(read), None)
     return first.error if first else _Error()
-
-
-class _Refusal:
-    """An answer that has been read."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self._body = body
-        self._unread: bytes | None = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def next_chunk(self) -> bytes | None:
-        chunk, self._unread = self._unread, None
-        return chunk
-
-    def close(self) -> None:
-        """Nothing is open."""

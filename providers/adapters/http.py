@@ -52,6 +52,26 @@ class HttpAnswer:
         self._answer.close()
 
 
+class ReadAnswer:
+    """An answer that has been read, for adapters that look into refusals. Its status may be another than was sent."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self._body = body
+        self._unread: bytes | None = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def next_chunk(self) -> bytes | None:
+        chunk, self._unread = self._unread, None
+        return chunk
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 async def post(session: Session, provider: ProviderSpec, request: Request) -> HttpAnswer:
     """Send `request`; returns when the answer's headers have come. Raises `ProviderFailureError`."""
     try:

@@ -522,6 +522,24 @@ def test_mistral_gets_no_field_that_it_does_not_know(caller: Dialect) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("message", "failure", "status"),
+    [
+        ("Your credit balance is too low to access the Anthropic API.", CredentialRefusedError, 402),
+        ("You have reached your specified API usage limits. You will regain access on …", CredentialRefusedError, 402),
+        ("max_tokens: Field required", RejectedError, 400),
+        ("messages.0: Your credit balance is too low", RejectedError, 400),
+    ],
+)
+def test_an_account_of_anthropic_s_that_may_not_spend_is_not_the_callers_fault(
+    message: str, failure: type[ProviderFailureError], status: int
+) -> None:
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    with pytest.raises(ProviderFailureError) as caught:
+        plain(Host(400, {}, msgspec.json.encode(error)), "anthropic", openai_chat)
+    assert (type(caught.value), caught.value.status, caught.value.detail) == (failure, status, message)
+
+
 def test_azure_is_called_by_its_deployments_name_on_the_v1_path() -> None:
     host = scripted("azure", openai_chat)
     plain(host, "azure", openai_chat)
