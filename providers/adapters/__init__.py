@@ -18,9 +18,7 @@ ADAPTERS: dict[str, Adapter] = {
     "azure": AzureAdapter(),
     "mistral": OpenAIAdapter(
         # Its streams tell their usage unasked.
-        StrictCompletions(
-            without=("stream_options", "user"), renamed={"max_completion_tokens": "max_tokens", "seed": "random_seed"}
-        )
+        StrictCompletions(without=("stream_options", "user"), renamed={"seed": "random_seed"})
     ),
     "groq": OpenAIAdapter(StrictCompletions()),
     "cerebras": OpenAIAdapter(StrictCompletions()),

@@ -47,6 +47,14 @@ def test_openai_itself_is_given_the_bound_under_its_newer_name() -> None:
     assert _sent("custom", unbounded, openai_chat, imposed=7)["max_tokens"] == 7
 
 
+@pytest.mark.parametrize("kind", ["deepseek", "mistral", "groq", "cerebras", "custom"])
+def test_other_hosts_are_given_the_callers_bound_under_its_older_name(kind: str) -> None:
+    """What a host passes over would bound the hold and nothing else."""
+    sent = _sent(kind, _BODY | {"max_completion_tokens": 5, "max_tokens": 4000}, openai_chat)
+    assert sent["max_tokens"] == 5
+    assert "max_completion_tokens" not in sent
+
+
 _EVERY_DIALECTS: dict[str, Any] = {
     **_BODY,
     "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],

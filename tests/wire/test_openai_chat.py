@@ -125,14 +125,31 @@ def test_a_stream_asks_for_its_usage_and_keeps_the_caller_s_other_options() -> N
 
 
 def test_a_bound_is_imposed_on_the_field_that_the_caller_uses() -> None:
-    assert rewritten(body(max_completion_tokens=9), bound=5)["max_completion_tokens"] == 5
-    assert "max_tokens" not in rewritten(body(max_completion_tokens=9), bound=5)
-    assert rewritten(body(max_tokens=9), bound=5)["max_tokens"] == 5
-    both = rewritten(body(max_tokens=9, max_completion_tokens=9), bound=5)
-    assert (both["max_tokens"], both["max_completion_tokens"]) == (5, 5)
-    assert rewritten(body(max_completion_tokens=None), bound=5)["max_tokens"] == 5
-    assert rewritten(body(), bound=5, bound_field="max_completion_tokens")["max_completion_tokens"] == 5
-    assert "max_tokens" not in rewritten(body())
+    def bounds(**fields: Any) -> dict[str, Any]:
+        return bounds_of(rewritten(body(**fields), bound=5, bound_field="max_completion_tokens"))
+
+    assert bounds(max_completion_tokens=9) == {"max_completion_tokens": 5}
+    assert bounds(max_tokens=9) == {"max_tokens": 5}
+    assert bounds(max_tokens=9, max_completion_tokens=9) == {"max_tokens": 5, "max_completion_tokens": 5}
+    assert bounds(max_tokens=None) == {"max_tokens": None, "max_completion_tokens": 5}
+    assert bounds() == {"max_completion_tokens": 5}
+
+
+def test_a_host_that_knows_the_older_bound_alone_is_told_each_bound_by_its_name() -> None:
+    """DeepSeek passes over the newer one (earendil-works/pi on GitHub, issue 8018), others refuse it, or both."""
+    assert bounds_of(rewritten(body(max_completion_tokens=9))) == {"max_tokens": 9}
+    assert bounds_of(rewritten(body(max_completion_tokens=9), bound=5)) == {"max_tokens": 5}
+    for one, other in ((5, 4000), (4000, 5)):
+        assert bounds_of(rewritten(body(max_completion_tokens=one, max_tokens=other))) == {"max_tokens": 5}
+        assert bounds_of(rewritten(body(max_tokens=other, max_completion_tokens=one))) == {"max_tokens": 5}
+    assert bounds_of(rewritten(body(max_completion_tokens=None, max_tokens=9))) == {"max_tokens": 9}
+    assert bounds_of(rewritten(body(max_completion_tokens=None), bound=5)) == {"max_tokens": 5}
+    assert bounds_of(rewritten(body(max_completion_tokens=None))) == {}
+    assert bounds_of(rewritten(body())) == {}
+
+
+def bounds_of(sent: dict[str, Any]) -> dict[str, Any]:
+    return {name: sent[name] for name in ("max_tokens", "max_completion_tokens") if name in sent}
 
 
 # --- refusals in translation ---

@@ -57,13 +57,17 @@ def rewrite_chat(
     """A bound is imposed on the fields that the caller uses for it; where it uses none, on `bound_field`.
 
     That is `max_tokens` by default, because every OpenAI-compatible host knows it, while many ignore or refuse
-    `max_completion_tokens`. OpenAI's own reasoning models (and Azure's) take the latter alone.
+    `max_completion_tokens`, or both at once: there the caller's own bound goes by that name too. OpenAI's own reasoning
+    models (and Azure's) take the latter alone.
     """
     fields = dict(envelope.fields)
     fields["model"] = _raw(model)
-    if max_output_tokens is not None:
+    bound = max_output_tokens
+    if bound_field == "max_tokens" and fields.pop("max_completion_tokens", None) is not None and bound is None:
+        bound = envelope.max_output_tokens
+    if bound is not None:
         used = [name for name in ("max_completion_tokens", "max_tokens") if _number_said(fields, name)]
-        fields.update(dict.fromkeys(used or [bound_field], _raw(max_output_tokens)))
+        fields.update(dict.fromkeys(used or [bound_field], _raw(bound)))
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields)
     return msgspec.json.encode(fields)
