@@ -16,6 +16,8 @@ from wire.errors import ApiError, invalid, unsupported
 MAX_DEPTH = 100
 MOST = 2**31 - 1  # of anything that is counted; more would not fit into a column, and means nothing
 
+NOTHING: tuple[Any, ...] = (None, [], {}, "")  # values that ask for nothing: SDKs send them for what was left out
+
 # All that msgspec raises for bytes that it cannot read as the type that was asked for.
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -65,7 +67,6 @@ _LONG_BYTES = 1_000
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _TO_BRACES = bytes.maketrans(b"[]", b"{}")
-_NOTHING: tuple[Any, ...] = (None, [], {}, "")
 
 
 def open_body(body: bytes) -> Fields:
@@ -148,15 +149,12 @@ def require_array(fields: Fields, name: str) -> None:
 
 
 def refuse_others(fields: Fields, known: Container[str], harmless: Mapping[str, Container[Any]]) -> None:
-    """Refuses by name each field that is not among the `known`, unless its value is in `harmless[name]`.
-
-    SDKs send null, and empty lists and objects, for what was left out: those ask for nothing either.
-    """
+    """Refuses by name each field that is not among the `known`, unless its value is in `harmless[name]`, or nothing."""
     for name, raw in fields.items():
         if name in known:
             continue
         value = msgspec.json.decode(raw)
-        if value not in _NOTHING and value not in harmless.get(name, ()):
+        if value not in NOTHING and value not in harmless.get(name, ()):
             raise unsupported(name, "cannot be translated for the provider of this model.")
 
 

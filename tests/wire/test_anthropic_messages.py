@@ -108,6 +108,41 @@ def test_a_bound_is_imposed_only_when_given() -> None:
     assert msgspec.json.decode(bound)["max_tokens"] == 5
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"fallbacks": [{"model": "dearer", "max_tokens": 64_000}]}, "fallbacks"),
+        ({"fallbacks": "default"}, "fallbacks"),
+        ({"thread": {"type": "create"}}, "thread"),
+        ({"thread": {"type": "continue", "previous_message_id": "msg_1"}}, "thread"),
+        ({"compaction": {"type": "summarize"}}, "compaction"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management.edits[0].type"),
+        (
+            {"context_management": {"edits": [{"type": "clear_thinking_20251015"}, {"type": "tomorrow"}]}},
+            "context_management.edits[1].type",
+        ),
+    ],
+)
+def test_what_no_hold_could_bound_is_refused_at_every_provider(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        anthropic_messages.open_chat(body(**fields))
+
+    assert (caught.value.code, caught.value.param) == (Code.UNSUPPORTED_FIELD, param)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fallbacks": None, "thread": None, "compaction": None, "context_management": None},
+        {"fallbacks": [], "context_management": {}},
+        {"context_management": {"edits": None}},
+        {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "clear_thinking_20251015"}]}},
+    ],
+)
+def test_what_only_clears_the_context_goes_on(fields: dict[str, Any]) -> None:
+    anthropic_messages.open_chat(body(**fields))
+
+
 # --- refusals in translation ---
 
 

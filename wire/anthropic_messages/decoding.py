@@ -12,6 +12,7 @@ from wire.body import NUMBER, WHOLE, Fields, Reader, refuse_others
 from wire.dialect import Envelope
 from wire.errors import unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
+from wire.standard_price import ANTHROPIC
 
 TRANSLATED = frozenset({
     "model", "messages", "system", "max_tokens", "metadata", "stream", "stop_sequences",
@@ -26,7 +27,7 @@ DROPPED = frozenset({
 })  # fmt: skip
 
 # What asks for nothing that only Anthropic has, as long as it holds one of these values.
-HARMLESS_VALUES: dict[str, list[Any]] = {"speed": ["standard"]}
+HARMLESS_VALUES: dict[str, list[Any]] = {**ANTHROPIC}
 
 _MESSAGES = Reader[list[schema.AnyMessage]](list[schema.AnyMessage])
 _SYSTEM = Reader[str | list[schema.TextBlock]](str | list[schema.TextBlock] | None)

@@ -110,6 +110,10 @@ class ToolKind(msgspec.Struct):
     type: str | None = None
 
 
+class ContextManagement(msgspec.Struct):
+    edits: list[ToolKind] | None = None
+
+
 class AutoChoice(msgspec.Struct, tag="auto", tag_field="type", forbid_unknown_fields=True):
     disable_parallel_tool_use: bool | None = None
 

@@ -15,6 +15,7 @@ from wire.gemini.names import camel
 from wire.gemini.openapi import json_schema
 from wire.gemini.opening import CONFIG
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
+from wire.standard_price import GEMINI
 
 TRANSLATED = frozenset({
     "contents", "systemInstruction", "tools", "toolConfig", "safetySettings", "model",
@@ -33,11 +34,11 @@ DROPPED = frozenset({
 
 # What asks for nothing that only Google has, as long as it holds one of these values.
 HARMLESS_VALUES: dict[str, list[Any]] = {
-    "serviceTier": ["unspecified", "standard", "SERVICE_TIER_UNSPECIFIED"],
     "store": [False],
     CONFIG + "responseModalities": [["TEXT"]],
     CONFIG + "audioTimestamp": [False],
     CONFIG + "enableEnhancedCivicAnswers": [False],
+    **GEMINI,
 }
 
 # Google's filters, which no other provider has, may be off.

@@ -18,6 +18,7 @@ from wire.gemini.media import surplus_bytes
 from wire.gemini.names import camel_keys
 from wire.gemini.signatures import without_foreign
 from wire.hosted import hosted
+from wire.standard_price import GEMINI, refuse_other_prices
 
 CONFIG = "generationConfig."
 MAX_CHOICES = 128
@@ -40,6 +41,7 @@ def open_chat(body: bytes) -> Envelope:
     if bytes(fields.get("contents", b"")) in _NOTHING:
         raise invalid("'contents' must be a non-empty array.", param="contents")
     _refuse_hosted(fields)
+    refuse_other_prices(fields, GEMINI)
     size = text_bytes(fields, "contents", "systemInstruction", "tools", *_SCHEMAS)
     return Envelope(
         fields=fields,

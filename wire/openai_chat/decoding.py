@@ -12,6 +12,7 @@ from wire.errors import unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_chat import schema
 from wire.openai_chat.messages_in import decode_messages
+from wire.standard_price import OPENAI
 
 TRANSLATED = frozenset({
     "model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens",
@@ -31,9 +32,9 @@ DROPPED = frozenset({
 HARMLESS_VALUES: dict[str, list[Any]] = {
     "function_call": ["auto", "none"],
     "modalities": [["text"]],
-    "service_tier": ["auto", "default"],
     "store": [False],
     "verbosity": ["medium"],
+    **OPENAI,
 }
 
 _MESSAGES = Reader[list[schema.AnyMessage]](list[schema.AnyMessage])

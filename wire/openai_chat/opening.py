@@ -10,6 +10,7 @@ from wire import images
 from wire.body import FLAG, NAME, NUMBER, POSITIVE, TEXT, Fields, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
 from wire.hosted import hosted, refuse_hosted
+from wire.standard_price import OPENAI, refuse_other_prices
 
 BoundField = Literal["max_tokens", "max_completion_tokens"]
 
@@ -33,6 +34,7 @@ def open_chat(body: bytes) -> Envelope:
     refuse_hosted(fields, is_callers=CALLER_TOOLS.__contains__)
     if fields.get(SEARCH, _NULL) != _NULL:
         raise hosted(SEARCH, "asks for a search that")
+    refuse_other_prices(fields, OPENAI)
     stream = FLAG.read(fields, "stream") or False
     return Envelope(
         fields=fields,

@@ -12,6 +12,7 @@ from wire.errors import unsupported
 from wire.neutral import ChatRequest, Message, ResponseFormat, Text, Tool, ToolChoice
 from wire.openai_responses import schema
 from wire.openai_responses.messages_in import decode_input
+from wire.standard_price import OPENAI
 
 TRANSLATED = frozenset({
     "model", "input", "instructions", "stream", "max_output_tokens", "temperature", "top_p", "top_logprobs", "include",
@@ -30,8 +31,8 @@ DROPPED = frozenset({
 # What asks for nothing that only OpenAI has, as long as it holds one of these values.
 HARMLESS_VALUES: dict[str, list[Any]] = {
     "background": [False],
-    "service_tier": ["auto", "default"],
     "truncation": ["disabled"],
+    **OPENAI,
 }
 
 LOGPROBS = "message.output_text.logprobs"

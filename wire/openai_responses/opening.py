@@ -12,6 +12,7 @@ from wire.dialect import Envelope
 from wire.errors import invalid, unsupported
 from wire.openai_responses import schema
 from wire.openai_responses.reasoning import MARK, is_ours
+from wire.standard_price import OPENAI, refuse_other_prices
 
 # Tools that the caller runs itself. All others run at OpenAI, in rounds and at prices that no bound of ours covers.
 CALLER_TOOLS = frozenset({"function", "custom", "namespace", "apply_patch", "local_shell"})
@@ -37,6 +38,7 @@ def open_chat(body: bytes) -> Envelope:
     """
     fields = open_body(body)
     _refuse_unbounded(fields)
+    refuse_other_prices(fields, OPENAI)
     _require_input(fields)
     return Envelope(
         fields=fields,
