@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -117,6 +117,8 @@ class Attempts:
                 seat = await admission.enter(plan, call)
             attempt = self._attempt(call, plan, step, tour, routing=routing)
             await self._books.reserve(Reserve(attempt.hold, plan.windows, call.claim))
+            if call.watch is not None and call.watch().done():
+                self._take_back(attempt)
         except BaseException as error:  # a caller who leaves too: what was taken for the dispatch is given back
             if seat is not None:
                 seat.abandon()
@@ -128,6 +130,11 @@ class Attempts:
         if seat is not None:
             seat.bind(attempt.hold.id)
         return attempt
+
+    def _take_back(self, attempt: Attempt) -> NoReturn:
+        """Nothing is sent for a caller who has left while the hold was written. Raises `CallerLeftError`."""
+        self._books.take_back(attempt.hold.id)
+        raise CallerLeftError
 
     def _attempt(self, call: Call, plan: Plan, step: Go, tour: Tour, *, routing: str) -> Attempt:
         return settlement.attempt(

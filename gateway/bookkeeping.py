@@ -57,7 +57,7 @@ class Bookkeeper:
         except asyncio.CancelledError:
             # One that is still under way the writer takes back by itself.
             if isinstance(entry, Reserve) and not written.cancelled() and written.exception() is None:
-                self._writer.write(Void(entry.hold.id))
+                self.take_back(entry.hold.id)
             raise
         except BudgetExceededError as error:
             raise over_budget(error) from error
@@ -65,6 +65,10 @@ class Bookkeeper:
             raise ApiError(
                 Code.LEDGER_UNAVAILABLE, "The usage ledger cannot be written now; nothing was sent.", retry_after_s=1
             ) from error
+
+    def take_back(self, hold_id: UUID) -> None:
+        """End a hold whose dispatch never happened."""
+        self._writer.write(Void(hold_id))
 
     async def settle(self, record: RecordRow, answer: Answer | None = None) -> None:
         """Returns when the record is durable. It is written even if nobody waits for that any more."""

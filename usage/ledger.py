@@ -6,7 +6,7 @@ transaction really inserted or deleted: any entry may be applied again without c
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -79,7 +79,7 @@ class HoldGoneError(LedgerUnavailableError):
     """The hold to be extended is not in the database (swept, or journalled): its hard budget cannot be asked."""
 
 
-_SHARD = os.getpid() % rollups.SHARDS
+_SHARD = secrets.randbelow(rollups.SHARDS)  # not by number: in containers a process has the same on all hosts
 Entry = Reserve | Extend | Settle | Void | Note
 Refusal = BudgetExceededError | KeyInUseError | HoldGoneError
 

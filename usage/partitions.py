@@ -19,7 +19,7 @@ import structlog
 from django.db import OperationalError, connection, migrations, transaction
 from django.db.models import F
 
-from core.ids import lower_bound
+from core.ids import lower_bound, time_of
 from usage import recompute
 from usage.immutability import TABLE, ledger_purge, partition_names
 from usage.models import Purge
@@ -60,12 +60,15 @@ def install() -> None:
 
 
 def make_months(*, now: datetime) -> list[str]:
-    """The partitions from last month's to `MONTHS_AHEAD` months ahead, where they are missing; returns the new ones."""
+    """The partitions from last month's to `MONTHS_AHEAD` months ahead, where they are missing; returns the new ones.
+
+    And those of rows that lie in the default partition: loaded from elsewhere, or written when nobody made months.
+    """
     if connection.vendor != "postgresql":
         return []
     with connection.cursor() as cursor:
         known = partition_names(cursor)
-    months = [month_of(now, distance) for distance in range(-1, MONTHS_AHEAD + 1)]
+    months = sorted({month_of(now, distance) for distance in range(-1, MONTHS_AHEAD + 1)} | set(_months_without()))
     return [_name(month) for month in months if _name(month) not in known and _make(month)]
 
 
@@ -133,6 +136,20 @@ def _name(month: datetime) -> str:
 def _month_named(name: str) -> datetime:
     year, month = name.removeprefix(f"{TABLE}_").split("_")
     return datetime(int(year), int(month), 1, tzinfo=UTC)
+
+
+def _months_without() -> Iterator[datetime]:
+    """The months of which there are rows in the default partition: a look at its index for each."""
+    key = UUID(int=0)
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM {_DEFAULT} WHERE id >= %s ORDER BY id LIMIT 1", [key])  # noqa: S608 - our own name
+            found = cursor.fetchone()
+        if found is None:
+            return
+        month = month_of(time_of(found[0]))
+        yield month
+        key = lower_bound(month_of(month, 1))
 
 
 def _make(month: datetime) -> bool:

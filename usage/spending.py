@@ -15,6 +15,7 @@ from core.ids import lower_bound
 from core.money import MOST_PICO, MOST_USD
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.models import Budget, BudgetWindow, UsageRecord
+from usage.partitions import purged_before
 
 FIXED = ("scope", "subject", "period", "time_zone")  # another period or subject is another budget
 
@@ -29,6 +30,7 @@ def save(budget: Budget, *, count_so_far: bool, now: datetime) -> None:
         is_new = budget._state.adding
         if not is_new:  # windows before their budget, as the ledger locks them: so that neither waits for the other
             list(_running(budget, now).select_for_update().order_by("pk").values_list("pk"))
+            require_room(budget, now)
         budget.save(force_update=not is_new)  # one that was deleted just now does not come back, without its windows
         if is_new and count_so_far:
             _open(budget, now, opening_pico=countable_so_far(budget, now))
@@ -47,6 +49,13 @@ def raise_window(budget: Budget, *, amount_pico: int, now: datetime) -> BudgetWi
             raise ValidationError({"amount_usd": together})
         BudgetWindow.objects.filter(pk=window.pk).update(raised_pico=F("raised_pico") + amount_pico)
         return BudgetWindow.objects.get(pk=window.pk)
+
+
+def require_room(budget: Budget, now: datetime) -> None:
+    """Raises ValidationError where limit and raise of the running period are more than the books can say."""
+    if _running(budget, now).filter(raised_pico__gt=MOST_PICO - budget.cap_pico).exists():
+        together = f"With the running period's raise it is more than ${MOST_USD:,}. Take some of the raise back first."
+        raise ValidationError({"cap_pico": together})
 
 
 def running_window(budget: Budget, now: datetime) -> BudgetWindow:
@@ -77,7 +86,14 @@ def spec_of(budget: Budget) -> BudgetSpec:
 
 
 def countable_so_far(budget: Budget, now: datetime) -> int:
-    """What was recorded of the budget's subject in its running period. Raises ValidationError where it is too much."""
+    """What was recorded of the budget's subject in its running period.
+
+    Raises ValidationError where it is too much, or records of the period are no longer kept.
+    """
+    purged = purged_before()
+    if purged is not None and purged > window_of(spec_of(budget), now).starts_at:
+        kept = f"Calls before {purged:%Y-%m-%d} are no longer kept: leave that out, and subtract what they cost."
+        raise ValidationError({"count_so_far": kept})
     spent = spent_so_far(budget, now)
     if spent > MOST_PICO:
         raise ValidationError({"count_so_far": f"The running period has cost over ${MOST_USD:,}: leave that out."})

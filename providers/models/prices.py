@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -105,6 +106,11 @@ class PriceTier(Audited, PerMillion):
         return self.price.currency
 
 
+def utc_today() -> date:
+    """The day that is running in UTC, by whose midnights exchange rates are in force."""
+    return timezone.now().date()
+
+
 class ExchangeRate(Audited, Identified):
     """What a currency is worth from a day on. Every call's row keeps the rate by which it was priced."""
 
@@ -113,7 +119,7 @@ class ExchangeRate(Audited, Identified):
     )
     day = models.DateField(
         "in force from",
-        default=timezone.localdate,
+        default=utc_today,
         help_text="From midnight UTC of this day, until a later row of the same currency.",
     )
     usd_per_unit = _money(help_text="US dollars for one unit of the currency: 1.0842 where a euro costs $1.0842.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client as Browser
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import ApiKey, Client
 from core.money import PICO_PER_USD
 from tests.usage.rows import hold, record
-from usage import ledger
+from usage import ledger, spending
 from usage.ledger import Note
-from usage.models import Budget, BudgetWindow
+from usage.models import Budget, BudgetWindow, Purge
 
 pytestmark = pytest.mark.django_db
 _FORM = {
@@ -94,6 +97,31 @@ def test_a_period_that_has_cost_more_than_can_be_counted_cannot_be_counted_from_
 
     assert list(answer.context["adminform"].form.errors) == ["count_so_far"]
     assert _add(staff).cap_pico
+
+
+def test_a_period_whose_calls_are_no_longer_kept_cannot_be_counted_from_its_start(staff: Browser) -> None:
+    Purge.objects.create(before=timezone.now() - timedelta(days=1), purged_at=timezone.now())
+
+    answer = staff.post(reverse("admin:usage_budget_add"), _FORM | {"period": "total", "count_so_far": "on"})
+
+    ((told,),) = answer.context["adminform"].form.errors.values()
+    assert "no longer kept" in told
+    assert not Budget.objects.exists()
+
+
+def test_a_limit_and_its_raise_are_no_more_together_than_can_be_counted(staff: Browser) -> None:
+    """They would be more than the database adds up: no call that counts there could be made any more."""
+    budget = _add(staff)
+    spending.raise_window(budget, amount_pico=8_999_000 * PICO_PER_USD, now=timezone.now())
+    url = reverse("admin:usage_budget_change", args=[budget.pk])
+    running = {"windows-TOTAL_FORMS": "1", "windows-INITIAL_FORMS": "1", "windows-0-budget": str(budget.pk)}
+    running["windows-0-id"] = str(BudgetWindow.objects.get().pk)
+
+    answer = staff.post(url, _FORM | running | {"cap_pico": "500000"})
+
+    (told,) = answer.context["adminform"].form.errors["cap_pico"]
+    assert "Take some of the raise back" in told
+    assert Budget.objects.get().cap_pico == budget.cap_pico
 
 
 def test_a_period_that_is_nearly_full_says_how_far_it_counts(staff: Browser) -> None:

@@ -69,6 +69,17 @@ def test_a_month_made_too_late_takes_its_rows_in() -> None:
     assert books.prove().is_balanced
 
 
+def test_rows_that_were_loaded_from_elsewhere_get_their_months() -> None:
+    for at in (LONG_AGO, LONG_AGO + timedelta(days=1), LONG_AGO + timedelta(days=100)):
+        note(at)
+    if on_postgresql():
+        made = [name[-7:] for name in partitions.make_months(now=timezone.now())]
+        assert made == ["2025_03", "2025_04", "2025_07"]
+        assert partitions.rows_without_month() == 0
+    assert UsageRecord.objects.count() == 3
+    assert books.prove().is_balanced
+
+
 def test_a_range_of_keys_reads_one_month_alone() -> None:
     if on_postgresql():
         now = timezone.now()

@@ -152,14 +152,18 @@ class BudgetForm(forms.ModelForm[Budget]):
                 self.add_error(scope, f"Choose {Budget.Scope(scope).label.lower()}.")
         elif scope == Budget.Scope.ALL:
             found["subject"] = ""
-        if found.get("count_so_far") and not self.errors:
-            self._require_countable(found)
+        if not self.errors:
+            self._require_spendable(found)
         return found
 
-    def _require_countable(self, found: dict[str, Any]) -> None:
-        draft = Budget(**{name: found[name] for name in spending.FIXED})
+    def _require_spendable(self, found: dict[str, Any]) -> None:
         try:
-            spending.countable_so_far(draft, timezone.now())
+            if found.get("count_so_far"):
+                draft = Budget(**{name: found[name] for name in spending.FIXED})
+                spending.countable_so_far(draft, timezone.now())
+            elif not self.instance._state.adding:
+                draft = Budget(pk=self.instance.pk, cap_pico=found["cap_pico"])
+                spending.require_room(draft, timezone.now())
         except ValidationError as error:
             self.add_error(None, error)
 

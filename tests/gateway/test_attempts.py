@@ -1,0 +1,49 @@
+"""A call's dispatches, with the real books."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from core.http import open_session
+from gateway.attempts import Attempts
+from gateway.bookkeeping import Bookkeeper
+from gateway.http import CallerLeftError
+from gateway.plans import Plan
+from providers import dispatch
+from providers.resilience.board import Board
+from tests.gateway.cache_calls import call, way
+from usage.models import Hold, UsageRecord
+from usage.writer import Writer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_nothing_is_sent_for_who_left_while_the_hold_was_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone.set_result(None)
+        made = call(watch=lambda: gone)
+        chosen = way()
+        sendable = dispatch.encode(made.envelope, made.dialect, chosen.deployment, max_output_tokens=None)
+        plan = Plan(chosen.deployment, sendable, chosen.output_tokens, None, ())
+        writer, session = Writer(tmp_path), open_session()
+        await writer.start()
+        try:
+            books = Bookkeeper(writer, lambda _: None)
+            attempts = Attempts(books=books, session=session, board=Board(Random(0)))
+            with pytest.raises(CallerLeftError):
+                await attempts.make(made, [plan], None)
+            await books.stop()
+        finally:
+            await writer.stop()
+            await session.close()
+
+    asyncio.run(story())
+
+    row = UsageRecord.objects.get()
+    assert (row.status, row.attempt, row.evidence, row.cost_pico) == ("cancelled", 0, "none", 0)
+    assert not Hold.objects.exists()
