@@ -6,7 +6,7 @@ could bound that, so no budget would hold. Tools whose calls come back to the ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -18,6 +18,7 @@ class _Tool(msgspec.Struct):
     type: str | None = None
 
 
+_NOTHING = (b"", b"null", b"[]")
 _TOOLS = Reader[list[_Tool]](list[_Tool] | None)
 
 
@@ -28,6 +29,13 @@ def refuse_hosted(fields: Fields, *, is_callers: Callable[[str], bool]) -> None:
     for index, tool in enumerate(_TOOLS.read(fields, "tools") or ()):
         if tool.type is not None and not is_callers(tool.type):
             raise hosted(f"tools[{index}].type", f"'{tool.type}'")
+
+
+def refuse_unbounded(fields: Fields, reasons: Mapping[str, str]) -> None:
+    """Fields that ask for what no hold could bound, whatever they hold; `reasons` say why, by name."""
+    for name, reason in reasons.items():
+        if bytes(fields.get(name, b"")) not in _NOTHING:
+            raise unsupported(name, reason)
 
 
 def hosted(field: str, what: str) -> ApiError:

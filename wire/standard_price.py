@@ -2,7 +2,8 @@
 would pass through.
 
 The hold and the books know one price of a model, its standard one; the tables say what asks for that. Sources:
-openai-python 3.54.0, `types/chat/completion_create_params.py` and `types/beta/beta_service_tier.py`; Anthropic's
+openai-python 3.54.0, `types/chat/completion_create_params.py` and `types/beta/beta_service_tier.py`;
+Groq's API reference, whose standard tier is `on_demand`; Anthropic's
 documentation on fast mode and on data residency; google-genai 3.4.0, `types.ServiceTier`.
 """
 
@@ -16,7 +17,7 @@ from wire.errors import unsupported
 
 Standard = Mapping[str, list[Any]]
 
-OPENAI: Standard = {"service_tier": ["auto", "default"]}
+OPENAI: Standard = {"service_tier": ["auto", "default", "on_demand"]}
 ANTHROPIC: Standard = {"speed": ["standard"], "inference_geo": ["global"]}
 GEMINI: Standard = {"serviceTier": ["unspecified", "standard", "SERVICE_TIER_UNSPECIFIED"]}
 

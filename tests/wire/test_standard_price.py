@@ -33,11 +33,11 @@ def _body(dialect: Dialect, fields: dict[str, Any]) -> bytes:
     ("dialect", "fields", "param", "allowed"),
     [
         *(
-            (OPENAI, {"service_tier": tier}, "service_tier", "auto or default")
+            (OPENAI, {"service_tier": tier}, "service_tier", "auto or default or on_demand")
             for tier in ("priority", "flex", "new", 1)
         ),
         *(
-            (RESPONSES, {"service_tier": tier}, "service_tier", "auto or default")
+            (RESPONSES, {"service_tier": tier}, "service_tier", "auto or default or on_demand")
             for tier in ("priority", "flex", "fast")
         ),
         (ANTHROPIC, {"speed": "fast"}, "speed", "standard"),
@@ -58,8 +58,8 @@ def test_another_price_is_refused_by_name(dialect: Dialect, fields: dict[str, An
 @pytest.mark.parametrize(
     ("dialect", "fields"),
     [
-        *((OPENAI, {"service_tier": tier}) for tier in ("auto", "default", None)),
-        *((RESPONSES, {"service_tier": tier}) for tier in ("auto", "default", None)),
+        *((OPENAI, {"service_tier": tier}) for tier in ("auto", "default", "on_demand", None)),
+        *((RESPONSES, {"service_tier": tier}) for tier in ("auto", "default", "on_demand", None)),
         (ANTHROPIC, {"speed": "standard", "inference_geo": "global"}),
         (ANTHROPIC, {"speed": None, "inference_geo": None, "service_tier": "auto"}),
         *((GEMINI, {"serviceTier": tier}) for tier in ("unspecified", "standard", "SERVICE_TIER_UNSPECIFIED", None)),

@@ -9,25 +9,24 @@ from wire.anthropic_messages import schema
 from wire.anthropic_messages.foreign import without_geminis
 from wire.body import COUNT, FLAG, MOST, NAME, NUMBER, Fields, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
-from wire.errors import invalid, unsupported
-from wire.hosted import hosted, refuse_hosted
+from wire.errors import invalid
+from wire.hosted import hosted, refuse_hosted, refuse_unbounded
 from wire.standard_price import ANTHROPIC, refuse_other_prices
 
 # Tools that the caller runs itself, by the beginnings of their types; the rest is a version. A search among tools
 # finds what the body holds, and costs nothing by itself.
 CALLER_TOOLS = ("custom", "bash_", "browser_toolset_", "computer_", "memory_", "text_editor_", "tool_search_tool_")
-CONNECTOR = "mcp_servers"
 
 # What no hold could bound, or what would need a memory; and how those edits of a context begin that are neither
 # (anthropic-sdk-python 2.12.0, `types/beta/message_create_params.py`).
 UNBOUNDED = {
+    "mcp_servers": "brings in tools whose work runs at the provider: its cost cannot be bounded.",
     "fallbacks": "names other models, whose permission and cost are not seen to here: use a route that has several.",
     "thread": "refers to a conversation at the provider, and this platform stores none: send all of its messages.",
     "compaction": "has the provider summarise at a cost that cannot be bounded: ask for a summary in a message.",
 }
 _CLEARING = "clear_"
 
-_NOTHING = (b"", b"null", b"[]")
 _CONTEXT = Reader[schema.ContextManagement](schema.ContextManagement | None)
 _METADATA = Reader[schema.Metadata](schema.Metadata | None, "an object whose user_id is a string")
 
@@ -63,8 +62,6 @@ def _opened(body: bytes) -> tuple[Fields, str]:
     fields = open_body(body)
     require_array(fields, "messages")
     refuse_hosted(fields, is_callers=lambda kind: kind.startswith(CALLER_TOOLS))
-    if bytes(fields.get(CONNECTOR, b"")) not in _NOTHING:
-        raise hosted(CONNECTOR, "brings in tools whose work")
     _refuse_unbounded(fields)
     refuse_other_prices(fields, ANTHROPIC)
     model = NAME.read(fields, "model")
@@ -74,9 +71,7 @@ def _opened(body: bytes) -> tuple[Fields, str]:
 
 
 def _refuse_unbounded(fields: Fields) -> None:
-    for name, reason in UNBOUNDED.items():
-        if bytes(fields.get(name, b"")) not in _NOTHING:
-            raise unsupported(name, reason)
+    refuse_unbounded(fields, UNBOUNDED)
     context = _CONTEXT.read(fields, "context_management") or schema.ContextManagement()
     for index, edit in enumerate(context.edits or ()):
         if not str(edit.type).startswith(_CLEARING):

@@ -9,7 +9,7 @@ import msgspec
 from wire import images
 from wire.body import FLAG, NAME, NUMBER, POSITIVE, TEXT, Fields, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
-from wire.hosted import hosted, refuse_hosted
+from wire.hosted import refuse_hosted, refuse_unbounded
 from wire.standard_price import OPENAI, refuse_other_prices
 
 BoundField = Literal["max_tokens", "max_completion_tokens"]
@@ -18,7 +18,13 @@ MAX_CHOICES = 128
 
 # Tools that the caller runs itself. Some hosts of the dialect have others (Groq's `browser_search`).
 CALLER_TOOLS = frozenset({"function", "custom"})
-SEARCH = "web_search_options"
+
+# What no hold could bound: OpenAI's search, and OpenRouter's lists of other models and of plug-ins.
+UNBOUNDED = {
+    "web_search_options": "asks for a search that runs at the provider: its cost cannot be bounded.",
+    "models": "names other models, whose permission and cost are not seen to here: use a route that has several.",
+    "plugins": "asks for searches and the like that run at the provider: their cost cannot be bounded.",
+}
 
 _CHOICES = Reader[int](
     Annotated[int, msgspec.Meta(ge=1, le=MAX_CHOICES)] | None, f"a whole number from 1 to {MAX_CHOICES}"
@@ -32,8 +38,7 @@ def open_chat(body: bytes) -> Envelope:
     fields = open_body(body)
     require_array(fields, "messages")
     refuse_hosted(fields, is_callers=CALLER_TOOLS.__contains__)
-    if fields.get(SEARCH, _NULL) != _NULL:
-        raise hosted(SEARCH, "asks for a search that")
+    refuse_unbounded(fields, UNBOUNDED)
     refuse_other_prices(fields, OPENAI)
     stream = FLAG.read(fields, "stream") or False
     return Envelope(
