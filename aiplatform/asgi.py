@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
@@ -80,6 +83,7 @@ class Platform:
             log.exception("this process cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        self._hear_signals()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
@@ -87,6 +91,16 @@ class Platform:
         await receive()
         await self._stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _hear_signals(self) -> None:
+        """The server tells of its end only when nobody is connected any more, or its grace is over."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(number)
+            signal.signal(number, partial(self._told_to_stop, before=before))
+
+    def _told_to_stop(self, number: int, frame: FrameType | None, *, before: Any) -> None:
+        self._serving.told_to_stop()
+        before(number, frame)
 
     async def _start(self) -> None:
         """In production gRPC is a process of its own (`manage.py servegrpc`)."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from aiplatform.stopping import GRACE_S
 from gateway.asgi import Gateway
 
 if TYPE_CHECKING:
     import grpc
 
     from gateway.metrics_server import MetricsServer
-
-_GRPC_GRACE_S = 20.0
 
 
 class Serving:
@@ -30,6 +30,7 @@ class Serving:
         self._is_metrics_port_shared = is_metrics_port_shared
         self._metrics: MetricsServer | None = None
         self._grpc: grpc.aio.Server | None = None
+        self._cut_at: float | None = None
 
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
@@ -47,12 +48,22 @@ class Serving:
         """
         self._grpc = await _start_grpc(self.gateway)
 
+    def told_to_stop(self) -> None:
+        """The grace begins, unless it has: may be called in the handler of a signal."""
+        if self._cut_at is None:
+            self._cut_at = time.monotonic() + GRACE_S
+
     async def stop(self) -> None:
+        """Calls under way may go on until the grace is over; what is left then is cut off, and settled as it stands."""
+        self.told_to_stop()
         if self._grpc is not None:
-            await self._grpc.stop(_GRPC_GRACE_S)
-        await self.gateway.stop()
+            await self._grpc.stop(self._left_s())
+        await self.gateway.stop(within_s=self._left_s())
         if self._metrics is not None:  # last, so that the last calls are in it
             await self._metrics.stop()
+
+    def _left_s(self) -> float:
+        return 0.0 if self._cut_at is None else max(self._cut_at - time.monotonic(), 0.0)
 
 
 def _new_gateway() -> Gateway:

@@ -22,8 +22,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-WEB_GRACE_S = 25  # calls in flight may finish; Kubernetes and compose kill at 30
-_STOP_GRACE_S = WEB_GRACE_S + 3
+from aiplatform.stopping import GRACE_S, KILLED_AFTER_S
+
+_STOP_GRACE_S = KILLED_AFTER_S
 _READY_TIMEOUT_S = 60
 _POLL_S = 0.1
 _BACK_OFF_S = (0.5, 1, 2, 4, 8, 15, 30)
@@ -162,7 +163,7 @@ def web_command(*, host: str, port: int, workers: int) -> list[str]:
         "--log-level": "warning",
         # Longer than the idle time of the usual load balancers and SDK pools, so that they close first.
         "--timeout-keep-alive": 75,
-        "--timeout-graceful-shutdown": WEB_GRACE_S,
+        "--timeout-graceful-shutdown": GRACE_S,
     }
     pairs = [str(word) for option in options.items() for word in option]
     return [

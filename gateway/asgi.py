@@ -20,7 +20,7 @@ from gateway.cache.items import open_items
 from gateway.cache.responses import open_cache
 from gateway.catalogue import Caller, Catalogue
 from gateway.circuits import Circuits
-from gateway.failures import OUR_FAULT, error_headers
+from gateway.failures import OUR_FAULT, STOPPING, error_headers
 from gateway.http import JSON, CallerLeftError, Exchange, Receive, Scope, Send
 from gateway.key_use import KeyUse
 from gateway.limits.limiter import Limiter
@@ -106,20 +106,23 @@ class Gateway:
         self._trace()
         runtime.started(self)
 
-    async def stop(self) -> None:
-        """Settle what is still open, then let go of everything."""
+    async def stop(self, *, within_s: float) -> None:
+        """Settle what is still open, then let go of everything.
+
+        What callers have left behind may go on for `within_s`. Money comes first: whoever is late is killed.
+        """
         runtime.stopped(self)
         circuits.unfollow(self.circuits.reports)
         self._refresh.cancel()
         self._note_use.cancel()
         self._share_circuits.cancel()
         self._keep_limits.cancel()
-        await self.pipeline.stop()
+        await self.pipeline.stop(within_s=within_s)
+        await self._writer.stop()
         await self._limiter.stop()
         await self._cache.close()
         await self.items.close()
         await self.circuits.close()
-        await self._writer.stop()
         await self._session.close()
         await asyncio.gather(*(asyncio.to_thread(exporter.stop) for exporter in self._exporters))
 
@@ -156,6 +159,8 @@ class Gateway:
             return
         except ApiError as error:
             await self._fail(exchange, door, error)
+        except asyncio.CancelledError:  # by the server alone, when its grace is over; the call settles by itself
+            await self._fail(exchange, door, STOPPING)
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=exchange.request_id, surface=door.surface)
             await self._fail(exchange, door, OUR_FAULT)

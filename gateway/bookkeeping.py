@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,8 @@ from usage.rows import RecordRow
 from usage.writer import LedgerUnavailableError, Writer
 from wire.errors import ApiError, Code
 
-_STOP_S = 20.0
+# Before and after what is late is cancelled: a settle that has begun is written whoever cancels it, but it must begin.
+_BEGIN_S, _SETTLE_S = 1.0, 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -100,10 +102,15 @@ class Bookkeeper:
         task.add_done_callback(self._detached.discard)
         return task
 
-    async def stop(self) -> None:
-        """Wait for what callers have left behind; what takes too long is settled as it stands."""
-        if self._detached:
-            _, late = await asyncio.wait(self._detached, timeout=_STOP_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+    async def stop(self, *, within_s: float) -> None:
+        """Wait for what callers have left behind; what takes longer is cancelled, and settles as it stands."""
+        await self._detached_end(max(within_s, _BEGIN_S))
+        for task in self._detached:
+            task.cancel()
+        await self._detached_end(_SETTLE_S)
+
+    async def _detached_end(self, limit_s: float) -> None:
+        """Wait for them, and for those that they detach in their turn."""
+        until = time.monotonic() + limit_s
+        while self._detached and (left_s := until - time.monotonic()) > 0:
+            await asyncio.wait(self._detached, timeout=left_s)

@@ -12,6 +12,7 @@ from usage.budgets import BudgetExceededError
 from wire.errors import ApiError, Code
 
 BUSY = ApiError(Code.QUEUE_FULL, "The platform is busy. Try again in a moment.", retry_after_s=5)
+STOPPING = ApiError(Code.QUEUE_FULL, "The platform is stopping, and cut this call off. Try again.", retry_after_s=1)
 OUR_FAULT = ApiError(Code.INTERNAL, "Something went wrong on our side.")  # the log has its cause
 _LEAST_RETRY_S = 1.0
 # Some clients sleep out any Retry-After within the call, an hour too: what takes longer must reach their code at once.

@@ -93,6 +93,6 @@ class Pipeline:
         """Let `work` finish whatever becomes of the request."""
         return self.books.detach(work)
 
-    async def stop(self) -> None:
+    async def stop(self, *, within_s: float) -> None:
         """Wait for what callers have left behind."""
-        await self.books.stop()
+        await self.books.stop(within_s=within_s)

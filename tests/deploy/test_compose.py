@@ -23,6 +23,7 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
+from aiplatform.stopping import KILLED_AFTER_S
 from tests import environment
 from tests.servers import PATIENCE_S, Servers, free_port, wait_until
 
@@ -94,6 +95,11 @@ def test_every_part_is_there_once_set_up_and_only_the_web_is_open(compose: dict[
     assert [name for name, service in services.items() if "ports" in service] == ["web", "grpc"]
     for name in ("web", "grpc", "worker", "beat"):
         assert services[name]["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+
+
+def test_nobody_is_killed_before_its_calls_are_settled(compose: dict[str, Any]) -> None:
+    for name in ("web", "grpc"):
+        assert int(compose["services"][name]["stop_grace_period"].removesuffix("s")) >= KILLED_AFTER_S + 5
 
 
 def test_who_answers_calls_is_asked_whether_it_lives(compose: dict[str, Any]) -> None:

@@ -9,12 +9,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
 import pytest
 
+from aiplatform.stopping import GRACE_S
 from aiplatform.supervisor import Child
 from gateway.generated import ai_proxy_pb2 as pb
 from tests import environment
@@ -65,6 +66,16 @@ class Served:
     def complete(self) -> pb.CompleteResponse:
         with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             return Client(channel, self._key).complete(model_id="up-chat", prompt="Hello")
+
+    def hear(self) -> grpc.StatusCode:
+        """How a stream ends that is heard for as long as it lasts."""
+        with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+            answer = Client(channel, self._key).stream(model_id="up-chat", prompt="Hello")
+            with suppress(grpc.RpcError):
+                for _ in answer:
+                    pass
+            code: grpc.StatusCode = answer.code()
+            return code
 
     def terminate(self) -> None:
         self._child.signal(signal.SIGTERM)
@@ -150,6 +161,27 @@ def test_told_to_stop_it_lets_a_call_end_and_settles_and_counts_it(
     with served.running():  # the next of the same parent goes on counting from there
         told = scrape(served.metrics_port)["ai_proxy_requests_total"]
     assert told == {("up-chat", "upstream", "ok"): 1}
+
+
+@pytest.mark.faults  # as long as the grace is
+def test_a_stream_that_outlasts_the_grace_is_settled_at_what_was_heard(
+    installation: Product, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.on("up-chat", Fault(chunk_s=0.5, words=1_000))
+    served = Served(installation, tmp_path / "log", metrics_port=free_port())
+
+    with served.running(), ThreadPoolExecutor(1) as callers:
+        heard = callers.submit(served.hear)
+        wait_until(lambda: upstream.bill and upstream.bill[0].output_tokens > 1, what="the first words")
+        with operating.within(GRACE_S + 3):
+            served.terminate()
+            assert served.exit_code() == 0
+        assert heard.result() is grpc.StatusCode.UNAVAILABLE
+        assert "Traceback" not in served.log()
+
+    [row] = installation.sql("SELECT * FROM usage_usagerecord WHERE surface = 'spec_c.grpc' AND evidence = 'estimated'")
+    assert (row["status"], 0 < row["output_tokens"] < 200) == ("cancelled", True)
+    assert operating.open_holds(installation) == 0
 
 
 def test_without_a_port_it_says_that_there_is_nothing_to_serve(installation: Product) -> None:
