@@ -31,7 +31,7 @@ def _open(path: str, summary: str, *, answers: tuple[int, ...] = (200, 503)) -> 
 
 def _told_more(path: str) -> Operation:
     return msgspec.structs.replace(
-        _open(path, "Whether calls can be served; with a key, how each provider is doing"),
+        _open(path, "Whether the database answers; with a key, how each provider is doing"),
         answer=(HealthWord, ServiceStatus),
     )
 
@@ -39,7 +39,9 @@ def _told_more(path: str) -> Operation:
 OPERATIONS = (
     _open("/ping", "Whether the process answers", answers=(200,)),
     _open("/livez", "Whether the process answers", answers=(200,)),
-    _open("/readyz", "Whether calls can be served"),
+    _open(
+        "/readyz", "Whether the database answers: while it is away, pages and reports are not served, most calls are"
+    ),
     _told_more("/health"),
     _told_more("/v1/health"),
 )

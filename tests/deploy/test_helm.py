@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aiplatform.stopping import KILLED_AFTER_S
 from gateway.doors import health
 from tests import environment
 
@@ -91,13 +92,31 @@ def test_a_service_that_is_called_as_a_setting_begins_sets_nothing(objects: list
     assert all(pod["enableServiceLinks"] is False for pod in pods.values())
 
 
-def test_the_web_is_asked_whether_it_lives_and_whether_it_is_ready(objects: list[dict[str, Any]]) -> None:
+def test_the_web_stays_in_service_while_the_database_is_away(objects: list[dict[str, Any]]) -> None:
     container = _pods(objects)["web"]["containers"][0]
 
     asked = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
 
-    assert asked == ["/livez", "/livez", "/readyz"]
+    assert asked == ["/livez"] * 3  # /readyz asks the database, without which the journal keeps the books
     assert set(asked) <= set(health.PATHS)
+
+
+def test_a_pod_takes_calls_until_it_is_out_of_service_and_is_killed_only_when_it_has_settled_them(
+    objects: list[dict[str, Any]],
+) -> None:
+    for part in ("web", "grpc"):
+        pod = _pods(objects)[part]
+        command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+
+        assert command == ["sleep", "5"]
+        assert pod["terminationGracePeriodSeconds"] >= 5 + KILLED_AFTER_S + 5
+
+
+def test_who_empties_a_node_leaves_pods_that_answer(objects: list[dict[str, Any]]) -> None:
+    for part in ("web", "grpc"):
+        budget = _one(objects, "PodDisruptionBudget", part)["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert budget["selector"] == _one(objects, "StatefulSet", part)["spec"]["selector"]
 
 
 def test_the_autoscaler_and_the_services_find_their_pods(objects: list[dict[str, Any]]) -> None:
