@@ -58,6 +58,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     rollup_drift_pico: int
     budget_drift_pico: int
     journals: int
+    journal_refused: int
     differences: tuple[str, ...]
 
     @property
@@ -76,6 +77,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
             "rollupDriftUsd": usd_text(self.rollup_drift_pico),
             "budgetDriftUsd": usd_text(self.budget_drift_pico),
             "journal": self.journals,
+            "journalRefused": self.journal_refused,
         }
 
 
@@ -102,6 +104,8 @@ def prove(*, since: datetime | None = None, tell: Tell = lambda _step, _percent:
         holds = Hold.objects.aggregate(number=Count("pk"), amount=Sum("amount_pico"))
         settled = BudgetWindow.objects.aggregate(amount=Sum("settled_pico"))["amount"]
         twice = _held_and_recorded(cursor)
+    folder = settings.STATE_DIR / "journal"
+    refused = refused_entries(folder)
     return Findings(
         records=records,
         cost_pico=cost,
@@ -110,8 +114,9 @@ def prove(*, since: datetime | None = None, tell: Tell = lambda _step, _percent:
         settled_pico=int(settled or 0),
         rollup_drift_pico=sum(drift for drift, _ in rolled),
         budget_drift_pico=budget_drift,
-        journals=waiting_journals(settings.STATE_DIR / "journal"),
-        differences=(*(text for _, texts in rolled for text in texts), *unbalanced, *twice),
+        journals=waiting_journals(folder),
+        journal_refused=refused,
+        differences=(*(text for _, texts in rolled for text in texts), *unbalanced, *twice, *_refused(refused)),
     )
 
 
@@ -137,6 +142,15 @@ def rebuild_rollups() -> dict[str, int]:
 def waiting_journals(folder: Path) -> int:
     """How many journals of this machine hold entries that are not in the database yet."""
     return sum(1 for path in folder.glob(f"*{journal.SUFFIX}") if path.stat().st_size)
+
+
+def refused_entries(folder: Path) -> int:
+    """How many entries of this machine's journals were set aside: refused by the database, or another version's."""
+    try:
+        with (folder / journal.REFUSED).open("rb") as lines:
+            return sum(1 for _ in lines)
+    except FileNotFoundError:
+        return 0
 
 
 class RebuildRunningError(Exception):
@@ -219,6 +233,14 @@ def _held_and_recorded(cursor: Any) -> list[str]:
         f"SELECT h.id FROM usage_hold h JOIN usage_usagerecord r ON r.id = h.id ORDER BY h.id LIMIT {SHOWN}"  # noqa: S608 - our own names
     )
     return [f"The call {UUID(str(key))} is both in flight and recorded." for (key,) in cursor.fetchall()]
+
+
+def _refused(number: int) -> list[str]:
+    if not number:
+        return []
+    what = f"{number:,} entries of the journal were" if number > 1 else "An entry of the journal was"
+    where = f"STATE_DIR/journal/{journal.REFUSED}"
+    return [f"{what} refused by the database, and set aside in {where}: the records lack what is said there of calls."]
 
 
 # --- repair -------------------------------------------------------------------------------------------------------

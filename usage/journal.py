@@ -20,6 +20,7 @@ import structlog
 from usage.ledger import Entry
 
 SUFFIX = ".journal"
+REFUSED = "refused"  # what was set aside, a line each
 _BATCH = 256
 
 log = structlog.get_logger(__name__)
@@ -104,7 +105,7 @@ def set_aside(folder: Path, entry: Entry) -> None:
 
 
 def _set_aside(folder: Path, line: bytes) -> None:
-    refused = os.open(folder / "refused", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    refused = os.open(folder / REFUSED, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         os.write(refused, line)
         os.fsync(refused)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db.models import F
 from django.test import Client as Browser
+from django.test import override_settings
 from django.utils import timezone
 
 from usage import proofs
@@ -56,6 +58,14 @@ def test_drift_is_told_in_words(staff: Browser, filled: None) -> None:
     assert "The books do not balance" in text
     assert "$1 too much" in text
     assert "rebuildrollups" in text
+
+
+def test_what_was_refused_of_a_journal_is_told_in_words(staff: Browser, tmp_path: Path) -> None:
+    assert "refused by the database" not in shown(staff)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "refused").write_bytes(b"an entry\n")
+    with override_settings(STATE_DIR=tmp_path):
+        assert "1 journal entry was refused by the database" in shown(staff)
 
 
 def test_dollars_by_evidence(staff: Browser, filled: None) -> None:

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.usage.rows import NOW, hold, record
-from usage import books, ledger, partitions, proofs, recompute, tasks
+from usage import books, journal, ledger, partitions, proofs, recompute, tasks
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.ledger import Note, Reserve, Settle
 from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Proof, Proving, Purge, Quarter, UserDay
@@ -81,6 +81,7 @@ def test_empty_books_balance() -> None:
             "rollupDriftUsd": "0",
             "budgetDriftUsd": "0",
             "journal": 0,
+            "journalRefused": 0,
         },
         0,
     )
@@ -190,6 +191,26 @@ def test_journals_with_something_in_them_are_counted(tmp_path: Path) -> None:
     (tmp_path / "b.journal").write_text("entry\n")
     assert books.waiting_journals(tmp_path) == 1
     assert books.waiting_journals(tmp_path / "nowhere") == 0
+
+
+def test_what_the_database_refused_of_a_journal_is_counted_and_the_books_do_not_balance(
+    busy: Window, tmp_path: Path
+) -> None:
+    held = hold()
+    (tmp_path / "journal").mkdir()
+    for entry in (Reserve(held), Settle(record(held))):
+        journal.set_aside(tmp_path / "journal", entry)
+
+    with override_settings(STATE_DIR=tmp_path):
+        found = books.prove()
+        told = verify()
+        tasks.prove_books()
+
+    assert (found.journals, found.journal_refused) == (0, 2)
+    assert found.differences[0].startswith("2 entries of the journal were refused by the database")
+    assert (told[0]["ok"], told[0]["journalRefused"], told[1]) == (False, 2, 1)
+    proof = Proof.objects.get()
+    assert (proof.is_balanced, proof.differences) == (False, list(found.differences))
 
 
 def test_the_task_keeps_its_proof(busy: Window) -> None:

@@ -157,3 +157,19 @@ def test_what_another_version_has_written_is_set_aside_and_stops_nothing(tmp_pat
     assert seen == kept
     assert older.is_empty
     assert (tmp_path / "refused").read_bytes() == line
+
+
+def test_what_was_set_aside_is_replayed_under_a_journals_name(tmp_path: Path) -> None:
+    """As docs/operations.md says."""
+    kept = _entries()
+    for entry in kept:
+        journal.set_aside(tmp_path, entry)
+    (tmp_path / "refused").rename(tmp_path / "again.journal")
+    seen: list[Entry] = []
+
+    for left in journal.adopt(tmp_path):
+        left.replay(seen.extend)
+        left.close()
+
+    assert seen == kept
+    assert not list(tmp_path.iterdir())

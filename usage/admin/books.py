@@ -100,6 +100,7 @@ def _page(now: datetime) -> dict[str, Any]:
     made = list(Proof.objects.all()[:RECENT])
     flying = queries.in_flight()
     proving = proofs.asked()
+    journals = settings.STATE_DIR / "journal"
     return {
         "proof": made[0] if made else None,
         "proved": f"{display.ago(made[0].made_at, now=now)}, in {_took(made[0])}" if made else "",
@@ -117,7 +118,8 @@ def _page(now: datetime) -> dict[str, Any]:
         "open": display.count(flying.calls),
         "open_note": f"at most {display.dollars_rounded(flying.amount_pico)}" if flying.calls else "no call is waiting",
         "open_url": reverse("admin:usage_hold_changelist"),
-        "journals": books.waiting_journals(settings.STATE_DIR / "journal"),
+        "journals": books.waiting_journals(journals),
+        "refused": books.refused_entries(journals),
         "stray_rows": partitions.rows_without_month(),
         "records": f"{made[0].figures['records']:,}" if made else "",
         "sums_off": _drift(made[0], "rollupDriftUsd") if made else ("", ""),
