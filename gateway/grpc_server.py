@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from gateway.asgi import Gateway
 
 MOST_AT_ONCE = 2_000  # calls of a process; beyond it they are refused with RESOURCE_EXHAUSTED
+# Then its client connects anew, and hears of pods that have come since. Calls under way stay where they are, however
+# long they last: the grace (grpc.max_connection_age_grace_ms) has no end unless it is given one.
+CONNECTION_AGE_S = 300
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 log = structlog.get_logger(__name__)
@@ -36,6 +39,7 @@ async def start(
         options=[
             ("grpc.max_receive_message_length", gateway.max_body_bytes),
             ("grpc.so_reuseport", int(is_shared)),
+            ("grpc.max_connection_age_ms", CONNECTION_AGE_S * 1000),
         ],
     )
     server.add_generic_rpc_handlers((service.handlers(),))

@@ -69,6 +69,23 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
+def test_a_client_connects_anew_after_a_while_and_its_streams_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_server, "CONNECTION_AGE_S", 1)
+
+    async def story(channel: grpc.aio.Channel) -> None:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        [stream] = await _watching(stub, 1)
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+
+        assert (await stub.Check(ASKED)).status == health_pb2.HealthCheckResponse.SERVING
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        assert not stream.done()
+
+    _play(tmp_path, story)
+
+
 def test_only_so_many_watch_and_who_leaves_makes_room(tmp_path: Path) -> None:
     async def story(channel: grpc.aio.Channel) -> None:
         stub: Any = health_pb2_grpc.HealthStub(channel)
