@@ -37,7 +37,7 @@ def test_nothing_is_sent_for_who_left_while_the_hold_was_written(tmp_path: Path)
             attempts = Attempts(books=books, session=session, board=Board(Random(0)))
             with pytest.raises(CallerLeftError):
                 await attempts.make(made, [plan], None)
-            await books.stop()
+            await books.stop(within_s=0)
         finally:
             await writer.stop()
             await session.close()
