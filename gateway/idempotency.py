@@ -21,6 +21,7 @@ from gateway.cache.flights import MOST_FOLLOWED, Books, Dispatch, Flights
 from gateway.cache.replay import replay
 from gateway.cache.stored import Stored
 from gateway.calls import Call
+from gateway.database_thread import DatabaseThread
 from gateway.http import CallerLeftError
 from gateway.replies import Reply, Stream
 from usage import idempotency as kept_keys
@@ -38,6 +39,7 @@ class Idempotency:
     def __init__(self, free: Callable[[UUID], None] = kept_keys.free) -> None:
         self._flights: Flights[tuple[str, str, str]] = Flights()
         self._free = free
+        self._thread = DatabaseThread("idempotency")  # ends with the process
 
     def answer(self, call: Call, dispatch: Dispatch, books: Books) -> Awaitable[Reply | Stream]:
         """The one answer under the call's key, or what `dispatch` makes of it.
@@ -75,9 +77,11 @@ class Idempotency:
 
     async def _give_back(self, claim: Claim) -> None:
         """The call has failed, or was left between two attempts: its caller may try again."""
+        if self._thread.is_full:  # the database hangs
+            return
         try:
             async with asyncio.timeout(_FREE_S):
-                await asyncio.to_thread(self._free, claim.id)
+                await self._thread.run(self._free, claim.id)
         except (DatabaseError, InterfaceError, TimeoutError) as error:
             log.warning("an idempotency key could not be freed", request_id=claim.request_id, error=str(error))
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -72,6 +73,7 @@ class Writer:
         self._known_time = (datetime.now(UTC), time.monotonic())
         self._folder = folder
         self._journal = Journal(folder / f"{self.lease_id.hex}{journal.SUFFIX}")
+        self._keeper = ThreadPoolExecutor(1, "journal")  # the loop's own threads may all wait for the same database
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Ticket] = deque()
@@ -103,6 +105,7 @@ class Writer:
             await asyncio.to_thread(self._end)
         if self._watch:
             self._watch.cancel()
+        self._keeper.shutdown()
         if not self._thread.is_alive():  # else it may come back from the database and look into its journal
             self._journal.close()
 
@@ -143,7 +146,7 @@ class Writer:
             if not _may_be_journalled(ticket.entry):
                 _tell(ticket, LedgerUnavailableError("The ledger does not answer."))
         if entries := _to_journal(kept) + _takebacks(tickets):
-            error = await asyncio.to_thread(self._keep, entries)
+            error = await self._loop.run_in_executor(self._keeper, self._keep, entries)
             for ticket in kept:
                 if error is None and isinstance(ticket.entry, Reserve) and ticket.done.cancelled():
                     self.write(Void(ticket.entry.hold.id))  # its caller left before anything was sent

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.catalogue import Caller
-from gateway.doors.telling import read, tell
+from gateway.doors.telling import tell
 from gateway.http import Exchange
 from vectors import bodies, operations, queries
 from vectors.bodies import NewCollection
 from vectors.counting import counts
-from vectors.entry import STORE, admit, client_of, named, read_body
+from vectors.entry import STORE, admit, client_of, named, read, read_body
 from vectors.models import VectorCollection
 from wire.errors import ApiError, Code
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.catalogue import Caller
-from gateway.doors.telling import read, tell
+from gateway.doors.telling import tell
 from gateway.http import JSON, Exchange
 from vectors import operations, points
 from vectors.bodies import NewPoints, Search, Unwanted, check_vector, require_one
 from vectors.embedding import embed, model_for
-from vectors.entry import STORE, admit, named, read_body
+from vectors.entry import STORE, admit, named, read, read_body
 from vectors.filters import translate
 from vectors.store import Query
 

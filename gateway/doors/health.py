@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, connection
@@ -15,6 +16,8 @@ PATHS = frozenset({"/ping", "/livez", "/readyz", "/health", "/v1/health"})
 _PATIENCE_S = 2.0
 _FRESH_S = 0.5
 _GIVEN_UP_S = 10.0
+# Of their own: whoever else waits for a thread, we are ready all the same. Two, as one look may hang.
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="readiness")
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +59,7 @@ class Readiness:
             if age_s < (_FRESH_S if known.done() else _GIVEN_UP_S):
                 return known
         self._began = loop.time()
-        self._looking = loop.run_in_executor(None, self._look)
+        self._looking = loop.run_in_executor(_THREADS, self._look)
         return self._looking
 
 

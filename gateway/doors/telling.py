@@ -1,41 +1,23 @@
-"""What doors that only tell something share: reads of the database off the event loop, and figures as JSON."""
+"""What doors that only tell something share: reads of the books, whose they may be, and figures as JSON."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import msgspec
-from django.db import DatabaseError, InterfaceError, connection
 
 from core.money import usd_text
 from gateway.catalogue import Caller
+from gateway.doors.reads import Reads
 from gateway.http import Exchange
 from usage.queries import Filters
 from wire.errors import ApiError, Code
 
-P = ParamSpec("P")
-T = TypeVar("T")
+read = Reads("facts", most_waiting=100).run
 
 
 async def tell(exchange: Exchange, body: Any) -> None:
     await exchange.answer(200, msgspec.json.encode(body))
-
-
-async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `function` reads from the database, in a thread. Raises `ApiError` LEDGER_UNAVAILABLE where it is away."""
-
-    def in_thread() -> T:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            connection.close()
-
-    try:
-        return await asyncio.to_thread(in_thread)
-    except (DatabaseError, InterfaceError) as error:
-        raise ApiError(Code.LEDGER_UNAVAILABLE, "The database cannot be read now.", retry_after_s=5) from error
 
 
 def dollars(pico: int | None) -> msgspec.Raw | None:

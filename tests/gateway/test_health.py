@@ -10,6 +10,7 @@ import pytest
 from gateway.doors import health
 from gateway.doors.health import Readiness
 from tests.servers import PATIENCE_S
+from tests.threads import all_taken
 
 
 class Looks:
@@ -67,5 +68,13 @@ def test_a_look_that_hangs_is_waited_for_by_all_and_given_up_at_last(monkeypatch
         assert not await readiness.found()
         assert looks.begun == 2
         looks.go.set()
+
+    asyncio.run(story())
+
+
+def test_whoever_else_waits_in_threads_makes_no_healthy_database_look_ill() -> None:
+    async def story() -> None:
+        async with all_taken():
+            assert await Readiness(lambda: True).found()
 
     asyncio.run(story())

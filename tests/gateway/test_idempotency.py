@@ -19,6 +19,7 @@ from gateway.idempotency import Idempotency
 from gateway.replies import Reply
 from tests.gateway.cache_calls import BOB, Books, Provider, answer, call
 from tests.servers import PATIENCE_S
+from tests.threads import all_taken
 from usage.idempotency import Claim, Kept, KeyInUseError
 from wire.errors import ApiError, Code
 
@@ -130,6 +131,16 @@ def test_after_a_failure_another_one_makes_the_call() -> None:
         assert len(scene.provider.calls) == 2
         assert [each for each in replies if not isinstance(each, Reply)] == [FAILURE]
         assert scene.freed == [made.claim.id for made in scene.provider.calls[:1] if made.claim]
+
+    played(story)
+
+
+def test_a_key_is_given_back_whoever_else_waits_in_threads() -> None:
+    async def story() -> None:
+        scene = Scene(FAILURE)
+        async with all_taken():
+            await scene.ask_together(call(key=KEY))
+        assert len(scene.freed) == 1
 
     played(story)
 

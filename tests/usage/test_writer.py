@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from core.ids import uuid7
+from tests.servers import PATIENCE_S
+from tests.threads import all_taken
 from tests.usage.rows import NOW, hold, record, refused_records_of
 from usage import ledger
 from usage.budgets import Window
@@ -102,6 +105,36 @@ def test_a_database_that_takes_no_writes_is_away_and_the_journal_keeps_what_it_r
     _with_writer(story, tmp_path)
     assert set(UsageRecord.objects.values_list("pk", flat=True)) == {held.id, other.id}
     assert not Hold.objects.exists()
+
+
+def test_the_journal_waits_for_nobody_elses_threads(tmp_path: Path) -> None:
+    """The database hangs, and whoever else asks it something has taken all that there are."""
+    held, locked, go = hold(), threading.Event(), threading.Event()
+
+    def lock() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                if connection.vendor == "postgresql":  # SQLite's transactions begin with the lock
+                    cursor.execute("LOCK TABLE usage_hold")
+                locked.set()
+                go.wait(PATIENCE_S)
+        finally:
+            connection.close()
+
+    async def story(writer: Writer) -> None:
+        hanging = threading.Thread(target=lock)
+        hanging.start()
+        await asyncio.to_thread(locked.wait, PATIENCE_S)
+        async with all_taken():
+            try:
+                await asyncio.wait_for(writer.write(Reserve(held)), PATIENCE_S / 2)
+                assert not go.is_set()
+            finally:
+                go.set()
+        hanging.join()
+
+    _with_writer(story, tmp_path)
+    assert Hold.objects.get().pk == held.id
 
 
 def test_a_stream_goes_on_while_the_database_is_away_unless_a_hard_budget_must_be_asked(tmp_path: Path) -> None:
