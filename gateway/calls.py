@@ -20,8 +20,8 @@ from wire.dialect import CallerDialect, EmbeddingCaller, Envelope
 from wire.errors import invalid
 
 MAX_TAGS = 16
+MAX_END_USER_CHARS = 128  # what is longer is cut off
 _MAX_TAG_CHARS = 64
-_MAX_END_USER_CHARS = 128
 _MAX_TIMEOUT_MS = 3_600_000
 _MOST_DIGITS = 10  # Python refuses to read thousands of them
 _MAX_KEY_CHARS = 255
@@ -125,7 +125,7 @@ def open_call(
         dialect=dialect,
         envelope=envelope,
         provider=wishes.provider or envelope.provider,
-        end_user=(caller.end_user or envelope.end_user or wishes.end_user)[:_MAX_END_USER_CHARS],
+        end_user=(caller.end_user or envelope.end_user or wishes.end_user)[:MAX_END_USER_CHARS],
         tags=wishes.tags,
         timeout_s=wishes.timeout_s,
         started=started,

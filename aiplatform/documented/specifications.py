@@ -30,7 +30,7 @@ _DATES = (
     Parameter(name="start_date", description="First day; thirty days ago unless given.", format="date"),
     Parameter(name="end_date", description="Last day, included; today unless given.", format="date"),
 )
-_RANGE = (*_DATES, Parameter(name="user_id", description="An end user; else all of them."))
+_RANGE = (*_DATES, Parameter(name="user_id", description="An end user; else all that the caller may ask about."))
 _PROVIDER = Parameter(name="name", place="path", description="A provider's slug.", example="demo")
 _SAID = [{"role": "user", "content": "Hello"}]
 

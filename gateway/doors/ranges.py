@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 from django.utils import timezone
 
+from gateway.calls import MAX_END_USER_CHARS
 from gateway.http import Exchange
 from usage.queries import midnight
 from wire.errors import invalid
@@ -18,7 +19,10 @@ _FIRST, _LAST = date(1971, 1, 1), date(9998, 12, 31)  # what keys of the books c
 
 
 class Range(msgspec.Struct, frozen=True):
-    """`start <= time < end`, whole days of the installation's zone; `user_id` None: everybody."""
+    """`start <= time < end`, whole days of the installation's zone.
+
+    `user_id` is as the books have it; None: everybody.
+    """
 
     start: datetime
     end: datetime
@@ -29,7 +33,7 @@ class Range(msgspec.Struct, frozen=True):
 def asked_range(exchange: Exchange) -> Range:
     """The last thirty days unless the query says otherwise. Raises `ApiError` INVALID_REQUEST, naming the field."""
     query: bytes = exchange.scope["query_string"]
-    said = {name: values[-1] for name, values in parse_qs(query.decode("latin-1")).items()}
+    said = {name: values[-1] for name, values in parse_qs(query.decode("latin-1"), keep_blank_values=True).items()}
     zone = timezone.get_default_timezone()
     last = _day(said, "end_date") or timezone.localdate(timezone=zone)
     first = _day(said, "start_date") or last - timedelta(days=_DAYS - 1)
@@ -37,7 +41,18 @@ def asked_range(exchange: Exchange) -> Range:
         raise invalid(
             f"'start_date' must not be after 'end_date', nor {_MOST_DAYS:,} days or more before it.", param="start_date"
         )
-    return Range(midnight(first, zone), midnight(last + timedelta(days=1), zone), zone, said.get("user_id"))
+    return Range(midnight(first, zone), midnight(last + timedelta(days=1), zone), zone, _user_id(said))
+
+
+def _user_id(said: dict[str, str]) -> str | None:
+    text = said.get("user_id")
+    if text is None:
+        return None
+    if not text or "\0" in text:
+        raise invalid(
+            "'user_id' must be a text without NUL, and not empty: without it, everybody's is told.", param="user_id"
+        )
+    return text[:MAX_END_USER_CHARS]
 
 
 def _day(said: dict[str, str], name: str) -> date | None:

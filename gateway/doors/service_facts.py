@@ -42,4 +42,5 @@ async def _status(gateway: Gateway, caller: Caller) -> dict[str, Any]:
 
 async def _metrics(gateway: Gateway, caller: Caller) -> dict[str, Any]:
     """Those that the caller may see (`metrics`), as they were some seconds ago at most."""
-    return await _METRICS.found((caller.scope == "manage", caller.client_id), lambda: metrics(gateway, caller))
+    whose = (caller.scope == "manage", caller.client_id, caller.end_user)
+    return await _METRICS.found(whose, lambda: metrics(gateway, caller))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 
+from accounts.models import Client
 from core.money import usd_text
+from gateway.calls import MAX_END_USER_CHARS
 from gateway.catalogue import Caller
 from gateway.doors.reads import Reads
 from gateway.http import Exchange
@@ -26,8 +30,24 @@ def dollars(pico: int | None) -> msgspec.Raw | None:
 
 
 def own(caller: Caller) -> Filters:
-    """Which calls a caller may ask about: its client's, or, with the manage scope, everybody's."""
-    return {} if caller.scope == "manage" else {"client_id": caller.client_id}
+    """Which calls a caller may ask about, not before `since`: its client's, or those of whom its token was given to.
+
+    With the manage scope, everybody's. By the client's name, by which the sums are kept.
+    """
+    if caller.scope == "manage":
+        return {}
+    return {"client": caller.client, "end_user": caller.end_user[:MAX_END_USER_CHARS] or None}
+
+
+def since(caller: Caller, start: datetime) -> datetime:
+    """`start`, or when the caller's client was made: its name may have been that of one that was deleted.
+
+    Reads the database.
+    """
+    if caller.scope == "manage":
+        return start
+    made_at = Client.objects.filter(name=caller.client).values_list("created_at", flat=True).first()
+    return max(start, made_at or timezone.now())
 
 
 def require_manage(caller: Caller) -> None:

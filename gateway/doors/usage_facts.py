@@ -1,4 +1,7 @@
-"""What was used and what it cost, in the words of specifications B and E. A key sees its own client's calls."""
+"""What was used and what it cost, in the words of specifications B and E.
+
+A key sees its own client's calls, a token those of whom it was given to.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from django.utils import timezone
 
 from gateway.catalogue import Caller
 from gateway.doors.ranges import Range, asked_range
-from gateway.doors.telling import dollars, own, read, tell
+from gateway.doors.telling import dollars, own, read, since, tell
 from gateway.http import Exchange
 from usage import queries
 from usage.queries import By, Filters, Group
+from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
     from gateway.asgi import Door, Gateway
@@ -33,7 +37,7 @@ async def usage_for_e(gateway: Gateway, door: Door, exchange: Exchange, caller: 
     """`GET /v1/llm/usage?user_id&start_date&end_date`: of every call."""
     del gateway, door
     asked = asked_range(exchange)
-    await tell(exchange, await read(_usage, asked, [_filters(caller, asked)]))
+    await tell(exchange, await read(_usage, caller, asked, [_filters(caller, asked)]))
 
 
 async def embedding_usage_for_e(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
@@ -41,14 +45,15 @@ async def embedding_usage_for_e(gateway: Gateway, door: Door, exchange: Exchange
     del gateway, door
     asked = asked_range(exchange)
     filters = _filters(caller, asked)
-    await tell(exchange, await read(_usage, asked, [{**filters, "surface": surface} for surface in _EMBEDDINGS]))
+    parts: list[Filters] = [{**filters, "surface": surface} for surface in _EMBEDDINGS]
+    await tell(exchange, await read(_usage, caller, asked, parts))
 
 
 async def costs_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """`GET /api/v1/analytics/costs?start_date&end_date`."""
     del gateway, door
     asked = asked_range(exchange)
-    await tell(exchange, await read(_costs, asked, _filters(caller, asked)))
+    await tell(exchange, await read(_costs, caller, asked, _filters(caller, asked)))
 
 
 async def metrics_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
@@ -60,17 +65,23 @@ async def metrics_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller
 async def metrics(gateway: Gateway, caller: Caller) -> dict[str, Any]:
     """`requests, cache, providers, failovers, latency` of the last 24 hours."""
     now = timezone.now()
-    found = await read(_metrics, now - _METRICS_WINDOW, now, own(caller))
+    found = await read(_metrics, caller, now)
     cache = await gateway.pipeline.cache.health(caller)
     return {**found, "cache": {**found["cache"], "entries": cache.entries}, "timestamp": time.time()}
 
 
 def _filters(caller: Caller, asked: Range) -> Filters:
-    return {**own(caller), "end_user": asked.user_id}
+    """Raises `ApiError` FORBIDDEN where a token asks about another than whom it was given to."""
+    filters = own(caller)
+    its_own = filters.get("end_user")
+    if its_own is not None and asked.user_id not in (None, its_own):
+        raise ApiError(Code.FORBIDDEN, "This token may ask about its own end user alone.", param="user_id")
+    return {**filters, "end_user": its_own or asked.user_id}
 
 
-def _usage(asked: Range, parts: Iterable[Filters]) -> dict[str, Any]:
+def _usage(caller: Caller, asked: Range, parts: Iterable[Filters]) -> dict[str, Any]:
     """Specification E's statistics, of all the parts together."""
+    asked = _since(caller, asked)
     by_model, by_day = _Sums(), _Sums()
     for part in parts:
         by_model.add(_grouped(asked, "model", part))
@@ -106,7 +117,8 @@ class _Sums:
             self.unknown += group.unknown_cost_requests
 
 
-def _costs(asked: Range, filters: Filters) -> dict[str, Any]:
+def _costs(caller: Caller, asked: Range, filters: Filters) -> dict[str, Any]:
+    asked = _since(caller, asked)
     totals = queries.totals(asked.start, asked.end, **filters)
     models = _grouped(asked, "model", filters)
     return {
@@ -133,7 +145,8 @@ def suggestions(totals: queries.Totals, models: Iterable[Group]) -> list[str]:
     return found
 
 
-def _metrics(start: datetime, end: datetime, filters: Filters) -> dict[str, Any]:
+def _metrics(caller: Caller, end: datetime) -> dict[str, Any]:
+    start, filters = since(caller, end - _METRICS_WINDOW), own(caller)
     totals = queries.totals(start, end, **filters)
     providers = queries.grouped(start, end, by="provider", **filters)
     asked = totals.cached + sum(group.requests for group in providers)
@@ -164,6 +177,10 @@ def _metrics(start: datetime, end: datetime, filters: Filters) -> dict[str, Any]
 def _failovers(start: datetime, end: datetime, filters: Filters) -> int:
     """Calls that another dispatch than their first has answered."""
     return queries.records(start, end, **filters).filter(is_final=True, status="ok", attempt__gt=1).count()
+
+
+def _since(caller: Caller, asked: Range) -> Range:
+    return msgspec.structs.replace(asked, start=min(since(caller, asked.start), asked.end))
 
 
 def _grouped(asked: Range, by: By, filters: Filters) -> list[Group]:

@@ -1,0 +1,138 @@
+"""Whose usage the doors of specifications B and E tell, and from which tables."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any, cast
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from django.utils import timezone
+
+from accounts.models import Client
+from gateway.catalogue import Caller
+from gateway.doors import usage_facts
+from gateway.http import Exchange
+from tests.usage.rows import hold, record
+from usage import ledger
+from usage.models import Day
+from wire.errors import ApiError, Code
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = timedelta(days=60)
+DOORS = [usage_facts.usage_for_e, usage_facts.costs_for_b]
+
+
+def _client(name: str, *, made_ago: timedelta = LONG_AGO) -> Caller:
+    row = Client.objects.create(name=name, created_at=timezone.now() - made_ago)
+    return Caller(row.pk, name, None, "", "call", None)
+
+
+def _bound(caller: Caller, end_user: str) -> Caller:
+    """The client's, with a token for one end user."""
+    return msgspec.structs.replace(caller, end_user=end_user)
+
+
+def _called(started_at: datetime, **facts: Any) -> None:
+    ledger.apply([ledger.Note(record(hold(started_at=started_at, **facts)))])
+
+
+def _told(door: Any, caller: Caller, query: str = "") -> dict[str, Any]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        scope = {"path": "/", "query_string": query.encode(), "headers": []}
+        await door(None, None, Exchange(scope, cast("Any", None), send), caller)
+
+    asyncio.run(ask())
+    return cast("dict[str, Any]", msgspec.json.decode(sent[-1]["body"]))
+
+
+def _requests(caller: Caller, query: str = "") -> int:
+    return cast("int", _told(usage_facts.usage_for_e, caller, query)["total_requests"])
+
+
+def _refusal(caller: Caller, query: str) -> tuple[Code, str | None]:
+    with pytest.raises(ApiError) as refused:
+        _requests(caller, query)
+    return refused.value.code, refused.value.param
+
+
+def test_a_clients_own_are_read_from_the_sums_by_day() -> None:
+    yesterday = timezone.localdate() - timedelta(days=1)
+    for client in ("alice", "bob"):
+        figures = {"calls": 3, "known_cost_rows": 3, "cost_pico": 10**12}
+        Day.objects.create(day=yesterday, client=client, deployment="gpt", shard=0, **figures)
+    alice = _client("alice")
+
+    assert _requests(alice) == 3
+    assert _told(usage_facts.costs_for_b, alice)["total_usd"] == 1
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_client_sees_nothing_of_one_that_had_its_name_before(door: Any) -> None:
+    now = timezone.now()
+    _called(now - timedelta(days=2), deployment="old")
+    _called(now - timedelta(minutes=50), deployment="old")
+    _called(now - timedelta(minutes=10), deployment="new")
+
+    told = _told(door, _client("alice", made_ago=timedelta(minutes=30)))
+
+    assert list(told["cost_by_model" if door is usage_facts.usage_for_e else "by_model"]) == ["new"]
+
+
+def test_of_a_client_that_is_gone_nothing_is_told() -> None:
+    _called(timezone.now())
+    alice = _client("alice")
+    Client.objects.all().delete()
+
+    assert _requests(alice) == 0
+
+
+def test_who_was_given_a_token_sees_his_own_alone() -> None:
+    alice = _client("alice")
+    for end_user in ("ann", "ann", "ben"):
+        _called(timezone.now(), end_user=end_user)
+
+    assert _requests(alice) == 3
+    assert _requests(alice, "user_id=ben") == 1
+    assert _requests(_bound(alice, "ann")) == _requests(_bound(alice, "ann"), "user_id=ann") == 2
+    assert _refusal(_bound(alice, "ann"), "user_id=ben") == (Code.FORBIDDEN, "user_id")
+    assert _told(usage_facts.costs_for_b, _bound(alice, "ben"))["total_usd"] == 25e-12
+
+
+def test_a_long_user_is_known_by_what_the_books_have_kept() -> None:
+    alice, long = _client("alice"), "x" * 200
+    _called(timezone.now(), end_user=long[:128])
+
+    assert _requests(alice, f"user_id={long}") == 1
+    assert _requests(_bound(alice, long)) == _requests(_bound(alice, long), f"user_id={long}") == 1
+
+
+def test_metrics_are_those_of_the_same() -> None:
+    alice = _client("alice")
+    for end_user in ("ann", "ann", "ben"):
+        _called(timezone.now() - timedelta(minutes=1), end_user=end_user)
+
+    totals = [usage_facts._metrics(each, timezone.now())["requests"]["total"] for each in (alice, _bound(alice, "ann"))]
+    assert totals == [3, 2]
+
+
+def test_who_may_manage_sees_everybody_s() -> None:
+    _called(timezone.now(), client="alice", end_user="ann")
+    _called(timezone.now(), client="bob", end_user="ben")
+    manager = msgspec.structs.replace(_client("operations", made_ago=timedelta(0)), scope="manage", end_user="carol")
+
+    assert _requests(manager) == 2
+    assert _requests(manager, "user_id=ann") == 1
+
+
+@pytest.mark.parametrize("user_id", ["", "\0", "a\0b"])
+def test_who_can_be_no_user_is_refused_by_name(user_id: str) -> None:
+    assert _refusal(_client("alice"), f"user_id={quote(user_id)}") == (Code.INVALID_REQUEST, "user_id")
