@@ -54,9 +54,17 @@ class Exchange:
         return self._headers
 
     def header(self, name: bytes) -> str:
-        """The value of a header given in lower case; '' where it is absent."""
+        """The value of a header given in lower case; '' where it is absent.
+
+        What is no UTF-8 is ISO 8859-1, as RFC 9110 (section 5.5) says of headers of old.
+        """
         value = self._headers.get(name)
-        return value.decode("latin-1") if value else ""
+        if not value:
+            return ""
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body. Raises `ApiError` PAYLOAD_TOO_LARGE, before reading where Content-Length tells."""
