@@ -22,15 +22,18 @@ _METRICS: Lately[dict[str, Any]] = Lately(fresh_s=_FRESH_S)
 
 
 async def status(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
-    """`{"status", "service", "timestamp", "providers", "metrics"}`; the metrics are up to five seconds old."""
+    """`{"status", "service", "timestamp", "providers", "metrics"}`; the metrics are up to five seconds old.
+
+    A 503 where the database is away, as for those who bring no key.
+    """
     del door
-    await tell(exchange, await _status(gateway, caller))
+    ready = await is_ready()
+    await tell(exchange, await _status(gateway, caller, ready=ready), status=200 if ready else 503)
 
 
-async def _status(gateway: Gateway, caller: Caller) -> dict[str, Any]:
+async def _status(gateway: Gateway, caller: Caller, *, ready: bool) -> dict[str, Any]:
     providers = {each["name"]: each for each in listed(gateway, caller)}
     well = all(each["healthy"] for each in providers.values())
-    ready = await is_ready()
     return {
         "status": ("healthy" if well else "degraded") if ready else "unavailable",
         "service": _SERVICE,

@@ -20,8 +20,8 @@ from wire.errors import ApiError, Code
 read = Reads("facts", most_waiting=100).run
 
 
-async def tell(exchange: Exchange, body: Any) -> None:
-    await exchange.answer(200, msgspec.json.encode(body))
+async def tell(exchange: Exchange, body: Any, *, status: int = 200) -> None:
+    await exchange.answer(status, msgspec.json.encode(body))
 
 
 def dollars(pico: int | None) -> msgspec.Raw | None:

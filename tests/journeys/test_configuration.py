@@ -8,9 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from tests.conftest import NewProduct
 from tests.journeys import operating
 from tests.journeys.dialects import OPENAI
 from tests.product import Product
+from tests.servers import wait_until
 from tests.upstream import Upstream
 
 
@@ -137,3 +139,17 @@ def test_health_is_open_and_tells_nothing_else(house: Product, path: str) -> Non
     answer = house.request("GET", path)
 
     assert (answer.status, answer.json()) == (200, {"status": "ok"})
+
+
+def test_health_has_the_same_status_with_a_key_and_without(new_product: NewProduct) -> None:
+    paths = ("/health", "/v1/health")
+    with new_product() as own:
+        own.sql("ALTER TABLE catalogue_revision RENAME TO catalogue_revision_away")
+        wait_until(lambda: own.request("GET", "/readyz").status == 503, what="the database to be unreadable")
+        away = [own.request("GET", path, key=key) for path in paths for key in (None, own.key)]
+        own.sql("ALTER TABLE catalogue_revision_away RENAME TO catalogue_revision")
+        wait_until(lambda: own.request("GET", "/readyz").status == 200, what="the database to be readable again")
+        back = [own.request("GET", path, key=key) for path in paths for key in (None, own.key)]
+
+    assert [(each.status, each.json()["status"]) for each in away] == [(503, "unavailable")] * 4
+    assert [each.status for each in back] == [200] * 4
