@@ -81,6 +81,8 @@ async def complete_at_provider(gateway: Gateway, door: Door, exchange: Exchange,
     envelope = cast("SpecB", door.dialect).open_chat(await exchange.body(gateway.max_body_bytes))
     if envelope.provider not in (None, provider):
         raise invalid(f"The path names the provider '{provider}': leave 'provider' out.", param="provider")
+    if exchange.header(b"x-provider") not in ("", provider):
+        raise invalid(f"The path names the provider '{provider}': leave 'X-Provider' out.", param="X-Provider")
     named = msgspec.structs.replace(envelope, provider=provider)
     await answer(gateway, door, exchange, caller, named, started=started)
 

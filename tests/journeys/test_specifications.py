@@ -78,11 +78,16 @@ def test_b_refuses_in_its_own_form_and_takes_the_paths_provider_alone(house: Pro
     hello = {"messages": [{"role": "user", "content": "Hello"}], "model": "up-chat"}
 
     unknown = _post(house, "/api/v1/providers/nobody/completion", hello)
-    other = _post(house, "/api/v1/providers/upstream/completion", hello | {"provider": "demo"})
+    path = "/api/v1/providers/upstream/completion"
+    other = _post(house, path, hello | {"provider": "demo"})
+    another = _post(house, path, hello, headers={"X-Provider": "demo"})
+    same = _post(house, path, hello | {"provider": "upstream"}, headers={"X-Provider": "upstream"})
 
     assert set(unknown.json()) == {"error", "error_code", "timestamp", "request_id", "context"}
     assert (unknown.status, unknown.json()["error_code"]) == (404, "MODEL_NOT_FOUND")
     assert (other.status, other.json()["context"]["field"]) == (400, "provider")
+    assert (another.status, another.json()["context"]["field"]) == (400, "X-Provider")
+    assert same.status == 200
 
 
 def test_c_completes_over_http_with_an_exact_cost(house: Product, upstream: Upstream) -> None:
