@@ -22,7 +22,10 @@ PATH = "/v1/vector/collections"
 
 
 async def create_collection(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
-    """`POST /v1/vector/collections`. The same collection may be asked for again."""
+    """`POST /v1/vector/collections`. The same collection may be asked for again.
+
+    Where the store has not got it, because a process died in between or the store lost it, it is made there.
+    """
     body = await read_body(gateway, exchange, NewCollection)
     distance = bodies.distance_of(body.distance)
     await admit(gateway, door, exchange, caller)
@@ -35,11 +38,12 @@ async def create_collection(gateway: Gateway, door: Door, exchange: Exchange, ca
         distance=distance,
         model=body.model,
     )
-    if is_new:
+    if is_new or not await STORE.exists(row.id):
         try:
             await STORE.create(row.id, size=row.size, distance=row.distance)
         except BaseException:  # cancelled too: no row without its collection
-            await read(operations.remove, row.id)
+            if is_new:
+                await read(operations.remove, row.id)
             raise
     [described] = await _described([row])
     await tell(exchange, described)

@@ -17,6 +17,7 @@ PAYLOAD = "payload"  # where a point keeps what its caller gave it
 _FIELD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _BOUNDS = ("gt", "gte", "lt", "lte")
 _LARGEST_WHOLE = 2**63 - 1
+_EXACT = 2**53  # below it, floats tell all whole numbers apart
 _LARGEST = sys.float_info.max
 
 
@@ -70,16 +71,28 @@ def _conditions(key: str, value: Any, place: str) -> list[Condition]:
     bounds = {word: _number(value[word], f"{place}.{word}") for word in _BOUNDS if word in value}
     found: list[Condition] = [{"key": key, "range": bounds}] if bounds else []
     if "in" in value:
-        found.append({"key": key, "match": {"any": _choices(value["in"], f"{place}.in")}})
+        found.append(_one_of(key, _choices(value["in"], f"{place}.in")))
     return found
 
 
+def _one_of(key: str, choices: list[Any]) -> Condition:
+    if isinstance(choices[0], str):
+        return {"key": key, "match": {"any": choices}}
+    return {"should": [_is(key, each) for each in choices]}
+
+
 def _equals(key: str, value: Any, place: str) -> Condition:
-    if isinstance(value, float):  # Qdrant matches texts, whole numbers, true and false alone
-        return {"key": key, "range": {"gte": value, "lte": value}}
-    if isinstance(value, bool | str) or _is_whole(value):
-        return {"key": key, "match": {"value": value}}
+    if isinstance(value, bool | str | float) or _is_whole(value):
+        return _is(key, value)
     raise _not_a_value(place)
+
+
+def _is(key: str, value: Any) -> Condition:
+    """Qdrant's match knows no floats, and takes 2024 and 2024.0 for two; its ranges compare both as floats."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and (isinstance(value, float) or abs(value) < _EXACT):
+        return {"key": key, "range": {"gte": value, "lte": value}}
+    return {"key": key, "match": {"value": value}}
 
 
 def _choices(given: Any, place: str) -> list[Any]:

@@ -35,6 +35,7 @@ async def upsert_points(gateway: Gateway, door: Door, exchange: Exchange, caller
     headers = [JSON]
     vectors: Iterator[Sequence[float]] = iter(())
     if texts:
+        await STORE.require_collection(row.id)  # nor for what could not be kept
         embedded = await embed(gateway, door, exchange, caller, texts=texts, model=model, end_user=body.user_id)
         vectors = iter(points.checked(row, embedded, points.text_fields(body.points)))
         headers += embedded.headers
@@ -69,6 +70,7 @@ async def search(gateway: Gateway, door: Door, exchange: Exchange, caller: Calle
         check_vector(vector, size=row.size, distance=row.distance, field="query_vector")
     else:
         model = model_for(row, body.model)
+        await STORE.require_collection(row.id)  # before the text is paid for
         embedded = await embed(gateway, door, exchange, caller, texts=[body.text], model=model, end_user=body.user_id)
         [vector] = points.checked(row, embedded, ["text"])
         headers += embedded.headers

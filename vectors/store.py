@@ -82,15 +82,33 @@ class VectorStore:
             )
 
     async def create(self, collection: UUID, *, size: int, distance: str) -> None:
+        """Nothing happens where it is there already."""
+
         async def work(client: AsyncQdrantClient) -> None:
             from qdrant_client import models  # noqa: PLC0415 - takes a second or two, and most installations never ask
+            from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415 - as above
 
             params = models.VectorParams(size=size, distance=models.Distance(_DISTANCES[distance]))
-            await client.create_collection(_name(collection), vectors_config=params)
+            try:
+                await client.create_collection(_name(collection), vectors_config=params)
+            except (ValueError, UnexpectedResponse):
+                if not await client.collection_exists(_name(collection)):
+                    raise
             if not self._url:
                 _write_ahead(self._folder / "collection" / _name(collection))
 
         await self._do(collection, work)
+
+    async def exists(self, collection: UUID) -> bool:
+        async def work(client: AsyncQdrantClient) -> bool:
+            return await client.collection_exists(_name(collection))
+
+        return await self._do(collection, work)
+
+    async def require_collection(self, collection: UUID) -> None:
+        """Raises `ApiError` where nothing could be written to it, or found in it."""
+        if not await self.exists(collection):
+            raise _gone()
 
     async def drop(self, collection: UUID) -> None:
         """Nothing happens where it is gone already."""
@@ -171,9 +189,7 @@ class VectorStore:
             return await work(client)
         except (ValueError, UnexpectedResponse) as error:  # embedded, and from a server
             if not await self._is_there(client, collection):
-                raise ApiError(
-                    Code.NOT_FOUND, "This collection's vectors are gone: delete it and make it again."
-                ) from error
+                raise _gone() from error
             if isinstance(error, ValueError):
                 raise
             raise _away(error) from error
@@ -213,6 +229,10 @@ class VectorStore:
                 "Another process has the vectors open: several need QDRANT_URL.",
                 retry_after_s=_RETRY_AFTER_S,
             ) from error
+
+
+def _gone() -> ApiError:
+    return ApiError(Code.NOT_FOUND, "This collection's vectors are gone: make it again.")
 
 
 def _name(collection: UUID) -> str:

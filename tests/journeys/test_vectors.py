@@ -321,8 +321,32 @@ def test_a_collection_that_the_server_lost(served: tuple[Product, QdrantServer])
 
     assert (answer.status, answer.json()["error_code"]) == (404, "NOT_FOUND")
     assert _call(product, "GET", "collections/lost").json()["points_count"] is None
+    assert _make(product, "lost")["points_count"] == 0
+    assert _found(product, "lost", query_vector=[1, 0]) == []
+    for each in server.store.get_collections().collections:
+        server.store.delete_collection(each.name)
     assert _call(product, "DELETE", "collections/lost").status == 200
     _make(product, "lost")
+
+
+def test_nothing_is_paid_for_texts_that_cannot_be_kept_or_looked_for(new_product: NewProduct) -> None:
+    with QdrantServer() as server, new_product(env={"QDRANT_URL": server.url, "QDRANT_API_KEY": API_KEY}) as own:
+
+        def answered() -> list[Answer]:
+            put = _put(own, "texts", {"id": "fox", "text": "a red fox"}, model=_MODEL)
+            return [put, _call(own, "POST", "search", collection_name="texts", text="fox", model=_MODEL)]
+
+        _make(own, "texts", size=_SIZE)
+        paid = answered()
+        for each in server.store.get_collections().collections:
+            server.store.delete_collection(each.name)
+        lost = answered()
+        server.stop()
+        away = answered()
+
+        assert [each.status for each in (*paid, *lost, *away)] == [200, 200, 404, 404, 503, 503]
+        operating.row_of(own, paid[1])
+        assert [row for each in (*lost, *away) for row in operating.rows(own, each.headers["x-request-id"])] == []
 
 
 def test_the_admin_page_counts_them(keeper: Product) -> None:

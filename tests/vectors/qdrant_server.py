@@ -33,6 +33,8 @@ class QdrantServer:
                         status, result = 200, server.result(self.command, path.strip("/").split("/")[1:], body)
                     except LookupError:
                         status = 404
+                    except ValueError:  # of a collection that is there already
+                        status = 409
                 content = json.dumps({"result": result, "status": "ok", "time": 0.0}).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
@@ -53,9 +55,13 @@ class QdrantServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+        self.store.close()
+
+    def stop(self) -> None:
+        """Answer no more."""
         self._http.shutdown()
         self._http.server_close()
-        self.store.close()
 
     def result(self, method: str, path: list[str], body: dict[str, Any]) -> Any:
         """Of `/collections/{name}/…`. Raises `LookupError` for a collection that is not there."""

@@ -17,7 +17,7 @@ def test_fields_must_all_hold() -> None:
     assert made == {
         "must": [
             {"key": "payload.team", "match": {"value": "search"}},
-            {"key": "payload.year", "match": {"value": 2024}},
+            {"key": "payload.year", "range": {"gte": 2024, "lte": 2024}},
             {"key": "payload.open", "match": {"value": True}},
             {"key": "payload.price.net", "range": {"gte": 1.5, "lte": 1.5}},
         ]
@@ -30,16 +30,29 @@ def test_bounds_and_choices_of_one_field() -> None:
     assert made == {
         "must": [
             {"key": "payload.year", "range": {"gte": 2020, "lt": 2025}},
-            {"key": "payload.year", "match": {"any": [2021, 2022]}},
+            {
+                "should": [
+                    {"key": "payload.year", "range": {"gte": 2021, "lte": 2021}},
+                    {"key": "payload.year", "range": {"gte": 2022, "lte": 2022}},
+                ]
+            },
         ]
     }
+
+
+def test_choices_of_texts() -> None:
+    assert translate({"kind": {"in": ["a", "b"]}}) == {"must": [{"key": "payload.kind", "match": {"any": ["a", "b"]}}]}
+
+
+def test_what_no_float_tells_from_its_neighbours_must_be_the_same_whole_number() -> None:
+    assert translate({"a": 2**53}) == {"must": [{"key": "payload.a", "match": {"value": 2**53}}]}
 
 
 def test_any_and_must_not_take_filters() -> None:
     made = translate({"any": [{"a": 1}, {"b": 2}], "must_not": [{"c": 3, "d": 4}]})
 
     def equals(field: str, value: int) -> dict[str, Any]:
-        return {"key": f"payload.{field}", "match": {"value": value}}
+        return {"key": f"payload.{field}", "range": {"gte": value, "lte": value}}
 
     assert made == {
         "must": [{"should": [{"must": [equals("a", 1)]}, {"must": [equals("b", 2)]}]}],

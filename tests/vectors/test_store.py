@@ -91,12 +91,28 @@ def test_keeps_finds_and_forgets(new_store: NewStore) -> None:
     _play(store, story)
 
 
+def test_one_that_is_there_already_is_made_no_more(new_store: NewStore) -> None:
+    store, docs = new_store(), uuid7()
+
+    async def story() -> None:
+        assert not await store.exists(docs)
+        await store.create(docs, size=2, distance="cosine")
+        await store.upsert(docs, [_point(docs, "east", 1, 0)])
+        await store.create(docs, size=2, distance="cosine")
+        assert await store.exists(docs)
+        assert await store.count(docs) == 1
+
+    _play(store, story)
+
+
 def test_filters_choose(new_store: NewStore) -> None:
     store, docs = new_store(), uuid7()
     points = [
         _point(docs, "a", 1, 0, n=1, on=True, at={"city": "Oslo"}),
         _point(docs, "b", 1, 0, n=2, on=False, tags=["x", "y"]),
         _point(docs, "c", 1, 0, n=2.5, on=True, tags=["y"]),
+        _point(docs, "d", 1, 0, n=4.0, large=2**60),
+        _point(docs, "e", 1, 0, n=True, large=2**60 + 1),
     ]
 
     async def story() -> None:
@@ -109,14 +125,17 @@ def test_filters_choose(new_store: NewStore) -> None:
         assert await chosen(on=True) == ["a", "c"]
         assert await chosen(n=2) == ["b"]
         assert await chosen(n=2.5) == ["c"]
-        assert await chosen(n={"gte": 2}) == ["b", "c"]
+        assert await chosen(n=1) == ["a"]
+        assert await chosen(n=4) == await chosen(n={"in": [4]}) == ["d"]
+        assert await chosen(large=2**60) == await chosen(large={"in": [2**60]}) == ["d"]
+        assert await chosen(n={"gte": 2}) == ["b", "c", "d"]
         assert await chosen(n={"gt": 1, "lt": 2.5}) == ["b"]
         assert await chosen(n={"in": [1, 2]}) == ["a", "b"]
         assert await chosen(tags="y") == ["b", "c"]
         assert await chosen(tags={"in": ["x", "z"]}) == ["b"]
         assert await chosen(any=[{"at.city": "Oslo"}, {"n": 2}]) == ["a", "b"]
         assert await chosen(on=True, must_not=[{"n": 1}]) == ["c"]
-        assert await chosen(must_not=[{"on": True, "n": 1}]) == ["b", "c"]
+        assert await chosen(must_not=[{"on": True, "n": 1}]) == ["b", "c", "d", "e"]
 
     _play(store, story)
 
