@@ -138,6 +138,8 @@ def rewrite_embeddings(envelope: Envelope, *, model: str) -> bytes:
 
 def encode_embeddings(request: EmbeddingRequest) -> bytes:
     """The end user has no place here; our own books know."""
+    if len(request.texts) > MAX_REQUESTS:
+        raise unsupported("texts", f"may be at most {MAX_REQUESTS} at once for Gemini.")
     asked = {
         "model": _resource(request.model),
         "taskType": request.task,

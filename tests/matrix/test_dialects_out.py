@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from tests.matrix import page
-from wire import anthropic_messages, gemini, ollama, ollama_embeddings, openai_chat, openai_embeddings, openai_responses
+from wire import (
+    anthropic_messages,
+    gemini,
+    gemini_embeddings,
+    ollama,
+    ollama_embeddings,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 from wire.dialect import Dialect, EmbeddingDialect
 from wire.errors import ApiError
 from wire.neutral import (
@@ -40,6 +49,7 @@ DIALECTS: dict[str, Dialect] = {
 }
 EMBEDDINGS: dict[str, EmbeddingDialect] = {
     "OpenAI embeddings": openai_embeddings,
+    "Gemini embeddings": gemini_embeddings,
     "Ollama embeddings": ollama_embeddings,
 }
 HELLO = (Message("user", (Text("Hello"),)),)
@@ -146,8 +156,9 @@ def test_what_the_page_says_is_refused_is(row: page.Line) -> None:
 
 def _ask_for(dialect: str, field: str) -> None:
     if dialect in EMBEDDINGS:
-        hint: dict[str, Any] = {field: "RETRIEVAL_QUERY"}
-        EMBEDDINGS[dialect].encode_embeddings(EmbeddingRequest(model="m", texts=("Hello",), **hint))
+        texts = ("Hello",) * 101 if field == "texts" else ("Hello",)
+        hint: dict[str, Any] = {} if field == "texts" else {field: "RETRIEVAL_QUERY"}
+        EMBEDDINGS[dialect].encode_embeddings(EmbeddingRequest(model="m", texts=texts, **hint))
     else:
         DIALECTS[dialect].encode_chat(_asked(**REFUSED[field]))
 

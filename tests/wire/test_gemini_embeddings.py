@@ -74,6 +74,16 @@ def test_an_answer_survives_the_way_to_a_caller_and_back() -> None:
     assert gemini_embeddings.read_result(told).usage == read.usage
 
 
+def test_google_takes_a_hundred_texts_at_once() -> None:
+    def encode(texts: int) -> bytes:
+        return gemini_embeddings.encode_embeddings(EmbeddingRequest("m", ("a",) * texts))
+
+    assert len(msgspec.json.decode(encode(100))["requests"]) == 100
+    with pytest.raises(ApiError, match="at most 100") as caught:
+        encode(101)
+    assert (caught.value.code, caught.value.param) == (Code.UNSUPPORTED_FIELD, "texts")
+
+
 def test_a_single_answer_keeps_its_numbers() -> None:
     told = b'{"embeddings":[{"values":[0.10,2e-3]}],"usageMetadata":{"promptTokenCount":3}}'
 
