@@ -14,7 +14,6 @@ from typing import ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from gateway.failures import BUSY
 from wire.errors import ApiError, Code
 
 AT_ONCE = 4
@@ -43,7 +42,7 @@ class Reads:
                 connection.close()
 
         if self._waiting >= self._most_waiting:
-            raise BUSY
+            raise ApiError(Code.QUEUE_FULL, "Too many wait for the database. Try again in a moment.", retry_after_s=5)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, in_thread)
