@@ -151,8 +151,16 @@ def _claims(said: dict[str, Any]) -> Claims:
     scopes = str(said.get("scope") or "").split()
     return Claims(
         client=client,
-        end_user=str(said.get("sub") or ""),
+        end_user=_end_user(said),
         tier=str(said.get("tier") or ""),
         scope="manage" if "manage" in scopes else "call",
         expires_at=float(said["exp"]) + _LEEWAY_S,
     )
+
+
+def _end_user(said: dict[str, Any]) -> str:
+    """JSON can say what no row of the books can hold: a NUL, and half of a pair of surrogates."""
+    name = str(said.get("sub") or "")
+    if not name.isprintable():
+        raise TokenError("The token is not valid: its 'sub' holds characters that cannot be printed.")
+    return name

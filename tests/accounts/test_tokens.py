@@ -105,3 +105,13 @@ def test_a_key_that_its_signer_withdraws_is_one_no_longer(signer: _Broken, monke
     time.sleep(0.02)
     with pytest.raises(TokenError, match="its signer's key is not known"):
         verifier.verify(_signed(second, "second", "dave"))
+
+
+@pytest.mark.parametrize("user", ["a\0b", "\ud800", "two\nlines"])
+def test_an_end_user_who_cannot_be_printed_is_none(user: str) -> None:
+    """The books could not hold a row of his: the call would be refused each time as if they were away."""
+    verifier = Verifier(secret=_ANY_SECRET, jwks_url=None, audience="us", issuer="them")
+    claims = {"client": "alice", "sub": user, "aud": "us", "iss": "them", "exp": time.time() + 3600}
+
+    with pytest.raises(TokenError, match="'sub'"):
+        verifier.verify(jwt.encode(claims, _ANY_SECRET, algorithm="HS256"))
