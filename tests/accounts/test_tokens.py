@@ -15,6 +15,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from accounts import tokens
 from accounts.tokens import TokenError, Verifier
+from core.vault import Secret
 
 _ANY_SECRET = "a secret that nobody has agreed on, and long enough"
 
@@ -110,7 +111,7 @@ def test_a_key_that_its_signer_withdraws_is_one_no_longer(signer: _Broken, monke
 @pytest.mark.parametrize("user", ["a\0b", "\ud800", "two\nlines"])
 def test_an_end_user_who_cannot_be_printed_is_none(user: str) -> None:
     """The books could not hold a row of his: the call would be refused each time as if they were away."""
-    verifier = Verifier(secret=_ANY_SECRET, jwks_url=None, audience="us", issuer="them")
+    verifier = Verifier(secret=Secret(_ANY_SECRET), jwks_url="", audience="us", issuer="them")
     claims = {"client": "alice", "sub": user, "aud": "us", "iss": "them", "exp": time.time() + 3600}
 
     with pytest.raises(TokenError, match="'sub'"):
