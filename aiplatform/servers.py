@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import environ
 import msgspec
@@ -12,12 +13,30 @@ from aiplatform import env
 from core import vault
 
 _ENGINES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
+# IMMEDIATE: a deferred transaction that reads and then writes fails at once, whatever the timeout.
+_SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+}
+# A partner that is gone without a word is noticed within seconds, not by the kernel's patience of hours.
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+_REDIS_VERIFIES = ("required", "optional", "none")  # redis-py's words, which Celery understands too
 # What secures the connection, and the usual port.
 _MAIL_SCHEMES = {"smtp": ("", 25), "smtp+tls": ("tls", 587), "smtps": ("ssl", 465)}
 
 
 def database() -> dict[str, Any]:
-    """DATABASE_URL in the form of Django's DATABASES; without it an SQLite file in STATE_DIR."""
+    """DATABASE_URL in the form of Django's DATABASES; without it an SQLite file in STATE_DIR.
+
+    No CONN_MAX_AGE: under ASGI each thread would keep a connection of its own open.
+    """
     url = env.text("DATABASE_URL", f"sqlite:///{env.STATE_DIR / 'platform.sqlite3'}")
     engine = environ.Env.DB_SCHEMES.get(url.partition(":")[0].lower())
     try:
@@ -29,7 +48,29 @@ def database() -> dict[str, Any]:
             "DATABASE_URL must be postgres://user:password@host:5432/name, with the password percent-encoded, "
             "or sqlite:////path/to/file."
         )
+    is_sqlite = config["ENGINE"].endswith("sqlite3")
+    config["OPTIONS"] = (_sqlite_options if is_sqlite else _postgresql_options)(config.get("OPTIONS", {}))
     return config
+
+
+def _sqlite_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Ours alone: the ledger relies on each of them."""
+    if given:
+        raise SystemExit(f"DATABASE_URL must have nothing after its ? for an SQLite file, not {', '.join(given)}.")
+    return dict(_SQLITE_OPTIONS)
+
+
+def _postgresql_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the address, TLS say, win over ours."""
+    from psycopg.pq import Conninfo  # noqa: PLC0415 - an embedded installation has no use for it
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    if unknown := given.keys() - known:
+        raise SystemExit(
+            "DATABASE_URL must have options of PostgreSQL's libpq after its ?, such as sslmode=verify-full, "
+            f"not {', '.join(sorted(unknown))}."
+        )
+    return _POSTGRESQL_OPTIONS | given
 
 
 def redis_url() -> str:
@@ -37,7 +78,20 @@ def redis_url() -> str:
     url = env.text("REDIS_URL")
     full = url if not url or "://" in url else f"redis://{url}"
     form = "redis://user:password@host:6379/0, or the same with rediss:// (REDIS_ADDR: host:6379)"
-    return env.address("REDIS_URL", full, ("redis", "rediss"), form)
+    env.address("REDIS_URL", full, ("redis", "rediss"), form)
+    if not set(parse_qs(urlsplit(full).query).get("ssl_cert_reqs", [])) <= set(_REDIS_VERIFIES):
+        raise SystemExit(
+            f"REDIS_URL must have one of {', '.join(_REDIS_VERIFIES)} as its ssl_cert_reqs, if it has any."
+        )
+    return full
+
+
+def broker_tls(url: str) -> dict[str, Any] | None:
+    """How Celery's connections to Redis are secured where the address says no more than rediss://.
+
+    As redis-py does it everywhere else: kombu alone would take any certificate. What the address says wins.
+    """
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss:") else None
 
 
 def qdrant_url() -> str:

@@ -160,7 +160,10 @@ _REFUSED = [
     ("DATABASE_URL", "mysql://u:canary@h/name", "must be postgres://"),
     ("DATABASE_URL", "postgres://u:canary@host:bad/name", "must be postgres://"),
     ("DATABASE_URL", "postgres://u:canary@host", "must be postgres://"),
+    ("DATABASE_URL", "postgres://u:canary@host/name?sslmode=require&pool=true", "must have options of PostgreSQL's"),
+    ("DATABASE_URL", "sqlite:////tmp/platform.sqlite3?timeout=1", "must have nothing after its ?"),
     ("REDIS_URL", "redis://:canary@h:bad/0", "must be redis://"),
+    ("REDIS_URL", "rediss://:canary@h/0?ssl_cert_reqs=CERT_NONE", "must have one of required"),
     ("REDIS_URL", "http://:canary@h:6379", "must be redis://"),
     ("QDRANT_URL", "http://vectors:bad", "must be an address such as http://"),
     ("JWT_JWKS_URL", "ftp://x", "must be an address such as https://"),
@@ -212,6 +215,23 @@ def test_values_at_their_bounds_and_in_their_other_forms_are_fine(tmp_path: Path
     ]
 
     assert _said_of(tmp_path, cases) == [""] * len(cases)
+
+
+def test_options_of_the_databases_address_win_over_ours(tmp_path: Path) -> None:
+    url = (
+        "postgres://u:p@h/n?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem&target_session_attrs=any&connect_timeout=9"
+    )
+
+    done = _settings(tmp_path, "settings.DATABASES['default']['OPTIONS']", DATABASE_URL=url)
+
+    options = ast.literal_eval(done.stdout)
+    assert options.items() >= {
+        ("sslmode", "verify-full"),
+        ("sslrootcert", "/etc/ca.pem"),
+        ("target_session_attrs", "any"),
+        ("connect_timeout", 9),
+        ("keepalives_idle", 10),  # one of ours
+    }
 
 
 def test_trusted_origins_are_read_in_djangos_form(tmp_path: Path) -> None:
