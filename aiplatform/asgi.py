@@ -3,6 +3,7 @@
 # ruff: noqa: E402 - settings come before Django, and Django before what imports models
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -18,6 +19,7 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()  # first: what follows imports models
 
 from django.conf import settings
+from django.db import Error
 from servestatic import ServeStaticASGI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+_ASK_AGAIN_S = 2.0
 
 
 class Platform:
@@ -104,17 +107,41 @@ class Platform:
 
     async def _start(self) -> None:
         """In production gRPC is a process of its own (`manage.py servegrpc`)."""
-        await self._serving.start()
+        await self._start_with_the_database()
         if settings.GRPC_PORT and not settings.PRODUCTION:
             try:
                 await self._serving.start_grpc()
             except RuntimeError as error:  # the port is taken; HTTP is served all the same
                 log.warning("gRPC is not served: choose another GRPC_PORT", port=settings.GRPC_PORT, error=str(error))
 
+    async def _start_with_the_database(self) -> None:
+        """Wait for it as long as it takes: uvicorn ends all workers where one that takes a dead one's place fails.
+
+        Nobody is answered meanwhile, by this worker.
+        """
+        while True:
+            try:
+                await self._serving.start()
+            except Error as error:
+                why = str(error).partition("\n")[0]
+                log.warning("the database does not answer: this process waits for it", error=why)
+            else:
+                return
+            await asyncio.sleep(_ASK_AGAIN_S)
+            _end_if_told_to()
+
     async def _stop(self) -> None:
         await self._serving.stop()
         if self._session_door is not None:
             await self._session_door.stop()
+
+
+def _end_if_told_to() -> None:
+    """Uvicorn notes the signals that come while a process starts, and heeds them once it has started."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if getattr(server, "should_exit", False):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
 
 application = Platform()

@@ -114,3 +114,27 @@ def test_several_web_workers_ask_for_redis(tmp_path: Path) -> None:
     line = _refused(_env(tmp_path, free_port(), WEB_WORKERS="2"))
 
     assert "WEB_WORKERS=2 needs REDIS_URL" in line
+
+
+def test_a_database_that_does_not_answer_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    line = _refused(_env(tmp_path, free_port(), DATABASE_URL=f"postgres://u@127.0.0.1:{free_port()}/n"))
+
+    assert "The database does not answer" in line
+    assert "refused" in line
+
+
+def test_a_web_server_waits_for_its_database_and_still_ends_when_told_to(tmp_path: Path) -> None:
+    env = _env(tmp_path, free_port(), DATABASE_URL=f"postgres://u@127.0.0.1:{free_port()}/n")
+    log = tmp_path / "log"
+
+    with log.open("wb") as out:
+        command = [sys.executable, "manage.py", "serve", "--only", "web"]
+        process = subprocess.Popen(command, env=env, cwd=environment.ROOT, stdout=out, stderr=out)
+    try:
+        wait_until(lambda: log.read_text().count("waits for it") == 2, what="the second line")
+        process.terminate()
+        assert process.wait(PATIENCE_S) == -signal.SIGTERM
+    finally:
+        process.kill()
+
+    assert all("waits for it" in line and "refused" in line for line in log.read_text().splitlines())

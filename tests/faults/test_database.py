@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +17,7 @@ from tests.faults import invariants, load
 from tests.faults.conftest import Limit, MortalPostgres, NewInstallation
 from tests.faults.load import Callers, Told
 from tests.product import Product
-from tests.servers import PATIENCE_S, Redis, wait_until
+from tests.servers import PATIENCE_S, Redis, is_alive, wait_until
 from tests.upstream import Fault, Upstream
 
 PLENTY = 10**15
@@ -79,6 +81,32 @@ def test_7_a_killed_database_loses_no_acknowledged_row(
 
 async def _until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     await asyncio.to_thread(wait_until, condition, timeout_s=timeout_s)
+
+
+def test_7_a_worker_that_dies_while_the_database_is_away_takes_no_other_with_it(
+    new_installation: NewInstallation, postgres: MortalPostgres
+) -> None:
+    with new_installation(workers=2) as product:
+        wait_until(lambda: len(_workers(product)) == 2, what="both workers")
+        dies, lives = _workers(product)
+        postgres.kill()
+        os.kill(dies, signal.SIGKILL)
+        wait_until(lambda: product.log().count("this process waits for it") == 2, what="the new worker's waiting")
+        away = product.chat(model="up-chat")
+        postgres.start()
+        wait_until(lambda: len(_workers(product)) == 3, what="the new worker")
+        invariants.settled(product)
+
+        assert away.status == 200
+        assert is_alive(lives)
+        assert "Traceback" not in product.log()
+
+
+def _workers(product: Product) -> list[int]:
+    """The processes of all leases, the oldest first."""
+    return [
+        int(row["process"].rpartition(":")[2]) for row in product.sql("SELECT process FROM usage_lease ORDER BY id")
+    ]
 
 
 @pytest.mark.faults

@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import Error, connection, connections
 from django.utils import timezone
 
 from aiplatform import bootstrap, env
@@ -76,6 +76,10 @@ class Command(BaseCommand):
 
 
 def _set_up() -> bootstrap.Outcome:
+    try:
+        connection.ensure_connection()
+    except Error as error:
+        raise StartError(f"The database does not answer: {str(error).splitlines()[0]}") from None
     for name in env.meaningless():
         log.warning("this setting of a specification has no meaning here, and is ignored", name=name)
     call_command("migrate", verbosity=0, interactive=False)
