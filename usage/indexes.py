@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import migrations
@@ -31,5 +33,17 @@ class AddPartitionedIndex(migrations.AddIndex):
         for partition in partitions:
             own = f"{partition}_{name}"
             schema_editor.execute(f"DROP INDEX IF EXISTS {own}")
-            schema_editor.execute(f"CREATE INDEX CONCURRENTLY {own} ON {partition} {what}")
+            with _patient(schema_editor):
+                schema_editor.execute(f"CREATE INDEX CONCURRENTLY {own} ON {partition} {what}")
             schema_editor.execute(f"ALTER INDEX {name} ATTACH PARTITION {own}")
+
+
+@contextmanager
+def _patient(schema_editor: Any) -> Iterator[None]:
+    """For what waits until all who read at its beginning have ended, and holds up nobody meanwhile."""
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout')")
+        (usual,) = cursor.fetchone()
+    schema_editor.execute("SET lock_timeout = 0")
+    yield
+    schema_editor.execute(f"SET lock_timeout = '{usual}'")
