@@ -1,14 +1,25 @@
 """Celery's worker and beat, with every periodic job in one table."""
 
+import logging.config
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")  # first: the app looks for it as it is made
 
 from celery.schedules import crontab
+from celery.signals import setup_logging
+from django.conf import settings
 
 from core.jobs import app
 
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _log_as_the_rest_does(**_: Any) -> None:
+    """Where somebody hears this signal, Celery leaves the loggers alone, which it would give handlers of its own."""
+    logging.config.dictConfig(settings.LOGGING)
+
 
 # A job that waited longer than `expires` is dropped: the next one does its work.
 app.conf.beat_schedule = {

@@ -59,6 +59,8 @@ def config(*, level: str, style: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            "uvicorn": {"level": "WARNING", "propagate": True},  # with no handler of its own
+            "uvicorn.access": {"propagate": False},  # no line for each request: it looks whether anybody listens
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
             # Else a line for each request of a check; and what they log in detail holds headers.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests import environment
 from tests.conftest import NewProduct
 from tests.product import Product
 from tests.servers import free_port, wait_until
@@ -18,6 +22,12 @@ def logging(new_product: NewProduct) -> Iterator[Product]:
     """In JSON, and with a Redis that is not there, so that there is something to say."""
     with new_product(env={"LOG_FORMAT": "json", "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}) as running:
         yield running
+
+
+_BREAK_A_JOB = """
+from aiplatform.celery import app
+app.send_task("providers.tasks.probe_provider", kwargs={"provider_id": "no-id"})
+"""
 
 
 def _lines(product: Product) -> list[dict[str, Any]]:
@@ -58,3 +68,26 @@ def test_lines_of_no_call_carry_none(logging: Product) -> None:
 
     assert told
     assert not [line for line in told if "request_id" in line]
+
+
+def test_the_servers_own_lines_are_objects_too(logging: Product) -> None:
+    with socket.create_connection(("127.0.0.1", logging.port)) as line:
+        line.sendall(b"no HTTP at all\r\n\r\n")
+        line.recv(1000)
+
+    told = [line for line in _lines(logging) if line["logger"].startswith("uvicorn")]  # and none for each request
+    assert [line["event"] for line in told] == ["Invalid HTTP request received."], logging.log()
+
+
+def test_the_workers_lines_are_objects_tracebacks_and_all(new_product: NewProduct) -> None:
+    with new_product(env={"LOG_FORMAT": "json"}, jobs=True) as product:
+        subprocess.run([sys.executable, "-c", _BREAK_A_JOB], env=product.env, cwd=environment.ROOT, check=True)
+        wait_until(lambda: "badly formed" in product.log(), what="the job's failure")
+
+        said = product.log().splitlines()
+        told = _lines(product)
+
+    assert len(told) == len(said), said
+    (broken,) = [line for line in told if "badly formed" in line["event"]]
+    assert (broken["level"], broken["logger"]) == ("error", "celery.app.trace")
+    assert "Traceback" in broken["exception"]
