@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         self.rests_since = 0.0
         self._loop = loop
         self._reader = Reader(self._begin)
-        self._waiter: asyncio.Future[Answer] | None = None
+        self._waiter: asyncio.Future[Answer] | None = None  # until its answer is whole
         self._answer: Answer | None = None
 
     async def ask(self, head: bytes, body: bytes) -> Answer:
@@ -56,7 +56,8 @@ class Connection(asyncio.Protocol):
             return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self.abort()
+                if self._waiter is waiter:  # else the answer has come whole since: the connection may be another's now
+                    self.abort()
             elif not waiter.exception():
                 waiter.result().close()  # it came in the same moment, and whole: the connection may be another's now
             raise
@@ -86,7 +87,7 @@ class Connection(asyncio.Protocol):
     # --- what the reader tells ----------------------------------------------------------------------------------------
 
     def _begin(self, status: int, headers: dict[str, str]) -> Answer:
-        waiter, self._waiter = self._waiter, None
+        waiter = self._waiter
         self._answer = answer = Answer(self._loop, self, status, headers)
         if waiter is not None and not waiter.done():
             waiter.set_result(answer)
@@ -130,7 +131,7 @@ class Connection(asyncio.Protocol):
         self.fail(broken)
 
     def _finish(self, *, may_rest: bool) -> None:
-        answer, self._answer = self._answer, None
+        answer, self._answer, self._waiter = self._answer, None, None
         if answer is not None:
             answer.end()
         if may_rest and self.home is not None and not self._transport.get_write_buffer_size():

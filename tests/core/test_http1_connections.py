@@ -351,6 +351,29 @@ def test_cancelled_before_the_answer(run: Run, body: bytes) -> None:
     run(story())
 
 
+@pytest.mark.parametrize("came", ["all of it", "its beginning"])
+def test_cancelled_in_the_moment_in_which_the_answer_comes(run: Run, came: str) -> None:
+    async def story() -> None:
+        async def turn(line: Line) -> None:
+            await (silence(line) if len(host.requests) == 2 else line.say(HELLO))
+
+        async with calling(turn) as (host, session):
+            await read(host, session)
+            connection = only_pool(session).rested()
+            assert connection is not None
+            only_pool(session).rest(connection)
+            task = asyncio.create_task(ask(host, session))
+            await until(lambda: len(host.requests) == 2)
+            task.cancel()
+            connection.data_received(HELLO if came == "all of it" else HELLO[:-1])  # before the task wakes
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert connection.is_open == (came == "all of it")
+            assert counted(session) == ((1, 1, 0) if connection.is_open else (0, 0, 0))
+
+    run(story())
+
+
 @pytest.mark.parametrize("how", ["cancelled", "closed", "too large"])
 def test_left_in_the_middle_of_the_answer(run: Run, how: str) -> None:
     async def story() -> None:
