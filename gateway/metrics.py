@@ -149,19 +149,21 @@ class _Written(msgspec.Struct, array_like=True):
 
 
 class Tallies:
-    """The tallies of all processes of one server, in files beside each other: `<parent>-<process>.tally`."""
+    """The tallies of all processes of one server, in files beside each other: `<server>-<process>.tally`."""
 
     def __init__(self, folder: Path, own: Tally, *, misses: Callable[[], int]) -> None:
         self._folder = folder
         self._own = own
         self._misses = misses
-        self._path = folder / f"{os.getppid()}-{os.getpid()}.tally"
+        self._server = _server_of(os.getppid())
+        self._path = folder / f"{self._server}-{os.getpid()}.tally"
 
     def open(self) -> None:
         """Forget the tallies of servers that have ended: their counters begin anew, as Prometheus expects."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in self._folder.glob("*.tally"):
-            if not _is_running(int(path.name.partition("-")[0])):
+            server = path.stem.rpartition("-")[0]
+            if server != _server_of(int(server.partition("-")[0])):
                 path.unlink(missing_ok=True)
 
     def write(self) -> None:
@@ -174,8 +176,8 @@ class Tallies:
     def all(self) -> Tally:
         """All processes' counts together, as last written. For any thread."""
         found = Tally()
-        for path in self._folder.glob(f"{os.getppid()}-*.tally"):
-            # Of an older version: in a container, whose processes have the same numbers after an upgrade.
+        for path in self._folder.glob(f"{self._server}-*.tally"):
+            # Of an older version, whose processes had the same numbers, where the kernel does not tell them apart.
             with suppress(msgspec.DecodeError):
                 found.merge(path.read_bytes())
         return found
@@ -238,6 +240,22 @@ def _add(family: HistogramMetricFamily, labels: list[str], bounds: tuple[float, 
         total += count
         buckets.append(("+Inf" if bound == float("inf") else repr(bound), total))
     family.add_metric(labels, buckets=buckets, sum_value=spread.total_s)
+
+
+def _server_of(parent: int) -> str:
+    """Its name by its process and when that began; "" once it has ended.
+
+    The number alone would not do: in a container it is 1 after each restart, beside the files of the life before.
+    """
+    return f"{parent}-{_began_at_tick(parent)}" if _is_running(parent) else ""
+
+
+def _began_at_tick(pid: int) -> int:
+    """By proc(5), field 22 of its `stat`; 0 where there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _is_running(pid: int) -> bool:

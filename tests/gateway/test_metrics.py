@@ -108,13 +108,42 @@ def test_several_processes_together_keep_every_count_and_every_line(monkeypatch:
 
 
 def test_what_an_older_version_has_left_is_not_told(tmp_path: Path) -> None:
-    """Its processes may have had the numbers of ours, in a container whose disk outlives it."""
+    """Its processes may have had the numbers of ours."""
     own = Tally()
     own.add(a_row(1))
     tallies = Tallies(tmp_path, own, misses=lambda: 0)
-    (tmp_path / f"{os.getppid()}-1.tally").write_bytes(msgspec.msgpack.encode([7, [["p", "m", [{"ok": 1}]]], []]))
+    tallies.write()
+    (written,) = tmp_path.iterdir()
+    written.with_stem(f"{written.stem}0").write_bytes(msgspec.msgpack.encode([7, [["p", "m", [{"ok": 1}]]], []]))
     tallies.open()
 
+    assert told(tallies.all())["ai_proxy_requests_total"]["model"] == {"model-1": 1}
+
+
+def test_what_a_server_of_the_same_number_has_left_is_not_told(tmp_path: Path) -> None:
+    """In a container the server is process 1 after each restart, and its disk may be kept."""
+    own = Tally()
+    own.add(a_row(1))
+    for earlier in (f"{os.getppid()}-4000000.tally", f"{os.getppid()}-7-4000000.tally"):
+        (tmp_path / earlier).write_bytes(own.encode())
+    tallies = Tallies(tmp_path, own, misses=lambda: 0)
+
+    tallies.open()
     tallies.write()
 
     assert told(tallies.all())["ai_proxy_requests_total"]["model"] == {"model-1": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_process_of_this_server_has_left_is_told(tmp_path: Path) -> None:
+    own = Tally()
+    own.add(a_row(1))
+    tallies = Tallies(tmp_path, own, misses=lambda: 0)
+    tallies.write()
+    (written,) = tmp_path.iterdir()
+    written.rename(written.with_stem(f"{written.stem}0"))
+
+    tallies.open()
+    tallies.write()
+
+    assert told(tallies.all())["ai_proxy_requests_total"]["model"] == {"model-1": 2}
