@@ -46,6 +46,7 @@ class Trouble(Enum):
     TOO_MANY_CALLS = "The provider answers, but says that there were too many calls just now."
     PROVIDER_FAILS = "The provider answers with an error of its own."
     REFUSED = "The provider refused to list its models."
+    NOT_BEGUN = "Not tested: the others took all the time there was. Test it again."
 
 
 _OF_THE_KEY = {Trouble.UNREADABLE_KEY, Trouble.KEY_REFUSED, Trouble.NOT_ALLOWED, Trouble.TOO_MANY_CALLS}

@@ -29,7 +29,10 @@ def check(provider: Provider, *, now: datetime) -> Finding:
 
 
 def check_all(providers: Iterable[Provider], *, now: datetime) -> list[tuple[Provider, Finding]]:
-    """Test several side by side, within PROBE_DEADLINE_S, and store what was found. In the order given."""
+    """Test several side by side, within PROBE_DEADLINE_S, and store what was found. In the order given.
+
+    Of one whose turn did not come nothing is stored: its finding's trouble is NOT_BEGUN.
+    """
     targets = [(provider, connection.target_of(provider)) for provider in providers]
     if not targets:
         return []
@@ -37,11 +40,12 @@ def check_all(providers: Iterable[Provider], *, now: datetime) -> list[tuple[Pro
     try:
         checks = [(provider, pool.submit(connection.check, target)) for provider, target in targets]
         wait([check for _, check in checks], timeout=PROBE_DEADLINE_S)
-        findings = [(provider, _result(check)) for provider, check in checks]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    findings = [(provider, _result(check)) for provider, check in checks]
     for provider, finding in findings:
-        store(provider_id=provider.pk, finding=finding, now=now)
+        if finding.trouble is not connection.Trouble.NOT_BEGUN:
+            store(provider_id=provider.pk, finding=finding, now=now)
     return findings
 
 
@@ -91,7 +95,8 @@ def _active() -> QuerySet[Provider]:
 
 
 def _result(check: Future[Finding]) -> Finding:
-    if check.done():
+    """Of a round that is over: what had not begun is cancelled."""
+    if check.done() and not check.cancelled():
         return check.result()
-    slow = connection.Trouble.TOO_SLOW
-    return Finding(ok=False, summary=slow.value, trouble=slow)
+    trouble = connection.Trouble.NOT_BEGUN if check.cancelled() else connection.Trouble.TOO_SLOW
+    return Finding(ok=False, summary=trouble.value, trouble=trouble)

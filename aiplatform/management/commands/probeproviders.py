@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from providers import health
+from providers.connection import Finding, Trouble
 
 
 class Command(BaseCommand):
@@ -16,6 +17,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         found = health.probe_active(now=timezone.now())
         for provider, finding in found:
-            self.stdout.write(f"{'healthy' if finding.ok else 'unhealthy'}  {provider.slug}: {finding.text}")
+            self.stdout.write(f"{_word(finding)}  {provider.slug}: {finding.text}")
         if not found:
             self.stdout.write("No provider is active.")
+
+
+def _word(finding: Finding) -> str:
+    if finding.trouble is Trouble.NOT_BEGUN:
+        return "untested"
+    return "healthy" if finding.ok else "unhealthy"
