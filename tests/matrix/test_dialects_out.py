@@ -79,7 +79,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 REFUSED: dict[str, dict[str, Any]] = {
     "top_k": {"top_k": 5},
-    "stop": {"stop": ("a", "b", "c", "d", "e", "f")},
+    "stop": {"stop": ("a", "b", "c", "d", "e", " ")},
     "n": {"choices": 2},
     "temperature": {"temperature": 1.5},
     "frequency_penalty": {"frequency_penalty": 0.5},

@@ -300,6 +300,15 @@ def test_arguments_that_come_in_pieces_go_out_whole() -> None:
     assert last["candidates"][0]["finishReason"] == "STOP"
 
 
+def test_arguments_of_a_call_that_was_told_are_refused() -> None:
+    encoder = gemini.encoder(show_usage=True)
+    encoder.encode(ToolCallStarted(0, "a", "f"))
+    encoder.encode(TextDelta("So."))
+
+    with pytest.raises(BadStreamError):
+        encoder.encode(ToolCallDelta(0, '{"x":1}'))
+
+
 def test_an_array_holds_what_the_events_hold() -> None:
     stream = (
         b": keep-alive\n\n"

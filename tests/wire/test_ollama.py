@@ -402,7 +402,7 @@ def test_a_stream_is_lines_of_which_the_last_tells_all() -> None:
     ]
 
 
-def test_calls_that_come_mixed_are_each_told_whole() -> None:
+def test_a_call_is_told_whole_when_the_next_one_begins() -> None:
     events: list[StreamEvent] = [
         Started("r", "m"),
         ToolCallStarted(0, "a", "f"),
@@ -418,6 +418,16 @@ def test_calls_that_come_mixed_are_each_told_whole() -> None:
         [{"id": "b", "function": {"name": "g", "arguments": {}}}],
         None,
     ]
+
+
+@pytest.mark.parametrize("between", [ToolCallStarted(1, "b", "g"), TextDelta("So.")])
+def test_arguments_of_a_call_that_was_told_are_refused(between: StreamEvent) -> None:
+    encoder = ollama.encoder(show_usage=True)
+    encoder.encode(ToolCallStarted(0, "a", "f"))
+    encoder.encode(between)
+
+    with pytest.raises(BadStreamError, match="mixed"):
+        encoder.encode(ToolCallDelta(0, '{"x":1}'))
 
 
 # --- a provider's answers ---

@@ -240,6 +240,7 @@ def test_arguments_are_kept_as_the_model_wrote_them() -> None:
         ({"seed": 1}, "seed"),
         ({"frequency_penalty": 0.5}, "frequency_penalty"),
         ({"temperature": 1.5}, "temperature"),
+        ({"stop": ["END", "\n\n"]}, "stop"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
     ],
 )

@@ -58,6 +58,8 @@ def refuse_unsayable(request: ChatRequest) -> None:
             raise unsupported(name, absent)
     if request.seed is not None:
         raise unsupported("seed", absent)
+    if any(not stop.strip() for stop in request.stop):
+        raise unsupported("stop", "may hold no sequence of white space alone for Anthropic.")
     if request.response_format is not None and request.response_format.kind == "json_object":
         raise unsupported("response_format", "of json_object has no counterpart in Anthropic's API: use json_schema.")
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from wire import sse
+from wire.dialect import BadStreamError
 from wire.gemini.answer import reason_of
 from wire.gemini.logprobs import encode_logprobs
 from wire.gemini.messages_out import encode_call
@@ -100,9 +101,14 @@ class _ChoiceEncoder:
                 self._calls[event.call] = ToolCall(event.id, event.name, "")
                 self._signatures[event.call], self._signature = self._signature, None
             case ToolCallDelta():
-                call = self._calls[event.call]
-                self._calls[event.call] = ToolCall(call.id, call.name, call.arguments + event.arguments)
+                self._calls[event.call] = self._grown(event)
         return []
+
+    def _grown(self, event: ToolCallDelta) -> ToolCall:
+        call = self._calls.get(event.call)
+        if call is None:  # it went out, whole, when something else began
+            raise BadStreamError("the arguments of a tool call came after something else")
+        return ToolCall(call.id, call.name, call.arguments + event.arguments)
 
     def leave(self) -> _Parts:
         parts = [encode_call(call, self._signatures.get(number)) for number, call in self._calls.items()]

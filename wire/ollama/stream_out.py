@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wire import ndjson
+from wire.dialect import BadStreamError
 from wire.neutral import (
     Finished,
     FinishReason,
@@ -52,8 +53,7 @@ class Encoder:
                 self._call = event
                 return told
             case ToolCallDelta():
-                self._arguments.append(event.arguments)
-                return b""
+                return self._call_delta(event)
             case _:
                 return self._about(event)
 
@@ -80,6 +80,13 @@ class Encoder:
     def _text(self, event: TextDelta) -> bytes:
         logprobs = (event.logprobs or {}).get("content")
         return self._line(self.said(event.text) | ({"logprobs": logprobs} if logprobs else {}))
+
+    def _call_delta(self, event: ToolCallDelta) -> bytes:
+        """Providers send one call after the other, and a call that has been told cannot grow any more."""
+        if self._call is None or self._call.call != event.call:
+            raise BadStreamError("the arguments of several tool calls came mixed")
+        self._arguments.append(event.arguments)
+        return b""
 
     def _whole_call(self) -> bytes:
         call, self._call = self._call, None
