@@ -16,6 +16,7 @@ from core.http1 import Session
 from providers import loops
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.adapters.http import error_body
+from providers.adapters.openai import translator
 from providers.errors import from_status
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
@@ -58,15 +59,16 @@ def _chat(
     envelope: Envelope, caller: CallerDialect, deployment: DeploymentSpec, max_output_tokens: int | None
 ) -> Sendable:
     chats = ADAPTERS[deployment.provider.kind].chats
-    chat = next((chat for chat in chats if chat.dialect is caller), chats[0])
+    chat = next((chat for chat in chats if chat.dialect is caller), None)
     body: Callable[[], bytes]
-    if chat.dialect is caller:
+    if chat:
         envelope = _with_defaults(envelope, deployment.defaults, chat.sampling_fields)
         body = partial(chat.rewrite, envelope, model=deployment.model, max_output_tokens=max_output_tokens)
     else:
-        request = _for(deployment, caller.decode_chat(envelope), max_output_tokens, chat.sampling_fields)
+        request = caller.decode_chat(envelope)
+        chat = translator(chats, request, deployment.model)
         try:
-            body = _made(chat.encode(request))
+            body = _made(chat.encode(_for(deployment, request, max_output_tokens, chat.sampling_fields)))
         except ApiError as error:
             raise in_callers_words(error, caller.name) from error
     return Sendable(chat.url(deployment, stream=envelope.stream), body, chat.dialect)

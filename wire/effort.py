@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wire.neutral import ChatRequest
+from wire.openai_models import takes_no_effort
 
 
 def effort_of(request: ChatRequest) -> str | None:
@@ -12,3 +13,12 @@ def effort_of(request: ChatRequest) -> str | None:
     if request.thinking_budget_tokens < 4_096:
         return "low"
     return "medium" if request.thinking_budget_tokens < 16_384 else "high"
+
+
+def openais_effort(request: ChatRequest) -> str | None:
+    """The same for OpenAI's dialects: "none" is for the models that know it, and left out for others.
+
+    Most of those do not think, and refuse the whole call for it.
+    """
+    effort = effort_of(request)
+    return None if effort == "none" and not takes_no_effort(request.model) else effort

@@ -73,7 +73,9 @@ class Adapter(Protocol):
 
     @property
     def chats(self) -> tuple[Chat, ...]:
-        """The first is what callers of other dialects are translated to; those of the others pass through."""
+        """The first is what callers of other dialects are translated to (but see `openai.translator`); those of the
+        others pass through.
+        """
 
     @property
     def embeddings(self) -> Embeddings | None: ...

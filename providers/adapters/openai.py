@@ -15,6 +15,8 @@ from wire import openai_chat, openai_embeddings, openai_responses
 from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatRequest
 from wire.openai_chat.opening import BoundField
+from wire.openai_models import calls_tools_in_responses_alone
+from wire.openai_responses.encoding import can_say
 
 SAMPLING_FIELDS: Mapping[str, str] = {
     name: name for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop")
@@ -47,7 +49,7 @@ class ChatCompletions:
 
 
 class Responses:
-    """OpenAI's newer API, for the callers who speak it."""
+    """OpenAI's newer API, for the callers who speak it, and where its newer models are to call tools."""
 
     dialect: Dialect = openai_responses
     sampling_fields: Mapping[str, str] = {"temperature": "temperature", "top_p": "top_p"}
@@ -57,6 +59,17 @@ class Responses:
     def url(self, deployment: DeploymentSpec, *, stream: bool) -> str:
         del stream
         return f"{deployment.provider.address}/responses"
+
+
+def translator(chats: tuple[Chat, ...], request: ChatRequest, model: str) -> Chat:
+    """The way in which callers of other dialects are translated: the first, but for tools of newer models the second.
+
+    What Responses cannot say (`stop`, `seed` …) goes to the first all the same.
+    """
+    newer = next((chat for chat in chats if chat.dialect is openai_responses), None)
+    if newer and request.tools and calls_tools_in_responses_alone(model) and can_say(request):
+        return newer
+    return chats[0]
 
 
 class OpenAIAdapter:

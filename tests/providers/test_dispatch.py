@@ -55,6 +55,39 @@ def test_other_hosts_are_given_the_callers_bound_under_its_older_name(kind: str)
     assert "max_completion_tokens" not in sent
 
 
+def _asked(kind: str, model: str, **fields: Any) -> tuple[str, dict[str, Any]]:
+    """What a caller of Anthropic's has sent there: its dialect, and its body."""
+    envelope = anthropic_messages.open_chat(json.dumps(_BODY | {"tools": [_TOOL]} | fields).encode())
+    call = dispatch.encode(envelope, anthropic_messages, deployment("p", model, kind=kind), max_output_tokens=None)
+    return call.dialect.name, json.loads(call.body())
+
+
+_TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+
+
+@pytest.mark.parametrize("kind", ["openai", "azure"])
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.6-terra", "gpt-5.10-2027-01-01", "gpt-6", "team-gpt-5.6"])
+def test_tools_of_newer_models_are_called_in_responses(kind: str, model: str) -> None:
+    """In Chat Completions they answer 400."""
+    dialect, body = _asked(kind, model, thinking={"type": "adaptive"}, output_config={"effort": "high"})
+    assert (dialect, body["model"], body["reasoning"]) == ("openai_responses", model, {"effort": "high"})
+    assert body["tools"] == [{"type": "function", "name": "f", "parameters": _TOOL["input_schema"], "strict": False}]
+
+
+@pytest.mark.parametrize("model", ["gpt-4.1", "gpt-4o", "gpt-5", "gpt-5.2", "gpt-35-turbo", "o3", "house"])
+def test_older_models_are_asked_in_chat_completions(model: str) -> None:
+    assert _asked("openai", model)[0] == "openai_chat"
+
+
+@pytest.mark.parametrize("fields", [{"tools": []}, {"stop_sequences": ["END"]}])
+def test_without_tools_or_with_what_responses_cannot_say_newer_models_are_too(fields: dict[str, Any]) -> None:
+    assert _asked("openai", "gpt-5.6", **fields)[0] == "openai_chat"
+
+
+def test_other_hosts_of_the_dialect_speak_no_responses() -> None:
+    assert _asked("custom", "gpt-5.6")[0] == "openai_chat"
+
+
 _EVERY_DIALECTS: dict[str, Any] = {
     **_BODY,
     "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],

@@ -13,8 +13,9 @@ from tests.wire.strategies import (
     ids,
     maybe,
     names,
+    objects,
     openai_formats,
-    openai_tools,
+    openai_models,
     pictures,
     plain_texts,
     probabilities,
@@ -22,7 +23,7 @@ from tests.wire.strategies import (
     thoughts,
     usages,
 )
-from wire.neutral import ChatRequest, ChatResponse, Choice, Message, Part, Thinking, ToolCall, ToolResult
+from wire.neutral import ChatRequest, ChatResponse, Choice, Message, Part, Thinking, Tool, ToolCall, ToolResult
 
 detailed_pictures = st.builds(msgspec.structs.replace, pictures, detail=st.sampled_from([None, "low", "high"]))
 
@@ -47,9 +48,9 @@ def responses_turns(draw: st.DrawFn) -> tuple[Message, ...]:
 
 @st.composite
 def responses_requests(draw: st.DrawFn) -> ChatRequest:
-    tools = tuple(draw(st.lists(openai_tools, max_size=2)))
+    tools = tuple(draw(st.lists(st.builds(Tool, names, maybe(texts), maybe(objects), st.booleans()), max_size=2)))
     return ChatRequest(
-        model=draw(names),
+        model=draw(openai_models),
         messages=draw(responses_turns()),
         max_output_tokens=draw(maybe(st.integers(1, 10**6))),
         temperature=draw(maybe(st.floats(0, 2))),

@@ -85,12 +85,14 @@ openai_formats = st.sampled_from([ResponseFormat("text"), ResponseFormat("json_o
     ResponseFormat, st.just("json_schema"), names, objects, maybe(st.booleans())
 )
 
+openai_models = names.map(lambda name: f"gpt-6/{name}")  # older ones know no effort of "none"
+
 
 @st.composite
 def openai_requests(draw: st.DrawFn) -> ChatRequest:
     tools = tuple(draw(st.lists(openai_tools, max_size=2)))
     return ChatRequest(
-        model=draw(names),
+        model=draw(openai_models),
         messages=tuple(draw(st.lists(openai_messages, min_size=1, max_size=5))),
         max_output_tokens=draw(maybe(st.integers(1, 10**6))),
         choices=draw(st.integers(1, 5)),

@@ -269,7 +269,7 @@ def test_a_bound_may_go_out_under_its_newer_name() -> None:
     assert "max_tokens" not in body
 
 
-def test_a_disabled_thinking_stays_disabled() -> None:
+def test_a_disabled_thinking_is_told_to_the_models_that_know_it() -> None:
     body = {
         "model": "m",
         "max_tokens": 9,
@@ -277,7 +277,17 @@ def test_a_disabled_thinking_stays_disabled() -> None:
         "thinking": {"type": "disabled"},
     }
 
-    assert translated(ANTHROPIC, body, OPENAI)["reasoning_effort"] == "none"
+    request = anthropic_messages.decode_chat(anthropic_messages.open_chat(msgspec.json.encode(body)))
+
+    def told(model: str) -> tuple[Any, Any]:
+        asked = msgspec.structs.replace(request, model=model)
+        chat, responses = openai_chat.encode_chat(asked), openai_responses.encode_chat(asked)
+        return msgspec.json.decode(chat).get("reasoning_effort"), msgspec.json.decode(responses).get("reasoning")
+
+    for knows_it in ("gpt-5.1", "gpt-5.6-terra", "gpt-6"):
+        assert told(knows_it) == ("none", {"effort": "none"})
+    for refuses_it in ("gpt-4.1", "gpt-4o", "gpt-5-mini", "o3", "gpt-5.3-chat-latest", "gpt-5.1-codex", "house"):
+        assert told(refuses_it) == (None, None)
 
 
 def test_an_id_too_long_for_the_other_provider_stays_here() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from wire.effort import effort_of
+from wire.effort import openais_effort
 from wire.errors import unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_chat.messages_out import encode_messages
@@ -34,7 +34,7 @@ def encode_chat(request: ChatRequest, *, bound_field: BoundField = "max_tokens")
         **_sampling(request),
         **_tools(request),
         "response_format": _response_format(request.response_format),
-        "reasoning_effort": effort_of(request),
+        "reasoning_effort": openais_effort(request),
         "user": _user(request),
         **({"stream": True, "stream_options": {"include_usage": True}} if request.stream else {}),
     }

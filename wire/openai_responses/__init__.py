@@ -10,8 +10,8 @@ Translation (`decode_chat`, `encode_chat`) refuses by name what another dialect 
 is listed in `decoding.DROPPED` and `decoding.HARMLESS_VALUES`. An image's `detail`, the name of a JSON schema, the
 wish for a summary of the reasoning, and what only bears on hosted tools go no further than OpenAI.
 
-A function's `strict` is true by default here and false in Chat Completions; where the caller says nothing, nothing is
-said to the provider. Answers do not repeat the request's own fields.
+A function's `strict` is true by default here and false elsewhere: where the caller of another dialect says nothing,
+false is said. Answers do not repeat the request's own fields.
 """
 
 from __future__ import annotations

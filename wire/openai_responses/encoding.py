@@ -1,7 +1,8 @@
 """A neutral chat call -> the body for OpenAI's Responses API.
 
 Cache hints of other dialects are left out: OpenAI caches long prefixes unasked. Thinking is left out too, as OpenAI
-takes none but its own.
+takes none but its own. A function that nobody calls strict is said not to be, as it is elsewhere: where nothing is
+said, OpenAI makes it so here, and all its parameters required (OpenAI's guide to function calling).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from wire.effort import effort_of
-from wire.errors import unsupported
+from wire.effort import openais_effort
+from wire.errors import ApiError, unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_responses.decoding import LOGPROBS
 from wire.openai_responses.messages_out import encode_messages
@@ -21,7 +22,7 @@ MAX_USER_CHARS = 64  # OpenAI refuses a longer one; ours is the caller's own rec
 
 def encode_chat(request: ChatRequest) -> bytes:
     refuse_unsayable(request)
-    effort = effort_of(request)
+    effort = openais_effort(request)
     body = {
         "model": request.model,
         "input": encode_messages(request.messages),
@@ -38,6 +39,14 @@ def encode_chat(request: ChatRequest) -> bytes:
         "stream": request.stream or None,
     }
     return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+
+
+def can_say(request: ChatRequest) -> bool:
+    try:
+        refuse_unsayable(request)
+    except ApiError:
+        return False
+    return True
 
 
 def refuse_unsayable(request: ChatRequest) -> None:
@@ -65,8 +74,8 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    """Both `parameters` and `strict` must be there, and may be null."""
-    tool_fields = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": tool.strict}
+    """Both `parameters` and `strict` must be there; the former may be null."""
+    tool_fields = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": bool(tool.strict)}
     return tool_fields if tool.description is None else {**tool_fields, "description": tool.description}
 
 
