@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -477,6 +478,48 @@ def test_deepseek_is_told_what_it_thought_before_it_called_a_tool() -> None:
     chat = ADAPTERS["deepseek"].chats[0]
     body = msgspec.json.decode(chat.encode(ask(messages=THOUGHT, tools=(WEATHER,))))
     assert body["messages"][1]["reasoning_content"] == "I should ask."
+
+
+ELSEWHERE = (
+    Message("user", (Text("The weather?"),)),
+    Message("assistant", (Thinking("Signed.", "by-another"), ToolCall("toolu_1", "get_weather", "{}"))),
+    Message("user", (ToolResult("toolu_1", (Text("It rains."),)),)),
+    Message("assistant", (Text("It rains."),)),
+    Message("user", (Text("And now?"),)),
+)
+
+
+@every_caller
+def test_deepseek_finds_a_thought_on_calls_that_others_made(caller: Dialect) -> None:
+    body = sent("deepseek", ask(messages=ELSEWHERE, tools=(WEATHER,)), caller)
+    assert [message.get("reasoning_content") for message in body["messages"]] == [None, " ", None, None, None]
+
+
+@pytest.mark.parametrize(("effort", "thinking"), [("none", {"type": "disabled"}), ("high", None), (None, None)])
+def test_deepseek_is_told_not_to_think(effort: str | None, thinking: dict[str, str] | None) -> None:
+    body = sent("deepseek", ask(reasoning_effort=effort))
+    assert body.get("thinking") == thinking
+    assert body.get("reasoning_effort") == (None if effort == "none" else effort)
+
+
+@every_caller
+def test_mistral_gets_ids_of_calls_that_it_takes(caller: Dialect) -> None:
+    body = sent("mistral", ask(messages=ELSEWHERE, tools=(WEATHER,)), caller)
+    _, call, result, *_ = body["messages"]
+    assert call["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert re.fullmatch("[a-zA-Z0-9]{9}", result["tool_call_id"])
+
+
+def test_and_its_own_ids_stay() -> None:
+    made = {"id": "Ab3dEf6h9", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = [
+        {"role": "user", "content": "Hi", "tool_calls": None, "tool_call_id": None},
+        {"role": "assistant", "content": "", "tool_calls": [made]},
+        {"role": "tool", "tool_call_id": "Ab3dEf6h9", "content": "x"},
+    ]
+    envelope = openai_chat.open_chat(msgspec.json.encode({"model": "m", "messages": said}))
+    call = dispatch.encode(envelope, openai_chat, target("mistral", "https://h.example"), max_output_tokens=None)
+    assert msgspec.json.decode(call.body())["messages"] == said
 
 
 @pytest.mark.parametrize("kind", ["groq", "mistral", "cerebras"])
