@@ -173,6 +173,26 @@ def test_google_is_not_shown_what_others_signed(name: str) -> None:
     assert [part[name] for part in content["parts"]] == ["bWluZQ==", unsigned, unsigned]
 
 
+@pytest.mark.parametrize("name", ["functionCall", "function_call"])
+def test_gemini_3_gets_a_signature_on_the_first_call_of_a_step(name: str) -> None:
+    """Of others' calls too, which have none: it refuses them. What it said itself stays as it came."""
+    own = b'{"role": "model", "parts": [{"%s": {"name": "f"}, "thoughtSignature": "c2ln"}, {"%s": {"name": "g"}}]}'
+    made = b'{"role": "model", "parts": [{"text": "So."},{"%s": {"args": {"n": 1e2}}},{"%s": {"name": "g"}}]}'
+    asked = b'{"parts": [{"text": "functionCall"}]}'
+    contents = b"[%s]" % b",".join((asked, *(turn.replace(b"%s", name.encode()) for turn in (own, made))))
+    envelope = gemini.open_chat(b'{"contents":%s}' % contents)
+
+    newer, older = (
+        gemini.rewrite_chat(envelope, model=f"gemini-{n}", max_output_tokens=None) for n in ("3-pro", "2.5")
+    )
+
+    assert older == b'{"contents":%s}' % contents
+    signed = msgspec.json.decode(contents)
+    signed[2]["parts"][1]["thoughtSignature"] = "skip_thought_signature_validator"
+    assert msgspec.json.decode(newer) == {"contents": signed}
+    assert b'{"n": 1e2}' in newer
+
+
 # --- decoding ---
 
 

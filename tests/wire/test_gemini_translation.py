@@ -310,12 +310,14 @@ def test_claude_is_not_shown_what_gemini_signed() -> None:
 def test_nor_in_the_bytes_that_pass_through_to_it() -> None:
     kept = b'{"type": "thinking", "thinking": "Hm.", "signature": "Claude\'s"}'
     dropped = b'{"type":"thinking","thinking":"Hm.","signature":"gemini:c2ln"}'
+    unsigned = b'{"type":"thinking","thinking":"Hm.","signature":""}'
     called = b'{"type":"tool_use","id":"c","name":"f","input":{"n": 1e2}}'
     said, alone = b'{"role":"assistant","content":[%s,%s,%s]}', b'{"role":"assistant","content":[%s]}'
-    turns = (said % (kept, dropped, called), alone % dropped)
-    body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"},%s,%s]}' % turns
-
-    rewritten = anthropic_messages.rewrite_chat(anthropic_messages.open_chat(body), model="m", max_output_tokens=None)
-
     expected = b'[{"role":"user","content":"Hi"},{"role":"assistant","content":[%s,%s]}]' % (kept, called)
-    assert rewritten == b'{"model":"m","max_tokens":9,"messages":%s}' % expected
+
+    for foreign in (dropped, unsigned):
+        turns = (said % (kept, foreign, called), alone % foreign)
+        body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"},%s,%s]}' % turns
+        envelope = anthropic_messages.open_chat(body)
+        rewritten = anthropic_messages.rewrite_chat(envelope, model="m", max_output_tokens=None)
+        assert rewritten == b'{"model":"m","max_tokens":9,"messages":%s}' % expected

@@ -146,10 +146,10 @@ def test_nothing_is_stored_at_the_provider() -> None:
     assert rewritten == msgspec.json.decode(raw) | {"model": "gpt", "store": False, "max_output_tokens": 100}
 
 
-def test_what_another_provider_sealed_is_kept_from_openai() -> None:
+def test_what_openai_has_not_sealed_is_kept_from_it() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     own = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
-    thought = Choice(0, (Thinking("Hm", "sig"), Thinking(redacted="x")), "stop")
+    thought = Choice(0, (Thinking("Hm", "sig"), Thinking(redacted="x"), Thinking("Nobody's")), "stop")
     answered = openai_responses.encode_response(ChatResponse("r", "m", (thought,), None))
     foreign = msgspec.json.decode(answered)["output"]
     envelope = openai_responses.open_chat(body(input=[own, *foreign, call]))

@@ -1,4 +1,4 @@
-"""Thoughts of Gemini's in a conversation that goes on at Anthropic, which refuses what it has not signed."""
+"""Thoughts of others in a conversation that goes on at Anthropic, which refuses what it has not signed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from wire.body import MALFORMED, Fields
 from wire.signatures import GEMINI
 
-_SIGNED = re.compile(rb'"signature"\s*:\s*"%s' % GEMINI.encode())
+_FOREIGN = re.compile(rb'"signature"\s*:\s*"(?:%s|")' % GEMINI.encode())
 _NOTHING, _NULL = msgspec.Raw(b"[]"), msgspec.Raw(b"null")
 _MESSAGES: msgspec.json.Decoder[list[Fields]] = msgspec.json.Decoder(list[Fields])
 _BLOCKS: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
@@ -23,9 +23,9 @@ class _Kind(msgspec.Struct):
 _KIND: msgspec.json.Decoder[_Kind] = msgspec.json.Decoder(_Kind)
 
 
-def without_geminis(messages: msgspec.Raw) -> msgspec.Raw:
-    """The same messages without the thinking that Gemini has signed; all else byte for byte."""
-    if not _SIGNED.search(messages):
+def without_foreign(messages: msgspec.Raw) -> msgspec.Raw:
+    """The same messages without the thinking that Gemini has signed, or nobody; all else byte for byte."""
+    if not _FOREIGN.search(messages):
         return messages
     try:
         kept = [message | _content(message) for message in _MESSAGES.decode(messages)]
@@ -38,10 +38,10 @@ def _content(message: Fields) -> Fields:
     content = message.get("content", _NULL)
     if bytes(memoryview(content)[:1]) != b"[":
         return {}
-    blocks = [block for block in _BLOCKS.decode(content) if not _is_geminis(block)]
+    blocks = [block for block in _BLOCKS.decode(content) if not _is_foreign(block)]
     return {"content": msgspec.Raw(msgspec.json.encode(blocks))}
 
 
-def _is_geminis(block: msgspec.Raw) -> bool:
+def _is_foreign(block: msgspec.Raw) -> bool:
     kind = _KIND.decode(block)
-    return kind.type == "thinking" and kind.signature.startswith(GEMINI)
+    return kind.type == "thinking" and (not kind.signature or kind.signature.startswith(GEMINI))

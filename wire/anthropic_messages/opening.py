@@ -6,7 +6,7 @@ import msgspec
 
 from wire import images
 from wire.anthropic_messages import schema
-from wire.anthropic_messages.foreign import without_geminis
+from wire.anthropic_messages.foreign import without_foreign
 from wire.body import COUNT, FLAG, MOST, NAME, NUMBER, Fields, Reader, open_body, require_array, text_bytes
 from wire.dialect import Envelope
 from wire.errors import invalid
@@ -83,7 +83,7 @@ def _input_bytes(fields: Fields, body: bytes) -> int:
 
 
 def rewrite_chat(envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
-    fields = envelope.fields | {"messages": without_geminis(envelope.fields["messages"])}
+    fields = envelope.fields | {"messages": without_foreign(envelope.fields["messages"])}
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if max_output_tokens is not None:
         fields["max_tokens"] = msgspec.Raw(b"%d" % max_output_tokens)

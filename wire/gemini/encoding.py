@@ -21,7 +21,7 @@ MAX_STOPS = 5
 _LEVELS = {effort: effort.upper() for effort in ("minimal", "low", "medium", "high", "xhigh")} | {"max": "XHIGH"}
 # https://ai.google.dev/gemini-api/docs/openai
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
-_WITH_BUDGETS = ("gemini-2", "gemini-1")
+BEFORE_GEMINI_3 = ("gemini-2", "gemini-1")
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
 
 
@@ -91,7 +91,7 @@ def _thinking_config(request: ChatRequest) -> dict[str, Any] | None:
         return {"includeThoughts": True, "thinkingBudget": request.thinking_budget_tokens}
     if effort is None:
         return None
-    if request.model.startswith(_WITH_BUDGETS):
+    if request.model.startswith(BEFORE_GEMINI_3):
         return {"includeThoughts": True, "thinkingBudget": _BUDGETS[effort]}
     return {"includeThoughts": True, "thinkingLevel": _LEVELS[effort]}
 

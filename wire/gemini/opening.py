@@ -14,9 +14,10 @@ import msgspec
 from wire.body import NAME, NUMBER, POSITIVE, Fields, Reader, open_body, text_bytes
 from wire.dialect import Envelope
 from wire.errors import invalid
+from wire.gemini.encoding import BEFORE_GEMINI_3
 from wire.gemini.media import surplus_bytes
 from wire.gemini.names import camel_keys
-from wire.gemini.signatures import without_foreign
+from wire.gemini.signatures import with_signed_calls, without_foreign
 from wire.hosted import hosted
 from wire.standard_price import GEMINI, refuse_other_prices
 
@@ -71,7 +72,10 @@ _SCHEMAS = (f"{CONFIG}responseSchema", f"{CONFIG}responseJsonSchema")
 
 
 def rewrite_chat(envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
-    fields = envelope.fields | {"contents": without_foreign(envelope.fields["contents"])}
+    contents = without_foreign(envelope.fields["contents"])
+    if not model.startswith(BEFORE_GEMINI_3):
+        contents = with_signed_calls(contents)
+    fields = envelope.fields | {"contents": contents}
     if "model" in fields:
         fields["model"] = msgspec.Raw(msgspec.json.encode(f"models/{model}"))
     if max_output_tokens is not None:

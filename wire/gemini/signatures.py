@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 
 import msgspec
 
+from wire.body import MALFORMED, Fields
 from wire.neutral import Part, Thinking
 from wire.signatures import GEMINI
 
@@ -26,6 +27,9 @@ _SIGNED_PREFIX, _SEALED_PREFIX = b64encode(_SIGNED).decode(), b64encode(_SEALED)
 _FOREIGN = re.compile(
     rb'("thought(?:Signature|_signature)"\s*:\s*)"(?:%s|%s)[^"]*"' % (_SIGNED_PREFIX.encode(), _SEALED_PREFIX.encode())
 )
+_CALLED = re.compile(rb'"function(?:Call|_call)"')
+_UNSIGNED, _NOTHING = msgspec.Raw(msgspec.json.encode(UNSIGNED)), msgspec.Raw(b"[]")
+_OBJECTS: msgspec.json.Decoder[list[Fields]] = msgspec.json.Decoder(list[Fields])
 
 
 def without_foreign(contents: msgspec.Raw) -> msgspec.Raw:
@@ -33,6 +37,26 @@ def without_foreign(contents: msgspec.Raw) -> msgspec.Raw:
     if not _FOREIGN.search(contents):
         return contents
     return msgspec.Raw(_FOREIGN.sub(rb'\1"%s"' % UNSIGNED.encode(), bytes(contents)))
+
+
+def with_signed_calls(contents: msgspec.Raw) -> msgspec.Raw:
+    """The same for Gemini 3, which wants a signature on each step's first call, and refuses what others called."""
+    if not _CALLED.search(contents):
+        return contents
+    try:
+        turns = [turn | _with_signed_call(turn) for turn in _OBJECTS.decode(contents)]
+    except MALFORMED:  # Google will say what is wrong with it
+        return contents
+    return msgspec.Raw(msgspec.json.encode(turns))
+
+
+def _with_signed_call(turn: Fields) -> Fields:
+    parts = _OBJECTS.decode(turn.get("parts", _NOTHING))
+    call = next((part for part in parts if part.keys() & {"functionCall", "function_call"}), None)
+    if call is None or call.keys() & {"thoughtSignature", "thought_signature"}:
+        return {}
+    call["thoughtSignature"] = _UNSIGNED
+    return {"parts": msgspec.Raw(msgspec.json.encode(parts))}
 
 
 def decode_signature(signature: str) -> Thinking:

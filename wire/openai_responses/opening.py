@@ -11,7 +11,7 @@ from wire.body import FLAG, MALFORMED, NAME, NUMBER, POSITIVE, TEXT, Fields, Rea
 from wire.dialect import Envelope
 from wire.errors import invalid, unsupported
 from wire.openai_responses import schema
-from wire.openai_responses.reasoning import MARK, is_ours
+from wire.openai_responses.reasoning import is_ours
 from wire.standard_price import OPENAI, refuse_other_prices
 
 # Tools that the caller runs itself. All others run at OpenAI, in rounds and at prices that no bound of ours covers.
@@ -59,7 +59,7 @@ def rewrite_chat(envelope: Envelope, *, model: str, max_output_tokens: int | Non
     fields = dict(envelope.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     fields["store"] = _NOT_STORED
-    if MARK in bytes(fields["input"]):
+    if b'"reasoning"' in bytes(fields["input"]):
         fields["input"] = _without_foreign_reasoning(fields["input"])
     if max_output_tokens is not None:
         fields["max_output_tokens"] = msgspec.Raw(b"%d" % max_output_tokens)
@@ -67,12 +67,16 @@ def rewrite_chat(envelope: Envelope, *, model: str, max_output_tokens: int | Non
 
 
 def _without_foreign_reasoning(raw: msgspec.Raw) -> msgspec.Raw:
-    """Without what another provider signed or sealed in an earlier turn: OpenAI refuses it."""
+    """Without what OpenAI has not sealed: another provider's, and its own too, as nothing of that is stored there."""
     try:
         items = zip(_RAW_ITEMS.decode(raw), _SEALS.decode(raw), strict=True)
     except MALFORMED:  # a plain text that says so
         return raw
-    return msgspec.Raw(msgspec.json.encode([item for item, seal in items if not is_ours(seal.encrypted_content)]))
+    return msgspec.Raw(msgspec.json.encode([item for item, seal in items if not _is_foreign(seal)]))
+
+
+def _is_foreign(seal: schema.Seal) -> bool:
+    return seal.type == "reasoning" and (not seal.encrypted_content or is_ours(seal.encrypted_content))
 
 
 def _refuse_unbounded(fields: Fields) -> None:

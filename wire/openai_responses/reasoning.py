@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from wire.neutral import Thinking
 
-MARK = b'"platform.s'  # what all three begin with, in a body
-UNSEALED = "platform.summary:"  # for what OpenAI told and did not seal: another provider may read its summary
 _SIGNED = "platform.signed:"
 _SEALED = "platform.sealed:"
 
 
-def is_ours(encrypted: str | None) -> bool:
-    return encrypted is not None and encrypted.startswith((_SIGNED, _SEALED, UNSEALED))
+def is_ours(encrypted: str) -> bool:
+    return encrypted.startswith((_SIGNED, _SEALED))
 
 
 def encrypted_content(thinking: Thinking) -> str | None:

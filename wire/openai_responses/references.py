@@ -3,7 +3,7 @@
 A door that keeps the items of answers puts them in (`resolved`) before the body is decoded or goes on. What was kept
 goes on without its id: told that nothing is stored, OpenAI looks an id up all the same, and refuses what it cannot find
 (https://github.com/vercel/ai/issues/7543, https://github.com/vercel/ai/pull/12689). Thinking that OpenAI has not sealed
-is of no use to it without one, and is marked so that `rewrite_chat` leaves it out.
+is of no use to it without one, and `rewrite_chat` leaves it out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from wire.body import FLAG, MALFORMED, Reader
 from wire.dialect import Envelope
 from wire.errors import ApiError, invalid
 from wire.openai_responses.meter import ENDS
-from wire.openai_responses.reasoning import UNSEALED
 from wire.sse import EventSplitter, data_of
 
 
@@ -45,8 +44,6 @@ _NAME: msgspec.json.Decoder[_Named] = msgspec.json.Decoder(_Named)
 _ANSWER: msgspec.json.Decoder[_Answer] = msgspec.json.Decoder(_Answer)
 _END: msgspec.json.Decoder[_End] = msgspec.json.Decoder(_End)
 _END_WORDS = tuple(kind.encode() for kind in ENDS)
-_NULL = msgspec.Raw(b"null")
-_UNSEALED = msgspec.Raw(msgspec.json.encode(UNSEALED))
 
 
 def references(envelope: Envelope) -> dict[int, str]:
@@ -121,7 +118,4 @@ def _missing(index: int) -> ApiError:
 def _as_input(item: bytes) -> msgspec.Raw:
     fields = _ITEM.decode(item)
     fields.pop("id", None)
-    is_thought = msgspec.json.decode(fields.get("type", _NULL)) == "reasoning"
-    if is_thought and msgspec.json.decode(fields.get("encrypted_content", _NULL)) is None:
-        fields["encrypted_content"] = _UNSEALED
     return msgspec.Raw(msgspec.json.encode(fields))

@@ -102,6 +102,7 @@ class Kind(msgspec.Struct):
 class Seal(msgspec.Struct):
     """What tells a reasoning item of another provider."""
 
+    type: str | None = None
     encrypted_content: str | None = None
 
 
