@@ -141,7 +141,6 @@ def anthropic_requests(draw: st.DrawFn) -> ChatRequest:
         draw(st.lists(st.builds(Tool, names, maybe(texts), objects, maybe(st.booleans()), hints), max_size=2))
     )
     choice = draw(maybe(choices)) if tools else None
-    effort = draw(maybe(st.sampled_from(["none", "low", "medium", "high", "xhigh", "max"])))
     schemas = objects.map(lambda schema: ResponseFormat("json_schema", schema=schema, strict=True))
     return ChatRequest(
         model=draw(names),
@@ -155,8 +154,7 @@ def anthropic_requests(draw: st.DrawFn) -> ChatRequest:
         tool_choice=choice,
         parallel_tool_calls=draw(maybe(st.booleans())) if choice and choice.mode != "none" else None,
         response_format=draw(maybe(schemas)),
-        reasoning_effort=effort,
-        thinking_budget_tokens=draw(maybe(st.integers(1024, 10**5))) if effort is None else None,
+        reasoning_effort=draw(maybe(st.sampled_from(["none", "low", "medium", "high", "xhigh", "max"]))),
         stream=draw(st.booleans()),
         end_user=draw(maybe(names)),
     )

@@ -217,8 +217,8 @@ def test_what_claude_code_sends_is_understood() -> None:
 
 
 def encoded(**fields: Any) -> dict[str, Any]:
-    fields = {"messages": (Message("user", (Text("Hello"),)),)} | fields
-    return {**msgspec.json.decode(anthropic_messages.encode_chat(ChatRequest(model="m", **fields)))}
+    fields = {"model": "m", "messages": (Message("user", (Text("Hello"),)),)} | fields
+    return {**msgspec.json.decode(anthropic_messages.encode_chat(ChatRequest(**fields)))}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ TOOLS = (Tool("f"),)
         ({"reasoning_effort": "minimal"}, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
         ({"reasoning_effort": "max"}, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}),
         ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
-        ({"thinking_budget_tokens": 2048}, {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+        ({"thinking_budget_tokens": 2048}, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
         (
             {"reasoning_effort": "high", "tools": TOOLS, "tool_choice": ToolChoice("required")},
             {"output_config": {"effort": "high"}, "tool_choice": {"type": "any"}},
@@ -290,6 +290,57 @@ def test_settings_in_anthropic_s_words(fields: dict[str, Any], wire: dict[str, A
 
     told = {name: value for name, value in body.items() if name not in ("model", "max_tokens", "messages", "tools")}
     assert told == wire
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-opus-4-8", "claude-sonnet-5-20260601", "house"])
+def test_newer_models_think_by_an_effort(model: str) -> None:
+    body = encoded(model=model, thinking_budget_tokens=8_000)
+    assert (body["thinking"], body["output_config"]) == ({"type": "adaptive"}, {"effort": "medium"})
+
+
+def test_the_effort_that_came_with_4_7_is_high_before() -> None:
+    assert encoded(model="claude-sonnet-4-6", reasoning_effort="xhigh")["output_config"] == {"effort": "high"}
+    assert encoded(model="claude-opus-4-7", reasoning_effort="xhigh")["output_config"] == {"effort": "xhigh"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "max_tokens", "budget"),
+    [
+        ({"reasoning_effort": "low"}, 4_000, 1_024),
+        ({"reasoning_effort": "high"}, 60_000, 24_576),
+        ({"reasoning_effort": "high"}, 4_000, 2_000),
+        ({"reasoning_effort": "high"}, 1_025, 1_024),
+        ({"reasoning_effort": "high"}, 1_024, None),
+        ({"thinking_budget_tokens": 512}, 4_000, 1_024),
+        ({"thinking_budget_tokens": 3_999}, 4_000, 3_999),
+        ({"thinking_budget_tokens": 8_192}, None, 2_048),
+    ],
+)
+@pytest.mark.parametrize(
+    "model", ["claude-haiku-4-5", "claude-opus-4-5-20251101", "claude-sonnet-4-20250514", "claude-3-7-sonnet-20250219"]
+)
+def test_older_models_think_by_a_budget(
+    model: str, asked: dict[str, Any], max_tokens: int | None, budget: int | None
+) -> None:
+    body = encoded(model=model, max_output_tokens=max_tokens, **asked)
+    assert body.get("thinking") == ({"type": "enabled", "budget_tokens": budget} if budget else None)
+    assert "output_config" not in body
+
+
+@pytest.mark.parametrize(
+    ("thought", "thinks"),
+    [((), False), ((Thinking("DeepSeek's"),), False), ((Thinking("Claude's", signature="sig"),), True)],
+)
+def test_with_a_budget_no_model_goes_on_from_a_call_without_its_thinking(
+    thought: tuple[Thinking, ...], *, thinks: bool
+) -> None:
+    called = Message("assistant", (*thought, ToolCall("c", "f", "{}")))
+    messages = (Message("user", (Text("x"),)), called, Message("user", (ToolResult("c", (Text("y"),)),)))
+    older, newer = (
+        encoded(model=f"claude-opus-{version}", messages=messages, reasoning_effort="low") for version in ("4-5", "4-6")
+    )
+    assert ("thinking" in older) is thinks
+    assert newer["thinking"] == {"type": "adaptive"}
 
 
 def test_only_thinking_that_someone_signed_goes_back() -> None:

@@ -1,10 +1,10 @@
 """A neutral chat call -> the body for Anthropic.
 
-Reasoning: OpenAI's `reasoning_effort` becomes `output_config.effort` with adaptive thinking ("minimal" becomes "low",
-"none" disables thinking); a budget becomes manual thinking. Sampling parameters go out as the caller set them: models
-from Claude Opus 4.7 on refuse them (https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-7),
-which is for the operator's routes to know. A schema's name, and an image's `detail`, are labels and hints that
-Anthropic has no place for; all else that it cannot say is refused.
+Reasoning: an effort or a budget becomes what the model takes (`thinking`); "none" disables thinking. Sampling
+parameters go out as the caller set them: models from Claude Opus 4.7 on refuse them
+(https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-7), which is for the operator's routes to
+know. A schema's name, and an image's `detail`, are labels and hints that Anthropic has no place for; all else that it
+cannot say is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from wire.anthropic_messages.messages_out import cache_control, encode_messages, encode_system
+from wire.anthropic_messages.thinking import EFFORTS, encode_effort, encode_thinking_config
 from wire.errors import unsupported
 from wire.neutral import ChatRequest, Tool
 
@@ -21,15 +22,15 @@ from wire.neutral import ChatRequest, Tool
 DEFAULT_MAX_TOKENS = 4_096
 MAX_USER_ID_CHARS = 256
 
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
 
 
 def encode_chat(request: ChatRequest) -> bytes:
     refuse_unsayable(request)
+    max_tokens = request.max_output_tokens or DEFAULT_MAX_TOKENS
     body = {
         "model": request.model,
-        "max_tokens": request.max_output_tokens or DEFAULT_MAX_TOKENS,
+        "max_tokens": max_tokens,
         "system": encode_system(request.messages) or None,
         "messages": encode_messages(request.messages),
         "stream": request.stream or None,
@@ -39,7 +40,7 @@ def encode_chat(request: ChatRequest) -> bytes:
         "top_k": request.top_k,
         "tools": [_tool(tool) for tool in request.tools] or None,
         "tool_choice": _tool_choice(request),
-        "thinking": _thinking(request),
+        "thinking": encode_thinking_config(request, max_tokens),
         "output_config": _output_config(request) or None,
         "metadata": _metadata(request),
     }
@@ -60,6 +61,9 @@ def refuse_unsayable(request: ChatRequest) -> None:
         raise unsupported("seed", absent)
     if any(not stop.strip() for stop in request.stop):
         raise unsupported("stop", "may hold no sequence of white space alone for Anthropic.")
+    effort = request.reasoning_effort
+    if effort not in (None, "none", *EFFORTS):
+        raise unsupported("reasoning_effort", f"'{effort}' is not known: use none, {', '.join(EFFORTS)}.")
     if request.response_format is not None and request.response_format.kind == "json_object":
         raise unsupported("response_format", "of json_object has no counterpart in Anthropic's API: use json_schema.")
 
@@ -89,28 +93,9 @@ def _tool_choice(request: ChatRequest) -> dict[str, Any] | None:
     return encoded
 
 
-def _thinking(request: ChatRequest) -> dict[str, Any] | None:
-    """Anthropic refuses to think where a tool is forced; the effort alone then says what was asked for.
-
-    Adaptive thinking, unlike manual, takes earlier turns without their thinking, which OpenAI's clients do not keep.
-    """
-    if request.thinking_budget_tokens is not None:
-        return {"type": "enabled", "budget_tokens": request.thinking_budget_tokens}
-    if request.reasoning_effort is None:
-        return None
-    if request.reasoning_effort == "none":
-        return {"type": "disabled"}
-    forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")
-    return None if forced else {"type": "adaptive"}
-
-
 def _output_config(request: ChatRequest) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    effort = request.reasoning_effort
-    if effort not in (None, "none"):
-        if effort not in _EFFORTS:
-            raise unsupported("reasoning_effort", f"'{effort}' is not known: use none, {', '.join(_EFFORTS)}.")
-        config["effort"] = _EFFORTS[effort]
+    effort = encode_effort(request)
+    config: dict[str, Any] = {"effort": effort} if effort else {}
     wanted = request.response_format
     if wanted is not None and wanted.kind == "json_schema":
         config["format"] = {"type": "json_schema", "schema": wanted.schema or {}}

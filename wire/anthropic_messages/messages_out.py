@@ -49,6 +49,13 @@ def encode_thinking(thinking: Thinking) -> dict[str, Any]:
     return {"type": "thinking", "thinking": thinking.text, "signature": thinking.signature or ""}
 
 
+def is_sayable(part: Part) -> bool:
+    """Anthropic refuses blank texts, and thinking that it did not sign."""
+    if isinstance(part, Thinking):
+        return bool(part.signature or part.redacted) and not is_geminis(part)
+    return not isinstance(part, Text) or part.text.strip() != ""
+
+
 def _blocks(messages: Sequence[Message], *, system: bool) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A role and its blocks for each message that says anything, either of the system or of the others."""
     for index, message in enumerate(messages):
@@ -56,16 +63,9 @@ def _blocks(messages: Sequence[Message], *, system: bool) -> Iterator[tuple[str,
             raise unsupported(f"messages[{index}].name", "has no counterpart in Anthropic's API.")
         if (message.role == "system") is system:
             path = f"messages[{index}]"
-            blocks = [_block(part, path) for part in message.parts if _is_sayable(part)]
+            blocks = [_block(part, path) for part in message.parts if is_sayable(part)]
             if blocks:
                 yield message.role, blocks
-
-
-def _is_sayable(part: Part) -> bool:
-    """Anthropic refuses blank texts, and thinking that it did not sign."""
-    if isinstance(part, Thinking):
-        return bool(part.signature or part.redacted) and not is_geminis(part)
-    return not isinstance(part, Text) or part.text.strip() != ""
 
 
 def _in_order(turn: Iterator[tuple[str, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _tool_result(result: ToolResult, path: str) -> dict[str, Any]:
-    content = [_block(part, path) for part in result.parts if _is_sayable(part)]
+    content = [_block(part, path) for part in result.parts if is_sayable(part)]
     failed = {"is_error": True} if result.is_error else {}
     return {
         "type": "tool_result",
