@@ -100,6 +100,30 @@ def test_a_stream_is_billed_as_its_provider_bills_it(
     assert row["cost_pico"] == operating.cost_pico(bill.input_tokens, bill.output_tokens)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_newer_gpts_with_tools_are_asked_in_responses(
+    gateway: Product, anthropic_client: anthropic.Anthropic, upstream: Upstream, *, stream: bool
+) -> None:
+    model = f"gpt-5.6-{'streams' if stream else 'answers'}"
+    name = model.replace(".", "-")
+    operating.add_provider(gateway, name=name, kind="openai", endpoint=upstream.openai_url, model=model)
+    asked: Any = {"model": model, "max_tokens": MOST, "messages": [QUESTION], "tools": [WEATHER]}
+
+    if stream:
+        with anthropic_client.messages.stream(**asked) as answering:
+            answer, request_id = answering.get_final_message(), answering.request_id
+    else:
+        answer = anthropic_client.messages.create(**asked)
+        request_id = answer._request_id
+
+    (bill,) = upstream.dispatches(model)
+    assert bill.path.endswith("/responses")
+    assert text_of(answer.content).strip() == WORDS
+    row = operating.row(gateway, request_id or "")
+    assert (row["status"], row["evidence"]) == ("ok", "reported")
+    assert row["cost_pico"] == operating.cost_pico(bill.input_tokens, bill.output_tokens)
+
+
 def test_the_system_prompt_reaches_either_kind_of_provider(
     anthropic_client: anthropic.Anthropic, upstream: Upstream
 ) -> None:
