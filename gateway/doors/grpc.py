@@ -16,7 +16,7 @@ from gateway.calls import Call, open_call
 from gateway.catalogue import Caller
 from gateway.doors import grpc_dialect, health
 from gateway.doors.chat import answer_headers, stream_facts
-from gateway.doors.grpc_dialect import GRPC, metadata_of
+from gateway.doors.grpc_dialect import GRPC, details_of, metadata_of
 from gateway.doors.grpc_strangers import asked_soon, refusing
 from gateway.doors.specification import told
 from gateway.failures import OUR_FAULT, error_headers
@@ -156,7 +156,7 @@ class AIProxy:
         self._gateway.pipeline.books.tally.add_error(_SURFACE, error)
         own = (("error-code", error.code.name), ("x-request-id", metadata.request_id))
         facts = metadata_of([*error_headers(error), *metadata.told])
-        await context.abort(grpc.StatusCode[error.code.grpc], error.message, (*own, *facts))
+        await context.abort(grpc.StatusCode[error.code.grpc], details_of(error.message), (*own, *facts))
         raise AssertionError("unreachable: abort raises")
 
     async def caller(self, metadata: Metadata) -> Caller:

@@ -24,6 +24,8 @@ from wire.neutral import Settled, StreamEvent, TextDelta
 MESSAGE, ERROR, FACTS = 0, 1, 2
 _HEAD = struct.Struct(">BI")
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+MOST_DETAILS_BYTES = 2_000
+_ELLIPSIS = "…"
 
 
 class StreamError(msgspec.Struct, frozen=True):
@@ -129,6 +131,17 @@ def facts_in(message: bytes) -> Headers:
 def metadata_of(headers: Headers) -> list[tuple[str, str]]:
     """What HTTP says in headers. Metadata is ASCII: other letters, as a model's name may have, are percent-encoded."""
     return [(name.decode(), quote(value, safe=_PRINTABLE)) for name, value in headers]
+
+
+def details_of(message: str) -> str:
+    """What a status says. It is metadata too, of which gRPC's clients take 8 KiB and refuse the status with the rest.
+
+    Bytes beyond ASCII count three times there: they are percent-encoded (gRPC's protocol over HTTP/2, Status-Message).
+    """
+    text = message.encode()
+    if len(text) <= MOST_DETAILS_BYTES:
+        return message
+    return text[: MOST_DETAILS_BYTES - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
 
 
 def _closing_facts(told: Told) -> Headers:

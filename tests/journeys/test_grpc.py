@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.doors.grpc import OPEN_METHODS, SERVICE
+from gateway.doors.grpc_dialect import MOST_DETAILS_BYTES
 from gateway.generated import ai_proxy_pb2 as pb
 from tests.journeys import operating
 from tests.journeys.grpc_client import Client, metadata_of
@@ -91,6 +92,19 @@ def test_errors_are_statuses(client: Client, fields: dict[str, Any], status: str
     error: Any = failed.value
     assert error.code().name == status
     assert dict(error.trailing_metadata())["error-code"] == code
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "字"])
+def test_a_long_message_is_cut_and_its_status_arrives(client: Client, letter: str) -> None:
+    """Clients refuse trailing metadata beyond some thousands of bytes, and the status with it."""
+    with pytest.raises(grpc.RpcError) as failed:
+        client.complete(model_id=letter * 20_000, prompt="Hi", provider="upstream")
+
+    error: Any = failed.value
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert dict(error.trailing_metadata())["error-code"] == "MODEL_NOT_FOUND"
+    assert error.details().endswith(f"{letter}…")
+    assert MOST_DETAILS_BYTES - 4 < len(error.details().encode()) <= MOST_DETAILS_BYTES
 
 
 def test_a_stream_that_breaks_ends_in_a_status(client: Client, upstream: Upstream) -> None:
