@@ -152,8 +152,7 @@ class Gateway:
         exchange = Exchange(scope, receive, send)
         calling.begin(exchange.request_id, exchange.header(b"traceparent"))
         try:
-            caller = await authenticate(self.pipeline.catalogue.current, presented(exchange))
-            self._key_use.note(caller)
+            caller = await self.caller(presented(exchange))
             await door.handle(self, door, exchange, caller)
         except CallerLeftError:
             return
@@ -164,6 +163,12 @@ class Gateway:
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=exchange.request_id, surface=door.surface)
             await self._fail(exchange, door, OUR_FAULT)
+
+    async def caller(self, secret: str) -> Caller:
+        """Whose key or token it is, which has been used by that: at all doors. Raises `ApiError` UNAUTHENTICATED."""
+        caller = await authenticate(self.pipeline.catalogue.current, secret)
+        self._key_use.note(caller)
+        return caller
 
     async def _fail(self, exchange: Exchange, door: Door, error: ApiError) -> None:
         self.pipeline.books.tally.add_error(door.surface, error)

@@ -11,7 +11,7 @@ import grpc
 import structlog
 
 from core import calling
-from gateway.authentication import authenticate, presented_in
+from gateway.authentication import presented_in
 from gateway.calls import Call, open_call
 from gateway.catalogue import Caller
 from gateway.doors import grpc_dialect, health
@@ -161,7 +161,7 @@ class AIProxy:
 
     async def caller(self, metadata: Metadata) -> Caller:
         """Raises `ApiError` UNAUTHENTICATED."""
-        return await authenticate(self._gateway.pipeline.catalogue.current, presented_in(metadata.header))
+        return await self._gateway.caller(presented_in(metadata.header))
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in the stubs

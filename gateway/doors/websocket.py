@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core import calling
-from gateway.authentication import authenticate, presented
+from gateway.authentication import presented
 from gateway.calls import open_call
 from gateway.catalogue import Caller
 from gateway.doors.websocket_dialect import SocketDialect, id_in, read
@@ -140,7 +140,7 @@ class Socket:
         Raises `ApiError` UNAUTHENTICATED.
         """
         secret = self._secret or key or ""
-        caller = await authenticate(self._gateway.pipeline.catalogue.current, secret)
+        caller = await self._gateway.caller(secret)
         self._secret, self._is_known = secret, True
         return caller
 

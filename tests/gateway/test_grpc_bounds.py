@@ -9,12 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from django.conf import settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway import grpc_server
-from gateway.asgi import Gateway
 from gateway.doors import grpc_health, grpc_strangers
+from tests.gateway import gateways
 from tests.servers import PATIENCE_S, free_port
 
 pytestmark = pytest.mark.django_db
@@ -27,18 +26,8 @@ def _play(tmp_path: Path, story: Story) -> None:
 
     async def whole() -> None:
         port = free_port()
-        gateway = Gateway(
-            max_body_bytes=settings.MAX_BODY_BYTES,
-            journal_dir=tmp_path,
-            redis_url="",
-            cache_ttl_s=0,
-            workers=1,
-            most_waiting=1,
-            longest_wait_s=1,
-            tracing=settings.TRACING,
-        )
         server = await grpc_server.start(
-            gateway, host="127.0.0.1", port=port, certificate=None, key=None, is_shared=False
+            gateways.unstarted(tmp_path), host="127.0.0.1", port=port, certificate=None, key=None, is_shared=False
         )
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.asgi import Gateway
 from gateway.doors import websocket
+from tests.gateway import gateways
 from tests.servers import PATIENCE_S
 
 SCOPE: dict[str, Any] = {"type": "websocket", "path": "/ws/complete", "headers": [], "query_string": b""}
@@ -31,21 +31,8 @@ def test_who_brings_no_key_is_shown_out_however_much_it_says(tmp_path: Path, mon
 
     async def story() -> None:
         async with asyncio.timeout(PATIENCE_S):
-            await websocket.serve(_gateway(tmp_path), SCOPE, receive, send)
+            await websocket.serve(gateways.unstarted(tmp_path), SCOPE, receive, send)
 
     asyncio.run(story())
     assert [event["type"] for event in sent] == ["websocket.accept", "websocket.close"]
     assert sent[-1]["code"] == 1008
-
-
-def _gateway(folder: Path) -> Gateway:
-    """One that has not been started: nobody comes further than the door."""
-    return Gateway(
-        max_body_bytes=1_000,
-        journal_dir=folder,
-        redis_url="",
-        cache_ttl_s=60,
-        workers=1,
-        most_waiting=1,
-        longest_wait_s=1,
-    )
