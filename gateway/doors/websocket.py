@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -118,21 +117,26 @@ class Socket:
         try:
             asked = read(body)
         except ApiError as error:
-            return await self._refuse(SocketDialect(id_in(body), running.facts), running, error)
+            return await self._refuse(id_in(body), running, error)
         if asked.type == "cancel":
-            if unwanted := self._calls.get(asked.id):
-                unwanted.leave()
-            return None
-        dialect = SocketDialect(asked.id, running.facts)
+            return await self._cancel(asked.id)
         try:
             caller = await self._caller(asked.key)
             self._require_room(asked.id)
         except ApiError as error:
-            return await self._refuse(dialect, running, error)
+            return await self._refuse(asked.id, running, error)
         self._calls[asked.id] = running
-        task = self._gateway.pipeline.detach(self._answer(running, dialect, body, caller))
-        task.add_done_callback(lambda _: self._calls.pop(asked.id))
+        self._gateway.pipeline.detach(self._answer(asked.id, running, body, caller))
         return None
+
+    async def _cancel(self, call_id: str) -> None:
+        """Its last event goes out now, however long its provider is drained. A call that has had it is not answered."""
+        async with self._sending:  # what is on its way may be that event
+            running = self._calls.pop(call_id, None)
+            if running is not None:
+                running.leave()
+                dialect = SocketDialect(call_id, running.facts)
+                await self._send(dialect.encode_cancelled(running.outset, request_id=running.request_id))
 
     async def _caller(self, key: str | None) -> Caller:
         """By the key of the handshake, else of the first message that has a good one.
@@ -150,8 +154,9 @@ class Socket:
         if len(self._calls) >= MAX_CALLS:
             raise ApiError(Code.QUEUE_FULL, f"{MAX_CALLS} calls are under way on this socket.", retry_after_s=1)
 
-    async def _answer(self, running: _Running, dialect: SocketDialect, body: bytes, caller: Caller) -> None:
+    async def _answer(self, call_id: str, running: _Running, body: bytes, caller: Caller) -> None:
         calling.begin(running.request_id, running.header(b"traceparent"))
+        dialect = SocketDialect(call_id, running.facts)
         try:
             envelope = dialect.open_chat(body)
             call = open_call(
@@ -166,13 +171,16 @@ class Socket:
             assert not isinstance(reply, Reply), "it was asked to stream"
             running.outset = reply.outset
             await self._relay(reply, running)
-        except (CallerLeftError, OSError):  # nobody listens any more; the call has its row
+        except CallerLeftError:  # the call has its row
             return
         except ApiError as error:
-            await self._refuse(dialect, running, error)
+            await self._refuse(call_id, running, error)
         except Exception:  # the last resort: whatever broke, the caller gets an answer and the log its cause
             log.exception("a call failed for a reason of ours", request_id=running.request_id, surface=_SURFACE)
-            await self._refuse(dialect, running, OUR_FAULT)
+            await self._refuse(call_id, running, OUR_FAULT)
+        finally:
+            if self._calls.get(call_id) is running:  # else it was cancelled, and its id may be another's
+                del self._calls[call_id]
 
     async def _relay(self, stream: Stream, running: _Running) -> None:
         def leave(_: asyncio.Future[Any]) -> None:
@@ -182,27 +190,31 @@ class Socket:
         frames = stream.frames()
         try:
             async for chunk in frames:
-                if running.is_wanted:
-                    with contextlib.suppress(OSError):
-                        await self._send_frames(chunk)
-                        continue
-                await abandoned(stream, frames)
-                return
+                if not running.is_wanted:
+                    await abandoned(stream, frames)
+                    return
+                await self._tell(running, chunk)
         finally:
             running.watch().remove_done_callback(leave)  # else the call and its stream would hold each other
             await stream.aclose()  # whatever broke here, it is settled
 
-    async def _send_frames(self, lines: bytes) -> None:
-        for line in lines.splitlines():
-            await self._send_text(line.decode())
-
-    async def _refuse(self, dialect: SocketDialect, running: _Running, error: ApiError) -> None:
+    async def _refuse(self, call_id: str | None, running: _Running, error: ApiError) -> None:
         self._gateway.pipeline.books.tally.add_error(_SURFACE, error)
-        await self._send_frames(dialect.encode_error(error, request_id=running.request_id))
+        dialect = SocketDialect(call_id, running.facts)
+        await self._tell(running, dialect.encode_error(error, request_id=running.request_id))
 
-    async def _send_text(self, text: str) -> None:
-        async with self._sending:
-            await self._send_event({"type": "websocket.send", "text": text})
+    async def _tell(self, running: _Running, lines: bytes) -> None:
+        """A call's events, for as long as they are wanted: not once the connection is lost."""
+        try:
+            for line in lines.splitlines():
+                async with self._sending:
+                    if running.is_wanted:
+                        await self._send(line)
+        except OSError:
+            running.leave()
+
+    async def _send(self, line: bytes) -> None:
+        await self._send_event({"type": "websocket.send", "text": line.decode()})
 
 
 class _ClosedError(Exception):

@@ -18,6 +18,7 @@ from gateway.doors.specification import (
     conversation,
 )
 from gateway.failures import retry_after_s
+from gateway.replies import Outset
 from wire.body import MALFORMED
 from wire.errors import ApiError, invalid
 from wire.neutral import ChatRequest
@@ -102,6 +103,20 @@ class SocketDialect(Specification[Body]):
             "overhead_ms": None if told.overhead_ms is None else round(told.overhead_ms, 2),
             **self._facts(),
         }
+
+    def encode_cancelled(self, outset: Outset | None, *, request_id: str) -> bytes:
+        """The last event of a call that was cancelled. What it costs is known only when its provider is done."""
+        event = {
+            "id": self._id,
+            "type": "done",
+            "usage": None,
+            "cost_usd": None,
+            "finish_reason": "cancelled",
+            "model": outset and outset.model,
+            "provider": outset and outset.provider,
+            "request_id": request_id,
+        }
+        return self.frame(event | self._facts())
 
     def frame(self, event: dict[str, Any]) -> bytes:
         return msgspec.json.encode(event) + b"\n"

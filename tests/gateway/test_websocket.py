@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from accounts.models import ApiKey, Client
 from gateway.doors import websocket
+from providers.models import Deployment, Provider
 from tests.gateway import gateways
 from tests.servers import PATIENCE_S
 
@@ -36,3 +38,52 @@ def test_who_brings_no_key_is_shown_out_however_much_it_says(tmp_path: Path, mon
     asyncio.run(story())
     assert [event["type"] for event in sent] == ["websocket.accept", "websocket.close"]
     assert sent[-1]["code"] == 1008
+
+
+class Listener:
+    """A caller who asks for the demo's answer, takes events one by one, and cancels at one of them."""
+
+    def __init__(self, key: str, *, cancel_at: str) -> None:
+        self._told: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._told.put_nowait({"type": "websocket.connect"})
+        self._tell(type="complete", key=key, model="demo", prompt="Hi")
+        self._cancel_at = cancel_at
+        self.events: list[dict[str, Any]] = []
+        self.receive = self._told.get
+
+    def _tell(self, **message: str) -> None:
+        self._told.put_nowait({"type": "websocket.receive", "text": json.dumps({"id": "1", **message})})
+
+    async def send(self, event: MutableMapping[str, Any]) -> None:
+        if event["type"] != "websocket.send":
+            return
+        said = json.loads(event["text"])
+        if said["type"] == self._cancel_at:
+            self._cancel_at = ""
+            self._tell(type="cancel")
+            for _ in range(100):  # turns enough for it to be read while this event is on its way
+                await asyncio.sleep(0)
+        self.events.append(said)
+        if said["type"] == "done":
+            self._told.put_nowait({"type": "websocket.disconnect"})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("cancel_at", "reason"), [("chunk", "cancelled"), ("done", "stop")])
+def test_a_call_has_one_last_event_also_where_its_cancel_crosses_another(
+    tmp_path: Path, cancel_at: str, reason: str
+) -> None:
+    provider = Provider.objects.create(name="Demo", slug="demo", kind="demo")
+    Deployment.objects.create(provider=provider, name="demo")
+    _, key = ApiKey.mint(client=Client.objects.create(name="alice"))
+    listener = Listener(key, cancel_at=cancel_at)
+
+    async def story() -> None:
+        async with gateways.running(tmp_path) as gateway, asyncio.timeout(PATIENCE_S):
+            await websocket.serve(gateway, SCOPE, listener.receive, listener.send)
+
+    asyncio.run(story())
+    *chunks, last = listener.events
+    assert {event["type"] for event in chunks} == {"chunk"}
+    assert (last["type"], last["finish_reason"]) == ("done", reason)
+    assert len(chunks) == 1 or reason == "stop"

@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from gateway.doors.websocket import MAX_CALLS
 from tests.journeys import operating
 from tests.product import Product
 from tests.servers import PATIENCE_S, wait_until
@@ -131,11 +132,52 @@ def test_a_cancelled_call_stops_and_has_its_row(house: Product, upstream: Upstre
         socket.send(json.dumps({"id": "stopped", "type": "cancel"}))
         upstream.always("up-chat", Fault())
         _ask(socket, "after")
-        events = _until_done(socket)
+        events = _until_done(socket, calls=2)
 
     assert first["type"] == "chunk"
-    assert events[-1]["id"] == "after"
+    assert [event["id"] for event in events if event["type"] == "done"] == ["stopped", "after"]
     wait_until(lambda: operating.open_holds(house) == 0, what="the cancelled call to be settled")
+
+
+def test_a_cancelled_call_ends_at_once_and_makes_room_while_its_provider_is_drained(
+    house: Product, upstream: Upstream
+) -> None:
+    upstream.always("up-chat", Fault(chunk_s=0.5))
+    ids = {f"call-{number}" for number in range(MAX_CALLS)}
+    with _socket(house, key=house.key) as socket:
+        for call_id in ids:
+            _ask(socket, call_id)
+        begun: set[str] = set()
+        events = _events(socket)
+        while begun != ids:
+            begun.add(next(events)["id"])
+        for call_id in ids:
+            socket.send(json.dumps({"id": call_id, "type": "cancel"}))
+        ended = [event for event in _until_done(socket, calls=MAX_CALLS) if event["type"] != "chunk"]
+        upstream.always("up-chat", Fault())
+        _ask(socket, "call-0")
+        after = _until_done(socket)
+
+    assert {event["id"] for event in ended} == ids
+    for event in ended:
+        assert (event["type"], event["finish_reason"]) == ("done", "cancelled")
+        assert (event["usage"], event["cost_usd"], event["provider"]) == (None, None, "upstream")
+    assert {event["id"] for event in after} == {"call-0"}
+    assert "".join(event.get("content", "") for event in after).strip() == WORDS
+    wait_until(lambda: operating.open_holds(house) == 0, what="the cancelled calls to be settled")
+    row = operating.row(house, ended[0]["request_id"])
+    assert (row["status"], row["evidence"]) == ("cancelled", "reported")
+
+
+def test_a_cancel_that_comes_too_late_is_not_answered(house: Product, upstream: Upstream) -> None:
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "one")
+        _until_done(socket)
+        socket.send(json.dumps({"id": "one", "type": "cancel"}))
+        _ask(socket, "two")
+        events = _until_done(socket)
+
+    assert {event["id"] for event in events} == {"two"}
 
 
 def test_who_leaves_while_the_provider_is_silent_is_settled(house: Product, upstream: Upstream) -> None:
