@@ -159,6 +159,7 @@ def web_command(*, host: str, port: int, workers: int) -> list[str]:
         "--workers": workers,
         "--loop": "uvloop",
         "--http": "aiplatform.http_server:Protocol",
+        "--ws": "aiplatform.websocket_server:Protocol",
         "--lifespan": "on",
         "--log-level": "warning",
         # Longer than the idle time of the usual load balancers and SDK pools, so that they close first.
