@@ -1,4 +1,4 @@
-"""Rows 20 to 24, 27 and 29: providers that limit, fail, stall, cut, are slow or dead; and a caller who hardly reads."""
+"""Rows 20 to 24, 27 and 29: providers that limit, fail, stall, cut, are slow or dead; and callers who hardly read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.conftest import NewProduct
 from tests.faults import invariants, load
@@ -304,6 +305,29 @@ def test_27_a_caller_who_hardly_reads(shop: Product, upstream: Upstream) -> None
     assert grown_mib < 30
     assert (found[0]["status"], found[0]["evidence"]) == ("cancelled", "reported")  # drained, as its provider is set
     assert line.finished
+
+
+@faults
+@pytest.mark.timeout(240)
+def test_27_a_caller_over_a_websocket_who_takes_nothing(shop: Product, upstream: Upstream) -> None:
+    """Not even the pings, which it does not answer: it counts as gone before the minute is over."""
+    model = add(shop, upstream)
+    upstream.on(model, Fault(words=400_000))
+    asked = {"id": "1", "type": "complete", "key": shop.key, "model": model, "prompt": "Hello"}
+    began = time.monotonic()
+    address = f"ws://127.0.0.1:{shop.port}/ws/complete"
+    with connect(address, compression=None, ping_interval=None, close_timeout=0) as caller:  # it reads ahead, not far
+        caller.send(json.dumps(asked))
+        port = caller.local_address[1]
+        wait_until(lambda: not _is_held(port), timeout_s=90, what="the connection's end")
+        taken_s = time.monotonic() - began
+        wait_until(lambda: upstream.dispatches(model)[0].finished, what="the provider to be drained")
+        wait_until(lambda: operating.open_holds(shop) == 0, what="the call to be settled")
+
+    (row,) = shop.sql("SELECT status, evidence FROM usage_usagerecord WHERE deployment = %s", model)
+    load.say(f"row 27, WebSocket: gone after {taken_s:.0f} s, status {row['status']}")
+    assert 20 <= taken_s <= 80
+    assert (row["status"], row["evidence"]) == ("cancelled", "reported")
 
 
 def _is_held(port: int) -> bool:
