@@ -33,7 +33,7 @@ async def running(folder: Path) -> AsyncIterator[Gateway]:
     try:
         yield gateway
     finally:
-        await gateway.stop()
+        await gateway.stop(within_s=0)
         reader = gateway.pipeline.catalogue._reader  # its connection the product leaves to the end of its process
         await asyncio.get_running_loop().run_in_executor(reader, _close_connection)
 
