@@ -22,6 +22,7 @@ from usage.ledger import Entry
 SUFFIX = ".journal"
 REFUSED = "refused"  # what was set aside, a line each
 _BATCH = 256
+_CHUNK_BYTES = 1 << 20  # read at once: what waits may be larger than this process's memory
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Journal:
         self.path = path
         self._file = _locked(path)
         self._size = os.fstat(self._file).st_size
+        self._done = 0  # what has been replayed of it
         self._lock = threading.Lock()
 
     @property
@@ -47,9 +49,9 @@ class Journal:
     def size_bytes(self) -> int:
         return self._size
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Returns when the entries are on disk. Raises OSError."""
-        lines = b"".join(_line(entry) for entry in entries)
+    def append(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Returns when the entries are on disk, with those that cannot be written down. Raises OSError."""
+        lines, unwritable = _encoded(entries)
         with self._lock:
             try:
                 _write_all(self._file, lines, self._size)
@@ -58,30 +60,43 @@ class Journal:
                 os.ftruncate(self._file, self._size)  # its caller is refused: nobody may find it later
                 raise
             self._size += len(lines)
+        return unwritable
 
     def replay(self, apply: Apply) -> int:
         """Apply all entries, in their order, and empty the file; returns how many. What `apply` raises is raised.
 
-        Entries that come in meanwhile are taken too; the file is emptied only when none is left. What another version
-        has written in words that are not ours is set aside.
+        Then the next replay goes on where this one was cut short, or a little before. Entries that come in meanwhile
+        are taken too; the file is emptied only when none is left. What another version has written in words that are
+        not ours is set aside.
         """
-        done = count = 0
-        while True:
-            with self._lock:
-                if done == self._size:
-                    os.ftruncate(self._file, 0)
-                    os.fdatasync(self._file)
-                    self._size = 0
-                    return count
-                content = os.pread(self._file, self._size - done, done)
+        count = 0
+        while content := self._next():
             entries, foreign = _read(content)
             for first in range(0, len(entries), _BATCH):
                 apply(entries[first : first + _BATCH])
             for line in foreign:
                 log.error("an entry of the journal cannot be read, and was set aside", bytes=len(line))
                 _set_aside(self.path.parent, line + b"\n")
-            done += len(content)
+            self._done += len(content)
             count += len(entries)
+        return count
+
+    def _next(self) -> bytes:
+        """The next whole lines, or the torn one that ends the file. None are left: the file is emptied."""
+        with self._lock:
+            left, length = self._size - self._done, _CHUNK_BYTES
+            if left == 0:
+                os.ftruncate(self._file, 0)
+                os.fdatasync(self._file)
+                self._size = self._done = 0
+                return b""
+            while True:
+                content = os.pread(self._file, min(length, left), self._done)
+                if end := content.rfind(b"\n") + 1:
+                    return content[:end]
+                if length >= left:
+                    return content
+                length *= 2  # a line that is longer
 
     def close(self) -> None:
         """Give the file up, and remove it where it is empty."""
@@ -157,6 +172,18 @@ def _write_all(file: int, content: bytes, offset: int) -> None:
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
+
+
+def _encoded(entries: Sequence[Entry]) -> tuple[bytes, list[Entry]]:
+    """The lines of the entries, and those that have none: text that is no Unicode cannot be written down."""
+    lines, unwritable = [], []
+    for entry in entries:
+        try:
+            lines.append(_line(entry))
+        except Exception:  # whatever one entry does, the others are kept
+            log.exception("an entry cannot be written to the journal", entry=type(entry).__name__)
+            unwritable.append(entry)
+    return b"".join(lines), unwritable
 
 
 def _line(entry: Entry) -> bytes:

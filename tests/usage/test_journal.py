@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,67 @@ def test_a_replay_that_breaks_off_is_made_again_whole(tmp_path: Path) -> None:
 
     with pytest.raises(ConnectionError):
         mine.replay(fail)
+    seen: list[Entry] = []
+    mine.replay(seen.extend)
+    assert seen == kept
+
+
+def test_a_replay_takes_a_small_part_of_a_large_journal_at_a_time(tmp_path: Path) -> None:
+    """One that was larger than the memory of the process would else never be replayed."""
+    mine = Journal(tmp_path / "a.journal")
+    entry = Settle(record(hold()))
+    for _ in range(10):
+        mine.append([entry] * 1_000)
+    size_bytes = mine.size_bytes
+    tracemalloc.start()
+    try:
+        count = mine.replay(lambda _: None)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 10_000
+    assert peak_bytes < size_bytes
+
+
+def test_parts_end_with_a_line_however_long_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_CHUNK_BYTES", 1_500)
+    kept = [*_entries(), Reserve(hold(request_id="r" * 10_000)), *_entries()]
+    mine = Journal(tmp_path / "a.journal")
+    mine.append(kept)
+    seen: list[Entry] = []
+    assert mine.replay(seen.extend) == len(kept)
+    assert seen == kept
+    assert mine.is_empty
+
+
+def test_a_replay_that_was_cut_short_goes_on_with_the_part_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_CHUNK_BYTES", 1_500)
+    kept = _entries() * 3
+    mine = Journal(tmp_path / "a.journal")
+    mine.append(kept)
+    before: list[Entry] = []
+
+    def fail(entries: Sequence[Entry]) -> None:
+        if len(before) + len(entries) > 6:
+            raise ConnectionError
+        before.extend(entries)
+
+    with pytest.raises(ConnectionError):
+        mine.replay(fail)
+    after: list[Entry] = []
+    mine.replay(after.extend)
+    assert before
+    assert before + after == kept
+    assert mine.is_empty
+
+
+def test_an_entry_that_cannot_be_written_down_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+    kept = _entries()
+    unwritable = Reserve(hold(end_user="\ud800"))
+    mine = Journal(tmp_path / "a.journal")
+    assert mine.append([*kept[:2], unwritable, *kept[2:]]) == [unwritable]
     seen: list[Entry] = []
     mine.replay(seen.extend)
     assert seen == kept
