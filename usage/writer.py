@@ -3,7 +3,8 @@
 While one batch commits, the next one gathers; where many wait, for a moment longer, since a batch's own cost is then
 shared by more. While the database cannot take writes, or hangs, what may go to the journal goes there, and the rest
 fails with `LedgerUnavailableError`. The thread also keeps this process's lease, replays journals (its own and those of
-the dead) and sweeps, so that the books close without anyone's help.
+the dead) and sweeps, so that the books close without anyone's help. However long a replay takes, the lease is kept
+and what waits is written in between.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class Writer:
         self.lease_id: UUID = uuid7()
         # The database's time, and this process's monotonic clock when it was so.
         self._known_time = (datetime.now(UTC), time.monotonic())
+        self._steady_since = time.monotonic()  # all renewals were in time since then
+        self._renew_at = self._sweep_at = 0.0  # by the monotonic clock
         self._folder = folder
         self._journal = Journal(folder / f"{self.lease_id.hex}{journal.SUFFIX}")
         self._keeper = ThreadPoolExecutor(1, "journal")  # the loop's own threads may all wait for the same database
@@ -80,7 +83,7 @@ class Writer:
         self._pending: dict[_Ticket, None] = {}  # in the order of their coming
         self._work = threading.Event()
         self._stopping = False
-        self._away = False  # the database cannot take writes: set and cleared by the thread
+        self._away = False  # the database cannot take writes, or hangs: cleared by the thread
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._watch: asyncio.Task[None] | None = None
 
@@ -132,12 +135,17 @@ class Writer:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             oldest = next(iter(self._pending), None)
-            if oldest is None or self._loop.time() - oldest.given_at < STALL_S:
+            patience_s = _LOOK_EVERY_S if self._away else STALL_S
+            if oldest is None or self._loop.time() - oldest.given_at < patience_s:
                 continue
+            if not self._away:
+                log.error("the ledger does not answer: the journal takes over")
+                self._away = True
             late = list(self._pending)
             self._pending.clear()
             for ticket in late:
                 ticket.told = True
+            self._waiting.clear()  # these are among them, or were told before: the thread has no more to do for them
             await self._answer_without_database(late)
 
     async def _answer_without_database(self, tickets: list[_Ticket]) -> None:
@@ -145,9 +153,9 @@ class Writer:
         for ticket in tickets:
             if not _may_be_journalled(ticket.entry):
                 _tell(ticket, LedgerUnavailableError("The ledger does not answer."))
-        if entries := _to_journal(kept) + _takebacks(tickets):
-            error = await self._loop.run_in_executor(self._keeper, self._keep, entries)
-            for ticket in kept:
+        if entries := [ticket.entry for ticket in kept] + _takebacks(tickets):
+            errors = await self._loop.run_in_executor(self._keeper, self._keep, entries)
+            for ticket, error in zip(kept, errors, strict=False):
                 if error is None and isinstance(ticket.entry, Reserve) and ticket.done.cancelled():
                     self.write(Void(ticket.entry.hold.id))  # its caller left before anything was sent
                 _tell(ticket, error)
@@ -169,60 +177,78 @@ class Writer:
     def _begin(self) -> None:
         try:
             sql.require_durable_commits()
-            self._renew()
-            self._adopt()
-            leases.sweep(now=self.now)
+            self._stay_alive()
         finally:
             connection.close()
 
     def _run(self) -> None:
-        next_renewal = next_sweep = time.monotonic() + _RENEW_EVERY_S
         while not (self._stopping and not self._waiting):
-            self._work.wait(_RETRY_EVERY_S if self._away else _RENEW_EVERY_S)
+            self._work.wait(self._rest_s())
             self._work.clear()
-            while self._waiting and time.monotonic() < next_renewal:  # however busy: the lease must not lapse
+            self._keep_house()
+            self._replay()
+            while self._waiting and time.monotonic() < self._renew_at:  # however busy: the lease must not lapse
                 if len(self._waiting) >= _CROWD:
                     time.sleep(_GATHER_S)
-                self._write_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))])
-            if not self._journal.is_empty:
-                self._replay()
-            if (now := time.monotonic()) >= next_renewal:
-                next_renewal = now + _RENEW_EVERY_S
-                sweep = now >= next_sweep
-                next_sweep = now + _SWEEP_EVERY_S if sweep else next_sweep
-                self._keep_house(sweep=sweep)
+                self._write_batch()
             if self._waiting:
                 self._work.set()
         connection.close()
+
+    def _rest_s(self) -> float:
+        """For how long there is nothing to do unless something comes."""
+        rest_s = max(0.0, min(self._renew_at, self._sweep_at) - time.monotonic())
+        return min(rest_s, _RETRY_EVERY_S) if self._away else rest_s
 
     def _end(self) -> None:
         """After the thread: write what the journal keeps, if that can be, and what the last batch's outcome brought.
 
         That is a hold to be taken back, whose caller has left meanwhile.
         """
-        if not self._journal.is_empty:
-            self._replay()
-        if self._waiting:
-            self._write_batch([self._waiting.popleft() for _ in range(len(self._waiting))])
+        self._replay()
+        while self._waiting:
+            self._write_batch()
         with contextlib.suppress(DatabaseError, InterfaceError):  # its lease will lapse by itself
             leases.release(self.lease_id)
         connection.close()
 
-    def _write_batch(self, tickets: list[_Ticket]) -> None:
+    def _write_batch(self) -> None:
         """In order: what the journal holds comes before what has come since."""
-        if not self._journal.is_empty and not self._replay():
-            outcomes = self._without_database(tickets)
+        if self._replay():
+            self._write(self._next_batch())
         else:
-            for ticket in tickets:
-                ticket.tried = True
-            # A ticket whose caller was answered while it waited is in the journal, or was refused.
-            outcomes = self._attempt([ticket for ticket in tickets if not ticket.told])
+            self._loop.call_soon_threadsafe(self._resolve, self._without_database(self._next_batch()))
+
+    def _next_batch(self) -> list[_Ticket]:
+        """Whoever has answered what waits (`_watch_for_stalls`) may empty the queue meanwhile."""
+        batch: list[_Ticket] = []
+        with contextlib.suppress(IndexError):
+            while len(batch) < MAX_BATCH:
+                batch.append(self._waiting.popleft())
+        return batch
+
+    def _write(self, tickets: list[_Ticket]) -> None:
+        """A hold that is still in the journal is taken back behind it; all else is as true before a replay as after it.
+
+        A hard budget waits for no journal: no hold that counts in one is ever there, and one in the database counts
+        whole until it is settled.
+        """
+        for ticket in tickets:
+            ticket.tried = True
+        takebacks = [] if self._journal.is_empty else [ticket for ticket in tickets if isinstance(ticket.entry, Void)]
+        # A ticket whose caller was answered while it waited is in the journal, or was refused.
+        untold = [ticket for ticket in tickets if not ticket.told and ticket not in takebacks]
+        outcomes = self._attempt(untold)
+        if takebacks:
+            outcomes += self._without_database(takebacks)
         self._loop.call_soon_threadsafe(self._resolve, outcomes)
 
     def _attempt(self, tickets: list[_Ticket]) -> list[Outcome]:
         """Write the tickets; a row that the database refuses is found by halving, and fails alone."""
+        if not tickets:
+            return []
         try:
-            refused = ledger.apply([ticket.entry for ticket in tickets]) if tickets else {}
+            refused = ledger.apply([ticket.entry for ticket in tickets])
         except Exception as error:  # noqa: BLE001 - whatever one row does, the thread lives and the others are written
             if not sql.is_of_a_row(error):
                 self._lose(error)
@@ -248,31 +274,37 @@ class Writer:
 
     def _without_database(self, tickets: list[_Ticket]) -> list[Outcome]:
         kept = [ticket for ticket in tickets if not ticket.told and _may_be_journalled(ticket.entry)]
-        error = self._keep(_to_journal(kept) + _takebacks(tickets))
+        errors = self._keep([ticket.entry for ticket in kept] + _takebacks(tickets))
         away = LedgerUnavailableError("The ledger cannot be written.")
-        return [(ticket, error if _may_be_journalled(ticket.entry) else away) for ticket in tickets]
+        refused = [(ticket, away) for ticket in tickets if not _may_be_journalled(ticket.entry)]
+        return [*zip(kept, errors, strict=False), *refused]
 
-    def _keep(self, entries: list[Entry]) -> LedgerUnavailableError | None:
-        """Journal the entries."""
+    def _keep(self, entries: Sequence[Entry]) -> list[LedgerUnavailableError | None]:
+        """Journal the entries, and tell of each what went wrong.
+
+        An extension need not be kept where budgets only count: the settle tells the overrun.
+        """
         try:
-            if entries:
-                self._journal.append(entries)
+            lasting = [entry for entry in entries if not isinstance(entry, Extend)]
+            unwritable = self._journal.append(lasting) if lasting else []
         except OSError as error:
             log.exception("the journal cannot be written either", entries=len(entries))
-            return LedgerUnavailableError(str(error))
-        return None
+            return [LedgerUnavailableError(str(error))] * len(entries)
+        refused = {id(entry): LedgerUnavailableError("The journal cannot keep this row.") for entry in unwritable}
+        return [refused.get(id(entry)) for entry in entries]
 
     def _replay(self) -> bool:
         """Whether the journal is empty now."""
+        if self._journal.is_empty:
+            return True
         try:
-            count = self._journal.replay(self._apply_again)
+            count = self._journal.replay(self._replay_batch)
         except (DatabaseError, InterfaceError) as error:
             self._lose(error)
             return False
         except OSError:
             log.exception("the journal cannot be read")
             return False
-        self._away = False
         log.warning("what the journal had kept is in the database", entries=count)
         return True
 
@@ -282,17 +314,56 @@ class Writer:
         self._away = True
         connection.close()
 
-    def _keep_house(self, *, sweep: bool) -> None:
+    def _keep_house(self) -> None:
+        """Renew the lease; replay what dead processes have left, and settle their calls: each when it is time."""
         try:
-            self._renew()
-            if sweep:
+            self._stay_alive()
+            if time.monotonic() >= self._sweep_at:
+                self._sweep_at = time.monotonic() + _RENEW_EVERY_S
                 self._adopt()
-                if swept := leases.sweep(now=self.now):
-                    log.warning("settled the calls of processes that ended in mid-call", calls=swept)
+                self._sweep()
         except (DatabaseError, InterfaceError) as error:
             self._lose(error)
         except Exception:  # the thread lives: without it no call is written any more
             log.exception("the ledger's house could not be kept")
+
+    def _stay_alive(self) -> None:
+        if time.monotonic() >= self._renew_at:
+            self._renew()
+
+    def _renew(self) -> None:
+        """A renewal that comes late, by our clock or the database's, says that others' may too."""
+        next_s = _RETRY_EVERY_S
+        try:
+            seen_at, now_s = leases.renew(self.lease_id, self._process), time.monotonic()
+            next_s = _RENEW_EVERY_S
+        finally:
+            self._renew_at = time.monotonic() + next_s
+        known_at, known_s = self._known_time
+        if max(seen_at - known_at, timedelta(seconds=now_s - known_s)) > leases.LEASE / 2:
+            self._steady_since = now_s
+        self._known_time = (seen_at, now_s)
+
+    def _sweep(self) -> None:
+        """Whose lease has lapsed is dead, unless nobody could renew: after an outage, or a leap of the clock.
+
+        Then all that live have the time of a lease to do so, and to begin to replay their journals; so they have when
+        this process starts, since it doesn't know what was before.
+        """
+        self._renew()
+        if time.monotonic() - self._steady_since < leases.LEASE.total_seconds():
+            return
+        self._sweep_at = time.monotonic() + _SWEEP_EVERY_S
+        if swept := leases.sweep(now=self.now):
+            log.warning("settled the calls of processes that ended in mid-call", calls=swept)
+
+    def _replay_batch(self, entries: Sequence[Entry]) -> None:
+        """And what else must be done meanwhile: a replay may take minutes."""
+        self._stay_alive()
+        self._apply_again(entries)
+        self._away = False
+        if self._waiting:
+            self._write(self._next_batch())
 
     def _apply_again(self, entries: Sequence[Entry]) -> None:
         """Replay. An entry that the database refuses is set aside, so that it cannot block those behind it."""
@@ -309,14 +380,11 @@ class Writer:
             log.exception("an entry of the journal was refused, and set aside", entry=type(entries[0]).__name__)
             journal.set_aside(self._folder, entries[0])
 
-    def _renew(self) -> None:
-        self._known_time = (leases.renew(self.lease_id, self._process), time.monotonic())
-
     def _adopt(self) -> None:
         """Replay what dead processes have left."""
         for left in journal.adopt(self._folder):
             try:
-                if entries := left.replay(self._apply_again):
+                if entries := left.replay(self._replay_batch):
                     log.warning("replayed a dead process's journal", entries=entries)
             finally:
                 left.close()
@@ -327,11 +395,6 @@ def _may_be_journalled(entry: Entry) -> bool:
     if isinstance(entry, Reserve):
         return entry.idempotency is None and not any(window.hard for window in entry.windows)
     return not (isinstance(entry, Extend) and entry.hard)
-
-
-def _to_journal(tickets: Sequence[_Ticket]) -> list[Entry]:
-    """An extension need not be kept where budgets only count: the settle tells the overrun."""
-    return [ticket.entry for ticket in tickets if not isinstance(ticket.entry, Extend)]
 
 
 def _takebacks(tickets: Sequence[_Ticket]) -> list[Entry]:

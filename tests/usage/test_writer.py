@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from django.db import connection, transaction
 
 from core.ids import uuid7
-from tests.servers import PATIENCE_S
+from tests.servers import PATIENCE_S, wait_until
 from tests.threads import all_taken
-from tests.usage.rows import NOW, hold, record, refused_records_of
-from usage import ledger
+from tests.usage.rows import NOW, hold, record
+from usage import ledger, writer
 from usage.budgets import Window
 from usage.idempotency import Claim
-from usage.ledger import Extend, Reserve, Settle
+from usage.journal import Journal
+from usage.ledger import Entry, Extend, Note, Refusal, Reserve, Settle, Void
 from usage.models import Hold, Lease, UsageRecord
 from usage.writer import LedgerUnavailableError, Writer
 
@@ -204,18 +206,6 @@ def test_a_hold_whose_caller_leaves_as_we_stop_is_taken_back(tmp_path: Path) -> 
     assert not Hold.objects.exists()
 
 
-def test_a_hold_that_cannot_be_settled_lets_the_next_process_start(tmp_path: Path) -> None:
-    lost = [hold(client=name) for name in ("alice", "mallory", "bob")]
-    ledger.apply([Reserve(held) for held in lost])
-
-    async def story(_: Writer) -> None:
-        assert await asyncio.to_thread(_count, Hold) == 1
-
-    with refused_records_of("mallory"):
-        _with_writer(story, tmp_path)
-    assert {row.client for row in UsageRecord.objects.all()} == {"alice", "bob"}
-
-
 @pytest.mark.parametrize(
     "unwritable",
     [
@@ -240,6 +230,128 @@ def test_a_value_that_cannot_be_written_fails_alone(tmp_path: Path, unwritable: 
 
     _with_writer(story, tmp_path)
     assert (UsageRecord.objects.count(), Hold.objects.count()) == (5, 0)
+
+
+_UNWRITABLE = {"end_user": "\ud800"}
+
+
+def test_what_the_journal_cannot_keep_fails_alone(tmp_path: Path) -> None:
+    async def story(writer: Writer) -> None:
+        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        try:
+            await writer.write(Reserve(hold()))
+            asked = (writer.write(Reserve(hold(**more))) for more in ({}, _UNWRITABLE, {}))
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(error) for error in told] == [type(None), LedgerUnavailableError, type(None)]
+        finally:
+            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+
+    _with_writer(story, tmp_path)
+    assert Hold.objects.count() == 3
+
+
+def test_while_the_database_hangs_all_are_answered_soon_and_nothing_piles_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first must wait to find it out. What the journal cannot keep fails alone, and ends no watch."""
+    apply, thaw = ledger.apply, threading.Event()
+
+    def hang(entries: Sequence[Entry], **how: bool) -> dict[int, Refusal]:
+        thaw.wait(PATIENCE_S)
+        return apply(entries, **how)
+
+    monkeypatch.setattr(ledger, "apply", hang)
+
+    async def story(writing: Writer) -> None:
+        try:
+            await writing.write(Reserve(hold()))
+            for _ in range(3):
+                began_s = time.monotonic()
+                asked = (writing.write(Reserve(hold(**more))) for more in ({}, _UNWRITABLE, {}))
+                told = await asyncio.gather(*asked, return_exceptions=True)
+                assert time.monotonic() - began_s < writer.STALL_S
+                assert [type(error) for error in told] == [type(None), LedgerUnavailableError, type(None)]
+            assert len(writing._waiting) == 0
+        finally:
+            thaw.set()
+
+    _with_writer(story, tmp_path)
+    assert Hold.objects.count() == 7
+
+
+def test_a_long_replay_keeps_neither_a_start_nor_a_caller_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes meanwhile is written between two parts of it, also what must ask a hard budget."""
+    _leave_behind(tmp_path, [Note(record(hold())) for _ in range(700)])
+    asked, order = threading.Event(), _in_order(monkeypatch)
+    order.before_replays = lambda: asked.wait(PATIENCE_S)
+
+    async def story(writer: Writer) -> None:
+        written = writer.write(Reserve(hold(lease_id=writer.lease_id), (_ROOM,)))
+        asked.set()
+        await written
+        await asyncio.to_thread(wait_until, lambda: _count(UsageRecord) == 700)
+
+    _with_writer(story, tmp_path)
+    assert order.of_applying == ["replayed", "written", "replayed", "replayed"]
+    assert Hold.objects.count() == 1
+
+
+def test_a_hold_that_is_still_in_the_journal_is_taken_back_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, asked, order = hold(), threading.Event(), _in_order(monkeypatch)
+    order.before_replays = lambda: asked.wait(PATIENCE_S)
+
+    async def story(writer: Writer) -> None:
+        writer._journal.append([*(Note(record(hold())) for _ in range(300)), Reserve(held)])
+        first = writer.write(Note(record(hold())))
+        await asyncio.to_thread(wait_until, lambda: "replaying" in order.of_all)
+        taken_back = writer.write(Void(held.id))
+        asked.set()
+        await asyncio.gather(first, taken_back)
+        await asyncio.to_thread(wait_until, lambda: writer._journal.is_empty)
+
+    _with_writer(story, tmp_path)
+    assert not Hold.objects.exists()
+
+
+_ROOM = Window(id=uuid7(), budget_id=uuid7(), name="", starts_at=NOW, ends_at=None, cap_pico=10**9, hard=True)
+
+
+def _leave_behind(folder: Path, entries: Sequence[Entry]) -> None:
+    """A dead process's journal."""
+    dead = Journal(folder / "dead.journal")
+    dead.append(entries)
+    dead.close()
+
+
+class _Order:
+    """In which what comes by itself and what is replayed was asked of the database."""
+
+    def __init__(self) -> None:
+        self.of_all: list[str] = []
+        self.before_replays: Callable[[], object] = lambda: None
+
+    @property
+    def of_applying(self) -> list[str]:
+        return [what for what in self.of_all if what != "replaying"]
+
+
+def _in_order(monkeypatch: pytest.MonkeyPatch) -> _Order:
+    apply, order = ledger.apply, _Order()
+
+    def applied(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = True) -> dict[int, Refusal]:
+        if replayed:
+            order.of_all.append("replaying")
+            order.before_replays()
+        refused = apply(entries, replayed=replayed, refusing=refusing)
+        order.of_all.append("replayed" if replayed else "written")
+        return refused
+
+    monkeypatch.setattr(ledger, "apply", applied)
+    return order
 
 
 def _rename(table: str, name: str) -> None:
