@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.ids import uuid7
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 from tests.usage.rows import hold, refused_records_of
 from usage import leases, ledger, writer
 from usage.ledger import Reserve
@@ -24,7 +24,7 @@ from usage.rows import HoldRow
 from usage.writer import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LEASE_S = 2.0
+LEASE_S = 3.0
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_40_a_leap_of_the_databases_clock_makes_nobody_dead(tmp_path: Path, monk
             mine = await _started(tmp_path, stack)
             await asyncio.sleep(LEASE_S * 1.25)
             began_s, leap = time.monotonic(), timedelta(hours=1)
-            assert await asyncio.to_thread(leapt.wait, LEASE_S)
+            assert await asyncio.to_thread(leapt.wait, PATIENCE_S)
             await mine.write(Reserve(_hold_of(uuid7())))
             await asyncio.to_thread(wait_until, lambda: not _held(), what="the sweep")
             assert time.monotonic() - began_s >= LEASE_S
