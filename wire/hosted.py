@@ -18,7 +18,7 @@ class _Tool(msgspec.Struct):
     type: str | None = None
 
 
-_NOTHING = (b"", b"null", b"[]")
+_NOTHING = (b"null", b"[]")
 _TOOLS = Reader[list[_Tool]](list[_Tool] | None)
 
 
@@ -34,7 +34,7 @@ def refuse_hosted(fields: Fields, *, is_callers: Callable[[str], bool]) -> None:
 def refuse_unbounded(fields: Fields, reasons: Mapping[str, str]) -> None:
     """Fields that ask for what no hold could bound, whatever they hold; `reasons` say why, by name."""
     for name, reason in reasons.items():
-        if bytes(fields.get(name, b"")) not in _NOTHING:
+        if name in fields and bytes(fields[name]) not in _NOTHING:
             raise unsupported(name, reason)
 
 
