@@ -197,7 +197,8 @@ def _tags(header: str) -> str:
     tags = {name.strip(): value.strip() for name, _, value in pairs}
     if len(tags) > MAX_TAGS:
         raise invalid(f"'X-Tags' may hold at most {MAX_TAGS} tags, not {len(tags)}.", param="X-Tags")
-    if any(not name or len(name) > _MAX_TAG_CHARS or len(value) > _MAX_TAG_CHARS for name, value in tags.items()):
+    is_readable = all(name.strip() and equals for name, equals, _ in pairs)
+    if not is_readable or any(len(side) > _MAX_TAG_CHARS for tag in tags.items() for side in tag):
         raise invalid(
             f"'X-Tags' must be name=value pairs of at most {_MAX_TAG_CHARS} characters a side, separated by commas.",
             param="X-Tags",

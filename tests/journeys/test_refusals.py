@@ -224,6 +224,8 @@ class TestMalformed:
             ("X-Priority", "soon"),
             ("Idempotency-Key", "k" * 300),
             ("X-Tags", "=x"),
+            ("X-Tags", "team:search"),
+            ("X-Tags", "team=search,env"),
             ("X-Tags", ",".join(f"t{number}=1" for number in range(17))),
         ],
     )
