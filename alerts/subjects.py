@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 
-from accounts.models import Client
+from accounts.callers import client_names
 from providers.models import Deployment, Provider
 from usage.models import Budget
 
@@ -30,7 +30,7 @@ def _names(scope: str) -> Iterable[str] | None:
     if scope == "provider":
         return Provider.objects.values_list("slug", flat=True)
     if scope == "client":
-        return Client.objects.values_list("name", flat=True)
+        return client_names()
     if scope == "budget":
         return Budget.objects.values_list("name", flat=True)
     if scope == "model":

@@ -21,6 +21,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from accounts.callers import ADMIN_CLIENT
 from accounts.rest import CanEnter
 from gateway import runtime
 from gateway.calls import Call
@@ -33,8 +34,6 @@ from gateway.http import Headers
 from gateway.pump import pumped
 from gateway.replies import Reply, Stream
 from wire.errors import ApiError
-
-ADMIN_CLIENT = "admin"
 
 
 class Unread(BaseParser):

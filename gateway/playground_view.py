@@ -17,7 +17,7 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
-from gateway.completion_view import ADMIN_CLIENT
+from accounts.callers import ADMIN_CLIENT
 from gateway.doors.specification import Temperature, Tokens
 from providers.models import Deployment, Route
 from providers.operations import DEFAULT_ROUTE

@@ -64,6 +64,12 @@ def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
     assert not Budget.objects.exists()
 
 
+def test_what_administrators_spend_on_these_pages_may_have_a_budget(staff: Browser) -> None:
+    ledger.apply([Note(record(hold(client="admin"), client="admin", cost_pico=20 * PICO_PER_USD))])
+    _add(staff, client="admin", count_so_far="on")
+    assert "$100.50" in staff.get(reverse("admin:usage_budget_changelist")).content.decode()
+
+
 @pytest.mark.parametrize(
     ("typed", "dollars"), [("$5", 5), ("1,000", 1_000), ("$1,250,000", 1_250_000), ("9000000", 9_000_000)]
 )

@@ -242,4 +242,4 @@ def test_a_rule_and_a_report_for_nobody_are_refused_at_their_fields(staff: Brows
     report = staff.post(reverse("admin:alerts_reportschedule_add"), {"name": "X", "client": "bob"}).content.decode()
 
     assert "There is no provider “Ours”. There is: ours." in rule
-    assert "There is no client “bob”. There is: none yet." in report
+    assert "There is no client “bob”. There is: admin." in report

@@ -102,6 +102,13 @@ def test_filters_and_search(staff: Browser) -> None:
     assert listed(staff, q="nothing like it") == set()
 
 
+def test_calls_of_administrators_are_found(staff: Browser) -> None:
+    call()
+    asked = call(client="admin")
+    assert '<option value="admin"' in staff.get(LIST).content.decode()
+    assert listed(staff, client="admin") == {asked.pk}
+
+
 @pytest.mark.parametrize("name", ["started_at_from", "started_at_to"])
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31", "yesterday"])
 def test_a_day_at_which_nothing_can_have_happened_hides_nothing(staff: Browser, name: str, day: str) -> None:

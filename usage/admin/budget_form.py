@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
-from accounts.models import ApiKey, Client
+from accounts.callers import client_names
+from accounts.models import ApiKey
 from core import amounts, display
 from core.money import MOST_USD, pico_from_usd, usd_from_pico
 from usage import spending
@@ -68,10 +69,6 @@ _TYPED = {
 }
 
 
-def _clients() -> QuerySet[Client]:
-    return Client.objects.order_by("name")
-
-
 def _keys() -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(is_active=True).select_related("client").order_by("client__name", "prefix")
 
@@ -83,7 +80,7 @@ def _providers() -> QuerySet[Any]:
 
 
 _CHOICES: dict[str, Callable[[Any], tuple[str, str]]] = {
-    "client": lambda row: (row.name, row.name),
+    "client": lambda name: (name, name),
     "key": lambda row: (str(row.pk), f"{row} ({row.prefix}…)"),
     "provider": lambda row: (row.slug, row.name),
 }
@@ -112,10 +109,10 @@ class BudgetForm(forms.ModelForm[Budget]):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        for name, offered in (("client", _clients()), ("key", _keys()), ("provider", _providers())):
+        for name, offered in (("client", client_names()), ("key", _keys()), ("provider", _providers())):
             if name not in self.fields:
                 continue
-            if offered.count() > display.MOST_OFFERED:
+            if len(offered[: display.MOST_OFFERED + 1]) > display.MOST_OFFERED:
                 self.fields[name] = _typed(name)
                 continue
             field = self.fields[name]
@@ -123,7 +120,10 @@ class BudgetForm(forms.ModelForm[Budget]):
             field.choices = [("", "Choose one"), *map(_CHOICES[name], offered)]
 
     def clean_client(self) -> str:
-        return self._known("client", _clients(), by="name")
+        wanted = self._wanted("client")
+        if wanted and wanted not in client_names():
+            raise _unknown(wanted)
+        return wanted
 
     def clean_key(self) -> str:
         is_typed = not isinstance(self.fields["key"], forms.ChoiceField)
@@ -134,13 +134,16 @@ class BudgetForm(forms.ModelForm[Budget]):
 
     def _known(self, name: str, rows: QuerySet[Any], *, by: str) -> str:
         """The budget's subject. Raises ValidationError for what was typed and is not there."""
-        wanted = str(self.cleaned_data[name]).strip().removesuffix("…")
+        wanted = self._wanted(name)
         if not wanted:
             return ""
         found = rows.filter(**{by: wanted}).first()
         if found is None:
-            raise ValidationError(f"There is no “{wanted}”.")
+            raise _unknown(wanted)
         return str(found.pk) if name == "key" else wanted
+
+    def _wanted(self, name: str) -> str:
+        return str(self.cleaned_data[name]).strip().removesuffix("…")
 
     def clean(self) -> dict[str, Any]:
         """The subject is that of the scope: what was chosen or typed before another scope was taken counts no more."""
@@ -166,6 +169,10 @@ class BudgetForm(forms.ModelForm[Budget]):
                 spending.require_room(draft, timezone.now())
         except ValidationError as error:
             self.add_error(None, error)
+
+
+def _unknown(wanted: str) -> ValidationError:
+    return ValidationError(f"There is no “{wanted}”.")
 
 
 class RaiseForm(forms.Form):

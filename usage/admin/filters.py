@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, TextFilter
 
-from accounts.models import Client
+from accounts.callers import client_names
 from core.ids import lower_bound
 from usage import queries
 from usage.models import UsageRecord
@@ -87,7 +87,7 @@ class ClientFilter(NameFilter):
     title = column = parameter_name = "client"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return self.with_asked([(name, name) for name in Client.objects.values_list("name", flat=True)], request)
+        return self.with_asked([(name, name) for name in client_names()], request)
 
 
 class ClientTypedFilter(TextFilter):
