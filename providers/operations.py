@@ -125,7 +125,7 @@ def add_provider(
     api_key: Secret | None = None,
     **settings: Unpack[ProviderSettings],
 ) -> Provider:
-    """A new provider with its key, its models and their prices from `now` on; its chat models join the route `default`.
+    """A new provider with its key, its models and their prices from `now` on; priced ones join the route `default`.
 
     `slug` is made from the name where it is empty.
     """
@@ -173,7 +173,7 @@ def update_provider(
 
 
 def add_models(provider: Provider, models: Sequence[ModelSpec], *, now: datetime) -> list[Deployment]:
-    """Make or activate them, priced from `now` on where they have rates; chat models join the route `default`."""
+    """Make or activate them, priced from `now` on where they have rates; those join the route `default`."""
     with transaction.atomic():
         deployments = [_set_model(provider, model, now=now) for model in models]
         for deployment in deployments:
@@ -248,12 +248,13 @@ def save_price(price: Price, *, tiers: Sequence[PriceTier]) -> Price:
 
 
 def join_default_route(deployment: Deployment) -> None:
-    """Callers who name no model reach every deployment of the type they need, by their providers' priorities.
+    """Callers who name no model reach every priced deployment of the type they need, by their providers' priorities.
 
-    The demo leaves as soon as a real provider has that type: made-up answers are no failover.
+    One without a price stays out: it would refuse callers with a hard budget, and cost what nobody knows. The demo
+    leaves as soon as a real provider has that type: made-up answers are no failover.
     """
     route = Route.objects.filter(name=DEFAULT_ROUTE).first()
-    if route is not None:
+    if route is not None and deployment.prices.exists():
         place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
         RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
         if deployment.provider.kind != DEMO:

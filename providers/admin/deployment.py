@@ -20,7 +20,7 @@ from accounts.admin_locked import lock
 from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers import operations
-from providers.admin import rates
+from providers.admin import rates, route
 from providers.admin.fields import CapabilitiesField
 from providers.admin.price import FirstPriceInline, NewPriceInline, PriceHistoryInline
 from providers.models import Deployment
@@ -137,6 +137,7 @@ class DeploymentAdmin(EditedAdmin):
         super().save_related(request, form, formsets, change)
         if not change:
             operations.join_default_route(form.instance)
+            route.tell_who_joined(request, [form.instance])
         now = timezone.now()
         if trouble := rates.trouble(form.instance.price_at(now), now):
             messages.warning(request, f"{form.instance.name}: {trouble}.")

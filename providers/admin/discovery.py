@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 
 from core import display
 from providers import discovery
+from providers.admin import route
 from providers.discovery import Candidate, Discovery, Verdict
 from providers.models import Provider
 
@@ -39,6 +40,7 @@ def _add(request: HttpRequest, provider: Provider, providers: ModelAdmin) -> Htt
         providers.log_change(request, provider, f"Added the model {deployment.name}.")
     names = ", ".join(deployment.name for deployment in added)
     messages.success(request, f"Added: {names}." if names else "No model was ticked, so none was added.")
+    route.tell_who_joined(request, added)
     return redirect("admin:providers_provider_change", object_id=provider.pk)
 
 

@@ -239,6 +239,7 @@ class ProviderAdmin(EditedAdmin):
                     _save_price(row, now)
             for deployment in formset.new_objects:
                 operations.join_default_route(deployment)
+            route.tell_who_joined(request, formset.new_objects)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from unfold.admin import TabularInline
 from unfold.decorators import display as column
 
 from accounts.admin_meanwhile import EditedAdmin
 from core import display
-from providers.models import Route, RouteTarget
+from providers.models import Deployment, Route, RouteTarget
 from providers.operations import DEFAULT_ROUTE
+
+_MAY_VIEW = "providers.view_route"
 
 
 class TargetInline(TabularInline):
@@ -72,3 +76,24 @@ def dead_end(route: Route) -> str:
     if route.name == DEFAULT_ROUTE:
         return "No active chat model stands behind the route “default”: calls that name no model fail. Put one there."
     return f"No active model stands behind the route “{route.name}”: its calls fail. Put another there."
+
+
+def tell_who_joined(request: HttpRequest, added: Collection[Deployment]) -> None:
+    """Which of the new models answer calls that name no model, as of now, and which do not, for want of a price."""
+    route = Route.objects.filter(name=DEFAULT_ROUTE).first()
+    if route is None or not added:
+        return
+    inside = set(route.targets.filter(deployment__in=added).values_list("deployment", flat=True))
+    joined = ", ".join(each.name for each in added if each.pk in inside)
+    others = ", ".join(each.name for each in added if each.pk not in inside)
+    if joined:
+        _tell(
+            request, route, f"Joined the route “{DEFAULT_ROUTE}”, so that calls that name no model reach it: {joined}."
+        )
+    if others:
+        _tell(request, route, f"Not in the route “{DEFAULT_ROUTE}”, for want of a price: {others}.")
+
+
+def _tell(request: HttpRequest, route: Route, text: str) -> None:
+    url = reverse("admin:providers_route_change", args=[route.pk])
+    messages.info(request, display.with_link(text, url, "The route") if request.user.has_perm(_MAY_VIEW) else text)

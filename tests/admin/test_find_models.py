@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from core.egress import USUAL_PORTS, Policy
 from core.vault import Secret
-from providers.models import Provider
+from providers.models import Provider, Route
 from providers.operations import ModelSpec, Rates, add_provider
 from tests.admin.modelhost import ModelHost
 from tests.admin.test_providers import change_url, form
@@ -34,6 +34,7 @@ def find_url(provider: Provider) -> str:
 
 
 def test_offered_models_are_shown_and_the_ticked_ones_added(staff: Browser, house: Provider, priced: None) -> None:
+    Route.objects.create(name="default")
     page = staff.get(find_url(house)).content.decode()
     assert 'value="house-large"' in page
     assert 'value="house-small"' not in page
@@ -43,6 +44,7 @@ def test_offered_models_are_shown_and_the_ticked_ones_added(staff: Browser, hous
     answer = staff.post(find_url(house), {"chosen": ["house-large"]}, follow=True)
 
     assert "Added: house-large." in answer.content.decode()
+    assert "calls that name no model reach it: house-large." in answer.content.decode()
     added = house.deployments.get(name="house-large")
     assert added.prices.get().output_per_million == 2
 

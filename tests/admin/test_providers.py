@@ -123,8 +123,18 @@ def test_the_empty_form_holds_a_new_providers_settings(staff: Browser) -> None:
 
 def test_a_new_chat_model_joins_the_default_route(staff: Browser) -> None:
     route = Route.objects.create(name="default")
-    staff.post(ADD, form())
+    saved = staff.post(ADD, form(), follow=True)
     assert route.targets.get().deployment.name == "house-large"
+    assert "Joined the route “default”, so that calls that name no model reach it: house-large." in _texts(saved)
+    assert reverse("admin:providers_route_change", args=[route.pk]) in _texts(saved)
+
+
+def test_one_without_a_price_does_not_and_is_said_not_to(staff: Browser) -> None:
+    route = Route.objects.create(name="default")
+    unpriced = {"deployments-0-input_price": "", "deployments-0-output_price": ""}
+    saved = staff.post(ADD, form(**unpriced), follow=True)
+    assert not route.targets.exists()
+    assert "Not in the route “default”, for want of a price: house-large." in _texts(saved)
 
 
 def test_a_key_is_never_rendered_back(staff: Browser, house: Provider) -> None:
@@ -453,12 +463,15 @@ def test_prices_are_added_and_never_edited(staff: Browser, house: Provider) -> N
 def house_alone(staff: Browser) -> Provider:
     """The only real provider: the demo has left the route `default` to it, but for embeddings."""
     now = timezone.now()
-    Route.objects.create(name="default")
     models = [ModelSpec(name="demo"), ModelSpec(name="demo-embedding", type=Deployment.Type.EMBEDDING)]
     add_provider(name="Demo", kind="demo", models=models, now=now)
-    return add_provider(
+    house = add_provider(
         name="House", kind="custom", base_url="https://llm.example.com", models=[ModelSpec(name="large")], now=now
     )
+    route = Route.objects.create(name="default")
+    for each in Deployment.objects.exclude(name="demo"):
+        route.targets.create(deployment=each)
+    return house
 
 
 @pytest.mark.parametrize("way", ["delete", "deactivate-one"])

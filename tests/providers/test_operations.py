@@ -106,7 +106,7 @@ def test_a_name_may_be_taken_once_and_a_slug_is_found_where_its_own_is_taken() -
 
 def test_models_join_the_default_route_by_their_providers_priority() -> None:
     route = Route.objects.create(name="default")
-    embedding = ModelSpec(name="embed", type=Deployment.Type.EMBEDDING)
+    embedding = ModelSpec(name="embed", type=Deployment.Type.EMBEDDING, rates=RATES)
 
     _openai(priority=3, models=[GPT, embedding])
     _openai(name="Second", priority=8)
@@ -116,6 +116,14 @@ def test_models_join_the_default_route_by_their_providers_priority() -> None:
         "openai-gpt-4/gpt-4",
         "openai-gpt-4/embed",
     ]
+
+
+def test_a_model_without_a_price_does_not_join_the_default_route() -> None:
+    route = Route.objects.create(name="default")
+
+    _openai(models=[GPT, ModelSpec(name="unpriced")])
+
+    assert [str(target) for target in route.targets.all()] == ["openai-gpt-4/gpt-4"]
 
 
 def test_a_changed_price_is_a_new_row_and_an_equal_one_is_none() -> None:
