@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
@@ -62,6 +63,21 @@ def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
         answer = staff.post(reverse("admin:usage_budget_add"), _FORM | given)
         assert said in answer.content.decode()
     assert not Budget.objects.exists()
+
+
+def test_who_may_only_look_does_not_raise_it(staff: Browser) -> None:
+    budget = _add(staff)
+    reader = User.objects.create_user("bea", password="a-long-password", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename="view_budget"))
+    browser = Browser()
+    browser.force_login(reader)
+
+    raised = browser.post(reverse("admin:usage_budget_raise", args=[budget.pk]), {"amount_pico": "1000"})
+
+    assert raised.status_code == 403
+    assert (
+        "Raise this period" not in browser.get(reverse("admin:usage_budget_change", args=[budget.pk])).content.decode()
+    )
 
 
 def test_what_administrators_spend_on_these_pages_may_have_a_budget(staff: Browser) -> None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -146,7 +146,7 @@ class BudgetAdmin(EditedAdmin):
             return display.label("Off", "default")
         return display.label("Calls are refused", "danger") if row.hard else display.label("Only counted", "info")
 
-    @action(description="Raise this period", url_path="raise", icon="trending_up")
+    @action(description="Raise this period", permissions=["change"], url_path="raise", icon="trending_up")
     def raise_period(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("admin:usage_budget_raise", object_id)
 
@@ -159,6 +159,8 @@ class BudgetAdmin(EditedAdmin):
     def raise_view(self, request: HttpRequest, budget_id: Any) -> HttpResponse:
         """A page with one field."""
         budget = get_object_or_404(Budget, pk=budget_id)
+        if not self.has_change_permission(request, budget):
+            raise PermissionDenied
         form = RaiseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
