@@ -43,6 +43,31 @@ class Told:
         return super().log_deletions(request, queryset)  # type: ignore[misc]  # as above
 
 
+# Of their rows no page shows or changes anything, so that a permission for them allows nothing.
+_ON_NO_PAGE = {
+    "accounts": ("guesses", "revision"),
+    "admin": ("logentry",),
+    "alerts": ("certificate",),
+    "auth": ("permission",),
+    "contenttypes": ("contenttype",),
+    "providers": ("health",),
+    "sessions": ("session",),
+    "usage": ("day", "idempotencykey", "keyday", "lease", "proving", "purge", "quarter", "userday"),
+}
+
+
+class Choosing:
+    """Permissions to choose from are those that allow something."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.related_model is Permission:
+            offered = Permission.objects.select_related("content_type")
+            for app, models in _ON_NO_PAGE.items():
+                offered = offered.exclude(content_type__app_label=app, content_type__model__in=models)
+            options["queryset"] = offered
+        return super().formfield_for_manytomany(db_field, request, **options)  # type: ignore[misc]  # ModelAdmin's
+
+
 class NewUserForm(UserCreationForm):
     """Everybody here signs in with a password, so nobody is asked whether to."""
 
@@ -50,7 +75,7 @@ class NewUserForm(UserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(Told, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class UserAdmin(Told, Choosing, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     form = UserChangeForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
@@ -117,7 +142,7 @@ _IN_PLAIN_WORDS = {
 
 
 @admin.register(Group)
-class GroupAdmin(Told, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(Told, Choosing, DjangoGroupAdmin, ModelAdmin):
     when_empty = "A group is a set of permissions, for users who may do some things and not others."
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""What a new installation needs before its first call: an administrator, providers, the route `default`, a key.
+"""What a new installation needs before its first call: an administrator, groups, providers, the route `default`, a key.
 
 All of it is idempotent: what exists is left as it is, so that after the first start the database rules.
 """
@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, Client
 from accounts.tiers import make_first_tiers
 from aiplatform import env
+from aiplatform.first_groups import make_first_groups
 from core.vault import Secret
 from providers.kinds import KINDS
 from providers.models import Deployment, Price, Provider, Route, RouteTarget
@@ -66,6 +67,7 @@ def bootstrap(*, now: datetime, demo: bool, providers: Sequence[NewProvider]) ->
         _one_at_a_time()
         _make_default_route(catch_all=demo)
         make_first_tiers()
+        make_first_groups()
         if demo and not Provider.objects.exists():
             _add_demo_provider(now)
         for new in providers:

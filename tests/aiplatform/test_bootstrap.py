@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 from django.contrib.auth import authenticate
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 
 from accounts import keys
@@ -47,6 +47,7 @@ def test_the_first_start_makes_all_that_a_first_call_needs() -> None:
     assert (key.client.name, key.scope) == ("default", "call")
     assert _targets() == ["demo/demo", "demo/demo-embedding"]
     assert Route.objects.get().catch_all
+    assert {group.name for group in Group.objects.all()} == {"May see everything", "Finance", "Operator"}
     assert {price.output_per_million for price in Price.objects.all()} == {2}
 
 
