@@ -142,7 +142,7 @@ _IN_PLAIN_WORDS = {
 
 
 @admin.register(Group)
-class GroupAdmin(Told, Choosing, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(Told, Choosing, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # the stubs name its arguments
     when_empty = "A group is a set of permissions, for users who may do some things and not others."
 
     def has_add_permission(self, request: HttpRequest) -> bool:
