@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -31,7 +31,7 @@ TOP = 6
 
 
 class Card(msgspec.Struct, frozen=True):
-    """One figure. `note` explains it; `tone` colours the note."""
+    """One figure. `note` explains it; `tone` colours the note. `permission`, here and below, is what its page needs."""
 
     title: str
     value: str
@@ -39,6 +39,7 @@ class Card(msgspec.Struct, frozen=True):
     url: str
     tone: str = ""
     exact: str = ""
+    permission: str = ""
 
 
 class ProviderCard(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ class ProviderCard(msgspec.Struct, frozen=True):
     state: str
     tone: str
     note: str
+    permission: str = "providers.view_provider"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -67,42 +69,55 @@ class Step(msgspec.Struct, frozen=True):
     done: bool
     url: str = ""
     button: str = ""
+    permission: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True):
     text: str
     url: str = ""
     link: str = ""
+    permission: str = ""
 
 
 def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK. Figures are for those who may see calls; others get the page without them."""
     if request.user.has_perm("usage.view_usagerecord"):
-        context["home"] = _home(now=timezone.now(), zone=timezone.get_default_timezone())
+        context["home"] = _home(request.user, now=timezone.now(), zone=timezone.get_default_timezone())
     return context
 
 
-def _home(*, now: datetime, zone: tzinfo) -> dict[str, Any]:
+def _home(reader: Any, *, now: datetime, zone: tzinfo) -> dict[str, Any]:
     today, month = queries.bucket_start(now, "day", zone), queries.bucket_start(now, "month", zone)
     tomorrow = queries.next_bucket(today, "day", zone)
     spent_month = queries.totals(month, tomorrow)
     providers = list(Provider.objects.select_related("health"))
-    steps = _steps(providers)
+    steps = [_open_to(reader, step) for step in _steps(providers)]
     standings = health.standings(providers, now=now)
     return {
-        "cards": _cards(queries.totals(today, tomorrow), spent_month, month),
-        "providers": [_provider_card(row, standings[row.pk], now) for row in providers if row.is_active],
+        "cards": [_open_to(reader, card) for card in _cards(queries.totals(today, tomorrow), spent_month, month)],
+        "providers": [
+            _open_to(reader, _provider_card(row, standings[row.pk], now)) for row in providers if row.is_active
+        ],
         "chart": _chart(today, tomorrow, zone, {row.slug: row.name for row in providers}),
         "models": _top(queries.grouped(month, tomorrow, by="model"), "no model (refused)"),
         "clients": _top(queries.grouped(month, tomorrow, by="client"), "no client"),
         "steps": steps if not all(step.done for step in steps) else [],
-        "notices": list(_notices(providers, spent_month, now)),
+        "notices": [_open_to(reader, notice) for notice in _notices(providers, spent_month, now)],
         "month": f"{month:%B}",
         "days_of": _zone_of_days(zone),
         "is_new": not queries.has_calls(),
         "curl": _curl(),
         "address": f"http://{settings.HOST}:{settings.PORT}",
     }
+
+
+_Linked = TypeVar("_Linked", Card, ProviderCard, Step, Notice)
+
+
+def _open_to(reader: Any, shown: _Linked) -> _Linked:
+    """The same; without its link where `reader` may not go there."""
+    needed = shown.permission
+    return shown if not needed or reader.has_perm(needed) else msgspec.structs.replace(shown, url="")
 
 
 # --- parts of the page --------------------------------------------------------------------------------------------
@@ -126,6 +141,7 @@ def _cards(today: Totals, month: Totals, since: datetime) -> list[Card]:
             display.count(flying.calls),
             f"at most {display.dollars_rounded(flying.amount_pico)}" if flying.calls else "no call is waiting",
             reverse("admin:usage_hold_changelist"),
+            permission="usage.view_hold",
         ),
     ]
 
@@ -217,6 +233,7 @@ def _steps(providers: list[Provider]) -> list[Step]:
             bool(own),
             reverse("admin:providers_provider_add"),
             "Add a provider",
+            "providers.add_provider",
         ),
         Step(
             "Create an API key",
@@ -224,6 +241,7 @@ def _steps(providers: list[Provider]) -> list[Step]:
             ApiKey.objects.filter(is_active=True).exists(),
             reverse("admin:accounts_apikey_add"),
             "Create a key",
+            "accounts.add_apikey",
         ),
         Step(
             "Make the first call",
@@ -239,7 +257,8 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
     severities = list(Incident.objects.filter(state=Incident.State.OPEN).values_list("severity", flat=True))
     if any(severity != Rule.Severity.INFO for severity in severities):
         incidents = f"{len(severities)} incident{' is' if len(severities) == 1 else 's are'} open."
-        yield Notice(incidents, f"{reverse('admin:alerts_incident_changelist')}?state=now", "See what is wrong")
+        listed = f"{reverse('admin:alerts_incident_changelist')}?state=now"
+        yield Notice(incidents, listed, "See what is wrong", "alerts.view_incident")
     if month.unknown_cost_requests:
         number = month.unknown_cost_requests
         yield Notice(
@@ -247,18 +266,25 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
             "so the sums here lack it. Once its model has a price, it can be re-priced.",
             reverse("admin:usage_repricing_changelist"),
             "Re-pricing",
+            "usage.view_repricing",
         )
-    unknown = unpriced(_active_models(), now=now).values_list("name", flat=True)
-    if first := list(unknown[:3]):
-        more = unknown.count() - len(first) if len(first) == 3 else 0
-        names = ", ".join(first) + (f" and {more} more" if more else "")
+    unknown: QuerySet[Any] = unpriced(_active_models(), now=now)
+    if names := _some_names(unknown.filter(priced_in=None)):
         yield Notice(
-            f"No price for {names}: what calls there cost is unknown, and callers with a hard budget are refused.",
+            f"No price for {names}: {_UNKNOWN}",
             f"{reverse('admin:providers_deployment_changelist')}?price=unknown",
             "Models without a price",
+            "providers.view_deployment",
+        )
+    if names := _some_names(unknown.exclude(priced_in=None)):
+        yield Notice(
+            f"No exchange rate for the prices of {names}: {_UNKNOWN}",
+            reverse("admin:providers_exchangerate_changelist"),
+            "Exchange rates",
+            "providers.view_exchangerate",
         )
     for route in Route.objects.dead_ends() if _active_models().exists() else ():
-        yield Notice(dead_end(route), _page("providers_route", route), "Change the route")
+        yield Notice(dead_end(route), _page("providers_route", route), "Change the route", "providers.change_route")
     checked = [row.health.checked_at for row in providers if row.is_active and getattr(row, "health", None) is not None]
     if checked and now - max(checked) > STALE_AFTER:
         yield Notice(
@@ -271,7 +297,18 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
             "switch it off before real use.",
             _page("providers_route", catch_all),
             "Change the route",
+            "providers.change_route",
         )
+
+
+_UNKNOWN = "what calls there cost is unknown, and callers with a hard budget are refused."
+
+
+def _some_names(models: QuerySet[Deployment]) -> str:
+    """Three, and how many more there are; "" where there is none."""
+    first = list(models.values_list("name", flat=True)[:3])
+    more = models.count() - len(first) if len(first) == 3 else 0
+    return ", ".join(first) + (f" and {more} more" if more else "")
 
 
 def _active_models() -> QuerySet[Deployment]:

@@ -47,7 +47,10 @@ def has_exchange_rate(currency: str, now: datetime) -> bool:
 
 
 def unpriced(deployments: QuerySet[Deployment], *, now: datetime) -> QuerySet[Deployment]:
-    """Those whose calls' cost would be unknown now: without a price, or without its currency's exchange rate."""
+    """Those whose calls' cost would be unknown now: without a price, or without its currency's exchange rate.
+
+    `priced_in` is that currency; None where there is no price.
+    """
     in_force = Price.objects.filter(deployment=OuterRef("pk"), valid_from__lte=now).order_by("-valid_from")
     rates = ExchangeRate.objects.filter(currency=OuterRef("priced_in"), day__lte=now.astimezone(UTC).date())
     priced = deployments.annotate(priced_in=Subquery(in_force.values("currency")[:1]))

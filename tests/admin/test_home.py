@@ -7,10 +7,11 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.utils import timezone
 
-from providers.models import Health, Provider, Route
+from providers.models import Deployment, Health, Provider, Route
 from tests.usage.rows import book
 from usage.models import UsageRecord
 
@@ -53,6 +54,21 @@ def test_notices_tell_of_stale_checks_unknown_costs_and_the_catch_all_route(staf
     _, text = home(staff)
     for told in ("last checked 2 hours ago", "is unknown", "answers calls for any unknown model name"):
         assert told in text
+
+
+def test_who_may_see_calls_alone_is_led_nowhere_that_is_closed(filled: None) -> None:
+    Route.objects.update(catch_all=True)
+    Deployment.objects.create(provider=Provider.objects.filter(is_active=True)[0], name="unpriced")
+    reader = User.objects.create_user("bea", password="a-long-password", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename="view_usagerecord"))
+    browser = Browser()
+    browser.force_login(reader)
+
+    _, text = home(browser)
+
+    assert "No price for" in text
+    linked = set(re.findall(r'href="(/admin/[^"]*)"', text)) - {"/admin/logout/"}
+    assert {path: browser.get(path).status_code for path in linked if browser.get(path).status_code != 200} == {}
 
 
 def _copy(row: UsageRecord, **changes: Any) -> UsageRecord:
