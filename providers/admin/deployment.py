@@ -23,7 +23,7 @@ from providers import operations
 from providers.admin import rates, route
 from providers.admin.fields import CapabilitiesField
 from providers.admin.price import FirstPriceInline, NewPriceInline, PriceHistoryInline
-from providers.models import Deployment
+from providers.models import Deployment, Price
 from providers.prices import unpriced
 
 
@@ -132,6 +132,14 @@ class DeploymentAdmin(EditedAdmin):
         row = self.get_object(request, object_id)
         name = f"{row.provider.slug}/{row.name}" if row is not None else ""
         return redirect(f"{reverse('playground')}?{urlencode({'model': name})}")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Only what was never priced can go: prices are history, which nobody lacks a permission for."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        priced = [
+            str(price) for price in Price.objects.filter(deployment__in=objs).select_related("deployment__provider")
+        ]
+        return found, counts, lacking - {Price._meta.verbose_name} if priced else lacking, [*protected, *priced]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)

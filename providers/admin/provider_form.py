@@ -134,7 +134,7 @@ class ModelInline(TabularInline):
     fields = ("name", "upstream_name", "type", "input_price", "output_price", "cached_price", "since", "is_active")
     readonly_fields = ("since",)
     hide_title = True
-    verbose_name_plural = "Models, and what they cost in dollars per million tokens"
+    verbose_name_plural = "Models, and what they cost per million tokens"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         rows: QuerySet[Deployment] = super().get_queryset(request)

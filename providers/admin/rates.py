@@ -65,7 +65,9 @@ class PricedModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic onl
                 self.initial[name] = getattr(self.price, column)
         if self.price is not None and self.price.currency != "USD":
             for name in _COLUMNS:
-                self.fields[name].widget.attrs["prefix"] = self.price.currency
+                attrs = self.fields[name].widget.attrs
+                attrs["prefix"] = self.price.currency
+                attrs["class"] += " aip-currency"
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data

@@ -207,6 +207,21 @@ def test_a_model_that_has_been_priced_is_not_deleted_from_its_providers_page(sta
     assert Price.objects.count() == 1
 
 
+def test_a_model_that_has_been_priced_says_on_its_own_page_why_it_cannot_be_deleted(
+    staff: Browser, house: Provider
+) -> None:
+    model = house.deployments.get()
+    delete = reverse("admin:providers_deployment_delete", args=[model.pk])
+
+    page = staff.get(delete).content.decode()
+    staff.post(delete, {"post": "yes"})
+
+    assert "cannot be deleted" in page
+    assert "Switch it off instead" in page
+    assert "permission" not in page
+    assert Deployment.objects.filter(pk=model.pk).exists()
+
+
 def test_a_model_that_never_had_a_price_may_be_deleted_there(staff: Browser) -> None:
     prices = {"deployments-0-input_price": "", "deployments-0-output_price": ""}
     staff.post(ADD, form(**prices))
