@@ -156,9 +156,18 @@ def test_of_budgets_the_periods_are_told_that_november_ended_in() -> None:
             cap_pico=1,
         )
 
+    in_tokyo = Budget.objects.create(name="tokyo", scope="all", cap_pico=1, period="month", time_zone="Asia/Tokyo")
+    BudgetWindow.objects.create(
+        id=uuid4(),
+        budget=in_tokyo,
+        starts_at=datetime(2026, 10, 31, 15, tzinfo=UTC),
+        ends_at=datetime(2026, 11, 30, 15, tzinfo=UTC),
+        cap_pico=1,
+    )
+
     found = rows(QUERIES["Which budgets are nearly spent?"])
 
-    assert {row["budget"] for row in found} == {"everything", "last"}
+    assert {row["budget"] for row in found} == {"everything", "last", "tokyo"}
 
 
 def test_a_price_is_in_force_from_its_first_moment_until_the_next_ones() -> None:
