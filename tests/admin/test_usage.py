@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.ids import uuid7_at
+from tests.api.test_exports import chunks
 from tests.usage.rows import book
 from usage.models import UsageRecord
 
@@ -87,6 +90,27 @@ def test_the_last_days_are_downloaded_for_a_spreadsheet(staff: Browser) -> None:
     call(request_id="req_downloaded")
     answer = staff.get(f"{LIST}download", follow=True)
     assert answer["Content-Disposition"].startswith('attachment; filename="usage-')
+
+
+def test_what_is_downloaded_is_what_the_filters_leave(staff: Browser) -> None:
+    now = timezone.now()
+    old = now - timedelta(days=40)
+    call(request_id="req_wanted", client="blog", status="error")
+    call(request_id="req_other"), call(request_id="req_fine", client="blog"), call(request_id="req_old", at=old)
+    filters = "status__exact=error&client=blog"
+    page = staff.get(f"{LIST}?{filters}").content.decode()
+    assert f'href="{LIST}download/?{filters.replace("&", "&amp;")}"' in page
+
+    assert _downloaded(staff, filters) == ["req_wanted"]
+    assert "req_old" not in _downloaded(staff, "")
+    assert "req_old" in _downloaded(staff, "period=all")
+    assert _downloaded(staff, f"started_at_from={old:%Y-%m-%d}&started_at_to={old:%Y-%m-%d}") == ["req_old"]
+    assert "req_old" not in _downloaded(staff, "period=today")
+
+
+def _downloaded(staff: Browser, filters: str) -> list[str]:
+    answer: Any = staff.get(f"{LIST}download/?{filters}", follow=True)
+    return [line["request_id"] for line in csv.DictReader(io.StringIO("".join(chunks(answer))))]
 
 
 def test_filters_and_search(staff: Browser) -> None:

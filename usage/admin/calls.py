@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from unfold.decorators import display as column
 from core import display
 from core.display import Tone
 from usage.admin.call_page import CallPage, served_by
-from usage.admin.filters import ClientFilter, DayFilter, PeriodFilter, ProviderFilter, SurfaceFilter
+from usage.admin.filters import ClientFilter, DayFilter, PeriodFilter, ProviderFilter, SurfaceFilter, days_shown
 from usage.admin.pages import LedgerAdmin
+from usage.api.period import LONGEST_DAYS
 from usage.models import UsageRecord
 
 _TONES: dict[str, Tone] = {
@@ -32,7 +34,8 @@ _TONES: dict[str, Tone] = {
     UsageRecord.Status.INTERRUPTED: "danger",
 }
 
-_DOWNLOADED_DAYS = 30
+# The list's filters, as the export calls them.
+_EXPORTED = {"status__exact": "status", "client": "client", "provider": "provider", "surface": "surface"}
 
 
 @admin.register(UsageRecord)
@@ -57,16 +60,26 @@ class UsageRecordAdmin(CallPage, LedgerAdmin):
     actions_list = ("download",)
 
     @action(
-        description=f"Download {_DOWNLOADED_DAYS} days (CSV)",
+        description="Download (CSV)",
         permissions=["view"],
         url_path="download",
         icon="download",
+        attrs={"title": "All calls that the filters leave, by days. What is searched for is not among the filters."},
     )
     def download(self, request: HttpRequest) -> HttpResponse:
-        """The books' rows of the last days, as the management API exports them."""
-        today = timezone.localdate()
-        days = {"startDate": today - timedelta(days=_DOWNLOADED_DAYS - 1), "endDate": today}
-        return redirect(f"{reverse('exports')}?{urlencode(days)}")
+        """The books' rows that the list's filters leave, as the management API exports them."""
+        first, last = days_shown(request, timezone.now())
+        longest_ago = last - timedelta(days=LONGEST_DAYS - 1)
+        query = {"startDate": max(first or longest_ago, longest_ago), "endDate": last}
+        filters = {name: request.GET[ours] for ours, name in _EXPORTED.items() if request.GET.get(ours)}
+        return redirect(f"{reverse('exports')}?{urlencode(query | filters)}")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The download's button takes the list's filters with it."""
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        for button in getattr(answer, "context_data", {}).get("actions_list", ()):
+            button["path"] += f"?{request.GET.urlencode()}" if request.GET else ""
+        return answer
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[UsageRecord], search_term: str

@@ -69,6 +69,19 @@ class DayFilter(RangeDateFilter):
         return queryset
 
 
+def days_shown(request: HttpRequest, now: datetime) -> tuple[date | None, date]:
+    """The first and the last day that `PeriodFilter` and `DayFilter` leave; None: from the first call on."""
+    asked = request.GET
+    today = queries.bucket_start(now, "day", timezone.get_default_timezone()).date()
+    if any(asked.get(name) for name in DayFilter.parameters):
+        first, last = (_day(asked.get(name, "")) for name in DayFilter.parameters)
+        return first, last or today
+    if asked.get(PeriodFilter.parameter_name) == "all":
+        return None, today
+    start, end = _period(asked.get(PeriodFilter.parameter_name, ""), now)
+    return start.date(), today if end is None else end.date() - timedelta(days=1)
+
+
 class NameFilter(DropdownFilter):
     """Rows that carry one of the names offered."""
 
