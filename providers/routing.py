@@ -206,13 +206,22 @@ _STRATEGIES: dict[str, _Strategy] = {
 
 
 def _not_found(topology: Topology, model: str, kind: str, provider: str | None) -> str:
-    wanted = f"No model '{model}'" if model else "No default model"
-    if provider:
-        wanted += f" at provider '{provider}'"
+    """What is wrong with what was asked for, and what there is instead."""
+    if model and not provider and topology.targets(model):
+        wanted = f"'{model}' makes no embeddings" if kind == "embedding" else f"'{model}' is for embeddings alone"
+    else:
+        wanted = _unknown(model, provider)
     known = topology.listed_by_type.get(kind)
     if not known:
         return f"{wanted}: no {kind} model is set up yet. An administrator can add one under Providers."
     return f"{wanted}. There is: {some_of(known)}."
+
+
+def _unknown(model: str, provider: str | None) -> str:
+    wanted = f"No model '{model}'" if model else "No default model"
+    if provider:
+        wanted += f" at provider '{provider}'"
+    return wanted
 
 
 def some_of(names: Sequence[str]) -> str:

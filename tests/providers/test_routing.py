@@ -104,8 +104,13 @@ def test_an_unknown_name_says_what_there_is() -> None:
 
 
 def test_a_model_for_embeddings_does_not_chat() -> None:
-    with pytest.raises(ModelNotFoundError):
+    with pytest.raises(ModelNotFoundError, match=r"'embed' is for embeddings alone\. There is: claude"):
         _find("embed")
+
+
+def test_a_model_that_chats_makes_no_embeddings() -> None:
+    with pytest.raises(ModelNotFoundError, match=r"'gpt' makes no embeddings\. There is: embed\."):
+        routing.candidates(_TOPOLOGY, model="gpt", kind="embedding", outlook=_Outlook(Random(0)))
 
 
 def test_what_there_is_for_embeddings_names_no_route_that_only_chats() -> None:
