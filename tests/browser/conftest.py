@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +11,13 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.admin.modelhost import ModelHost
-from tests.browser.screenshots import CHROMIUM, PASSWORD, launch, log_in
+from tests.browser.screenshots import PASSWORD, chromium, launch, log_in
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Closed after each file: while it is open, no other test could run an event loop in this thread."""
-    if not Path(CHROMIUM).exists():
+    if not chromium():
         pytest.fail("no browser here; install it with: apt-get install -y chromium", pytrace=False)
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright's loop lives in the test's own thread, and so does the ORM.

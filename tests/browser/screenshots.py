@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 WIDTHS = {"desk": (1440, 900), "phone": (390, 844)}
 PASSWORD = "a-long-password"
-CHROMIUM = "/usr/bin/chromium"
-README_PICTURE = Path(__file__).parents[2] / "docs/images/home.png"
+ROOT = Path(__file__).parents[2]
+README_PICTURE = ROOT / "docs/images/home.png"
 
 
 def main(folder: Path, wanted: list[str]) -> None:
@@ -51,8 +52,14 @@ def main(folder: Path, wanted: list[str]) -> None:
         browser.close()
 
 
+def chromium() -> str:
+    """Where the browser is; "" where there is none (`deploy/chromium.sh`)."""
+    asked = ["sh", str(ROOT / "deploy/chromium.sh")]
+    return subprocess.run(asked, capture_output=True, check=False, text=True).stdout.strip()
+
+
 def launch(playwright: Playwright) -> Browser:
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--headless"])
+    return playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--headless"])
 
 
 def log_in(page: Page, address: str, password: str = PASSWORD) -> None:

@@ -117,8 +117,21 @@ def test_every_package_in_node_is_pinned_with_its_hash_and_names_no_host() -> No
 
 
 def test_the_set_up_names_no_registry_and_no_path_of_one_machine() -> None:
-    files = ["Makefile", "Dockerfile", ".ci/run", "deploy/install.sh", "deploy/test-parts.sh", "deploy/test-clients.sh"]
+    scripts = [f"deploy/{name}.sh" for name in ("install", "chromium", "test-parts", "test-clients")]
+    files = ["Makefile", "Dockerfile", ".ci/run", *scripts]
     text = "\n".join((environment.ROOT / name).read_text() for name in files)
 
     assert not re.search(r"--(extra-)?index-url|pypi\.org|pythonhosted", text)
     assert not re.search(r"(?<![\w.])/(root|work|home)/", text)
+
+
+def test_another_browser_may_be_named_for_the_tests(tmp_path: Path) -> None:
+    mine = tmp_path / "my browser"
+    mine.write_text("#!/bin/sh\n")
+    mine.chmod(0o755)
+    asked = ["/bin/sh", str(environment.ROOT / "deploy" / "chromium.sh")]
+    of_mine = subprocess.run(asked, env={"CHROMIUM": str(mine)}, capture_output=True, check=True, text=True)
+    without = subprocess.run(asked, env={"PATH": str(tmp_path)}, capture_output=True, check=False, text=True)
+
+    assert of_mine.stdout.strip() == str(mine)
+    assert (without.returncode, without.stdout) == (1, "")
