@@ -25,7 +25,7 @@ _TONES: dict[str, Tone] = {
     AuditEntry.Action.DELETED: "danger",
     AuditEntry.Action.REFUSED: "warning",
 }
-_AMOUNT = re.compile(r"-?\d+\.\d+")
+_AMOUNT = re.compile(r"-?\d+\.\d+|-?\d(\.\d+)?E-\d+")  # 0 with ten decimals is written 0E-10
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?\+\d\d:\d\d")
 _LONGEST_IN_LIST = 90  # characters of a change there
 _MOST_IN_LIST = 3  # changes of a row; its own page has them all

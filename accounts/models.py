@@ -151,6 +151,10 @@ class ApiKey(Audited, Identified, RateLimited, ModelLimited):
         self.prefix = keys.public_prefix(secret)
         self.digest = keys.digest(secret)
 
+    def clean(self) -> None:
+        if self._state.adding and self.expires_at is not None and self.expires_at <= timezone.now():
+            raise ValidationError({"expires_at": "This is in the past: the key could never be used."})
+
     def is_usable(self, now: datetime) -> bool:
         return self.is_active and self.client.is_active and (self.expires_at is None or now < self.expires_at)
 

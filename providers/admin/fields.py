@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from django.db import models
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminPasswordWidget,
+    UnfoldAdminSplitDateTimeWidget,
     UnfoldAdminTextInputWidget,
 )
 
@@ -59,6 +61,17 @@ class SecondsField(forms.DecimalField):
                 side = "At least" if isinstance(bound, MinValueValidator) else "At most"
                 limit = plain(Decimal(bound.limit_value) / 1000)
                 raise ValidationError(f"{side} {limit} second{'' if limit == '1' else 's'}.")
+
+
+class MomentField(forms.SplitDateTimeField):
+    """A day and a time; a day alone is its midnight, by the reader's clock."""
+
+    widget = UnfoldAdminSplitDateTimeWidget
+
+    def compress(self, data_list: Any) -> Any:
+        if data_list and data_list[0] and not data_list[1]:
+            data_list = [data_list[0], time.min]
+        return super().compress(data_list)
 
 
 class NewKeyField(forms.CharField):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
@@ -18,9 +19,9 @@ from unfold.decorators import display as column
 
 from core import display
 from providers.admin import published
-from providers.admin.fields import RateField
+from providers.admin.fields import MomentField, RateField
 from providers.admin.rates import NO_EXCHANGE_RATE, in_force
-from providers.models import Price, PriceTier
+from providers.models import Deployment, Price, PriceTier
 from providers.price_import import LABELS
 from providers.prices import has_exchange_rate
 
@@ -52,6 +53,12 @@ def _as_rates(form: forms.ModelForm) -> None:  # type: ignore[type-arg]  # gener
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    valid_from = MomentField(
+        label="In force from",
+        required=False,
+        help_text="Empty: from now on. A day alone: from its midnight on. Calls made before keep their price.",
+    )
+
     class Meta:
         model = Price
         fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets say which
@@ -59,11 +66,19 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in t
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         _as_rates(self)
-        if "valid_from" in self.fields:
-            moment = self.fields["valid_from"]
-            moment.required, moment.initial, moment.show_hidden_initial = False, None, False
-            moment.help_text = "Empty: from now on. Calls made before keep the price they were made at."
-            self.initial.pop("valid_from", None)
+        if "output_per_million" in self.fields:
+            self.fields["output_per_million"].required = False
+        self.initial.pop("valid_from", None)
+
+    def clean(self) -> dict[str, Any]:
+        """An embedding model puts nothing out, so that its output costs nothing unless somebody says so."""
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if data.get("output_per_million") is None and not self.has_error("output_per_million"):
+            if getattr(data.get("deployment"), "type", "") == Deployment.Type.EMBEDDING:
+                data["output_per_million"] = Decimal(0)
+            else:
+                self.add_error("output_per_million", "Enter both prices, input and output; 0 is free of charge.")
+        return data
 
     def clean_valid_from(self) -> Any:
         return self.cleaned_data["valid_from"] or timezone.now()

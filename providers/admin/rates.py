@@ -71,6 +71,9 @@ class PricedModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic onl
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
+        is_embedding = data.get("type") == Deployment.Type.EMBEDDING
+        if is_embedding and data.get("input_price") is not None and data.get("output_price") is None:
+            data["output_price"] = Decimal(0)  # it puts nothing out
         given = {name: data.get(name) for name in _COLUMNS}
         both = given["input_price"] is not None and given["output_price"] is not None
         if both or self.errors.keys() & _COLUMNS.keys():

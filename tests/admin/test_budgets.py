@@ -62,6 +62,7 @@ def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
     ):
         answer = staff.post(reverse("admin:usage_budget_add"), _FORM | given)
         assert said in answer.content.decode()
+        assert sum(map(len, answer.context["adminform"].errors.values())) == 1
     assert not Budget.objects.exists()
 
 

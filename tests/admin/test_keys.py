@@ -49,6 +49,14 @@ def test_the_secret_is_shown_exactly_once(staff: Browser) -> None:
     assert secret not in " ".join(f"{entry.object_repr} {entry.change_message}" for entry in LogEntry.objects.all())
 
 
+def test_a_key_that_would_be_expired_from_the_start_is_refused(staff: Browser) -> None:
+    client = Client.objects.create(name="shop")
+    past = {"client": client.pk, "scope": "call", "expires_at_0": "2020-01-01", "expires_at_1": "00:00"}
+    answer = staff.post("/admin/accounts/apikey/add/", past)
+    assert "This is in the past" in answer.content.decode()
+    assert not ApiKey.objects.exists()
+
+
 def test_the_waiting_secret_lies_encrypted_in_the_session(staff: Browser) -> None:
     client = Client.objects.create(name="shop")
     staff.post(ADD, {"client": client.pk, "name": "", "scope": "call"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -63,6 +63,21 @@ def test_a_price_with_a_tier_is_entered_and_shown(staff: Browser, model: Deploym
     assert "200,000 tokens" in shown
     assert "$2.50" in shown
     assert "over 200,000" in _page(staff, PRICES)
+
+
+def test_a_planned_price_may_have_a_day_alone(staff: Browser, model: Deployment) -> None:
+    body = {"deployment": model.pk, "input_per_million": "1", "output_per_million": "2", "currency": "USD", **NO_TIERS}
+    staff.post(f"{PRICES}add/", body | {"valid_from_0": "2099-03-01", "valid_from_1": ""})
+    assert Price.objects.get().valid_from == datetime(2099, 3, 1, tzinfo=UTC)
+
+
+def test_an_embedding_model_needs_no_output_price_and_another_does(staff: Browser, model: Deployment) -> None:
+    body = {"deployment": model.pk, "input_per_million": "1", "output_per_million": "", "currency": "USD", **NO_TIERS}
+    refused = staff.post(f"{PRICES}add/", body)
+    assert "Enter both prices" in refused.content.decode()
+    Deployment.objects.update(type=Deployment.Type.EMBEDDING)
+    staff.post(f"{PRICES}add/", body)
+    assert Price.objects.get().output_per_million == 0
 
 
 def test_a_price_without_an_exchange_rate_warns_everywhere(staff: Browser, model: Deployment) -> None:

@@ -239,6 +239,12 @@ def test_half_a_price_is_refused(staff: Browser) -> None:
     assert not Provider.objects.exists()
 
 
+def test_an_embedding_model_needs_no_output_price(staff: Browser) -> None:
+    embedding = {"deployments-0-type": "embedding", "deployments-0-output_price": ""}
+    staff.post(ADD, form(**embedding))
+    assert Price.objects.get().output_per_million == 0
+
+
 def test_a_model_without_price_is_said_plainly(staff: Browser) -> None:
     unpriced = {"deployments-0-input_price": "", "deployments-0-output_price": ""}
     saved = staff.post(ADD, form(**unpriced), follow=True)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 
-from accounts.models import Client
+from accounts.models import AuditEntry, Client
 from aiplatform import reader_zone
 from providers.models import Deployment, Price, Provider
 from usage.models import Budget, BudgetWindow
@@ -232,6 +232,16 @@ def test_what_cannot_be_deleted_says_why_and_what_to_do_instead(staff: Browser, 
     assert "“mobile-app” cannot be deleted" in page
     assert "mobile-app · production" in page
     assert "Switch it off instead" in page
+
+
+def test_the_audit_trail_writes_no_amount_in_exponents(staff: Browser, model: Deployment) -> None:
+    form = {"deployment": model.pk, "input_per_million": "0", "output_per_million": "0.0000001", "currency": "USD"}
+    staff.post(reverse("admin:providers_price_add"), form | {"tiers-TOTAL_FORMS": 0, "tiers-INITIAL_FORMS": 0})
+
+    page = _page(staff, "admin:accounts_auditentry_change", AuditEntry.objects.get(object_type="price").pk)
+
+    assert "output per million: 0.0000001<" in page
+    assert "E-" not in page
 
 
 def test_a_history_leads_to_what_commands_and_the_api_did(staff: Browser) -> None:

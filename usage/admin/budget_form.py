@@ -151,13 +151,19 @@ class BudgetForm(forms.ModelForm[Budget]):
         scope = found.get("scope")
         if scope in CHOSEN:
             found["subject"] = found.get(scope, "")
-            if not found["subject"]:
+            if not found["subject"] and not self.has_error(scope):
                 self.add_error(scope, f"Choose {Budget.Scope(scope).label.lower()}.")
         elif scope == Budget.Scope.ALL:
             found["subject"] = ""
         if not self.errors:
             self._require_spendable(found)
         return found
+
+    def _post_clean(self) -> None:
+        """What a budget's row says of its subject is said of the choice already."""
+        super()._post_clean()  # type: ignore[misc]  # the stubs leave it out
+        if self.cleaned_data.get("scope") in CHOSEN:
+            self.errors.pop("subject", None)
 
     def _require_spendable(self, found: dict[str, Any]) -> None:
         try:
