@@ -136,9 +136,8 @@ class DeploymentAdmin(EditedAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Only what was never priced can go: prices are history, which nobody lacks a permission for."""
         found, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        priced = [
-            str(price) for price in Price.objects.filter(deployment__in=objs).select_related("deployment__provider")
-        ]
+        prices = Price.objects.filter(deployment__in=objs).select_related("deployment__provider")
+        priced = [f"Price of {price}" for price in prices]
         return found, counts, lacking - {Price._meta.verbose_name} if priced else lacking, [*protected, *priced]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's

@@ -68,6 +68,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in t
         _as_rates(self)
         if "output_per_million" in self.fields:
             self.fields["output_per_million"].required = False
+            self.fields["output_per_million"].help_text = "Empty only for an embedding model, which puts nothing out."
         self.initial.pop("valid_from", None)
 
     def clean(self) -> dict[str, Any]:

@@ -217,6 +217,7 @@ def test_a_model_that_has_been_priced_says_on_its_own_page_why_it_cannot_be_dele
     staff.post(delete, {"post": "yes"})
 
     assert "cannot be deleted" in page
+    assert "Price of house/house-large since" in page
     assert "Switch it off instead" in page
     assert "permission" not in page
     assert Deployment.objects.filter(pk=model.pk).exists()
