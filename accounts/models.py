@@ -14,7 +14,7 @@ from accounts import keys
 from accounts.audit import Audited
 from accounts.audit_entries import AuditEntry
 from accounts.guessing import Guesses
-from core.models import Identified, RateLimited
+from core.models import Identified, RateLimited, moment_of_any_clock
 
 __all__ = ["ApiKey", "AuditEntry", "Client", "EndpointLimit", "Guesses", "Revision", "Tier", "slug_like"]
 
@@ -123,7 +123,10 @@ class ApiKey(Audited, Identified, RateLimited, ModelLimited):
     tier = models.ForeignKey(Tier, on_delete=models.PROTECT, null=True, blank=True, related_name="keys")
     is_active = models.BooleanField("active", default=True)
     expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="Refused from this time on. Empty: never expires."
+        null=True,
+        blank=True,
+        validators=[moment_of_any_clock],
+        help_text="Refused from this time on. Empty: never expires.",
     )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

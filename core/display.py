@@ -85,12 +85,20 @@ def ago(moment: datetime | None, *, now: datetime) -> str:
 
 def day(moment: datetime, zone: tzinfo | None = None) -> str:
     """`3 Nov 2025`, by the reader's clock, or in `zone`."""
-    return f"{timezone.localtime(moment, zone):%-d %b %Y}"
+    return f"{_local(moment, zone):%-d %b %Y}"
 
 
 def minute(moment: datetime, zone: tzinfo | None = None) -> str:
     """`3 Nov 2025, 14:05`, by the reader's clock, or in `zone`."""
-    return f"{timezone.localtime(moment, zone):%-d %b %Y, %H:%M}"
+    return f"{_local(moment, zone):%-d %b %Y, %H:%M}"
+
+
+def _local(moment: datetime, zone: tzinfo | None) -> datetime:
+    """As it is kept where the reader's clock has no such year: rows may be older than `moment_of_any_clock`."""
+    try:
+        return timezone.localtime(moment, zone)
+    except OverflowError:
+        return moment
 
 
 def label(text: str, tone: Tone, *, title: str = "") -> SafeString:

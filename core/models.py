@@ -1,5 +1,6 @@
 """What our models share."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
@@ -47,3 +48,12 @@ def exact(amount: Decimal) -> None:
     """Refuse what a database would round."""
     if len(amount.normalize().as_tuple().digits) > _EXACT_DIGITS:
         raise ValidationError(f"At most {_EXACT_DIGITS} significant digits can be kept.")
+
+
+_FIRST_MOMENT, _LAST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC), datetime(9990, 1, 1, tzinfo=UTC)
+
+
+def moment_of_any_clock(moment: datetime) -> None:
+    """Refuse what some time zone's clock cannot tell: years end at 9999, and keys of the books begin in 1970."""
+    if not _FIRST_MOMENT <= moment < _LAST_MOMENT:
+        raise ValidationError("Choose a time between the years 1971 and 9989.")

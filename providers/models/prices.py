@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit import Audited
-from core.models import Identified, exact
+from core.models import Identified, exact, moment_of_any_clock
 from providers.models.provider import Deployment
 from usage.pricing import DOLLARS
 
@@ -62,7 +62,10 @@ class Price(Audited, Identified, PerMillion):
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="prices", verbose_name="model")
     valid_from = models.DateTimeField(
-        "in force from", default=timezone.now, help_text="In force from this moment until the next row's."
+        "in force from",
+        default=timezone.now,
+        validators=[moment_of_any_clock],
+        help_text="In force from this moment until the next row's.",
     )
     currency = models.CharField(max_length=3, default="USD", validators=[currency_like])
     per_request = _money(default=Decimal(0), help_text="For each call, whatever its length. Usually 0.")

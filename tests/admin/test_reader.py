@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib import import_module
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 
-from accounts.models import AuditEntry, Client
+from accounts.models import ApiKey, AuditEntry, Client
 from aiplatform import reader_zone
 from providers.models import Deployment, Price, Provider
 from usage.models import Budget, BudgetWindow
@@ -262,3 +264,44 @@ def test_a_rule_and_a_report_for_nobody_are_refused_at_their_fields(staff: Brows
 
     assert "There is no provider “Ours”. There is: ours." in rule
     assert "There is no client “bob”. There is: admin." in report
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Los_Angeles"])
+def test_what_was_kept_before_the_bound_of_times_is_shown_to_readers_everywhere(
+    staff: Browser, model: Deployment, zone: str
+) -> None:
+    client = Client.objects.create(name="alice")
+    for moment in (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)):
+        ApiKey.objects.create(client=client, digest=str(moment), expires_at=moment)
+        price = _price(model, "USD", 1)
+        Price.objects.filter(pk=price.pk).update(valid_from=moment)
+    staff.cookies[reader_zone.COOKIE] = zone
+
+    _page(staff, "admin:providers_price_changelist")
+    _page(staff, "admin:providers_deployment_change", model.pk)
+    _page(staff, "admin:accounts_apikey_changelist")
+    import_module("accounts.migrations.0007_times_that_every_clock_can_tell").bring_within_bounds(apps, None)
+    for key in ApiKey.objects.all():
+        _page(staff, "admin:accounts_apikey_change", key.pk)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Los_Angeles"])
+@pytest.mark.parametrize("at", [("9999-12-31", "23:59"), ("0001-01-01", "00:00"), ("1970-12-30", "23:59")])
+def test_a_time_that_some_clock_cannot_tell_is_refused_by_name(
+    staff: Browser, model: Deployment, zone: str, at: tuple[str, str]
+) -> None:
+    alice = Client.objects.create(name="alice")
+    key = {"client": alice.pk, "scope": "call", "expires_at_0": at[0], "expires_at_1": at[1]}
+    price = {"deployment": model.pk, "valid_from_0": at[0], "valid_from_1": at[1], "currency": "USD"}
+    rates = {"input_per_million": "1", "output_per_million": "2"}
+    tiers = {"tiers-TOTAL_FORMS": "0", "tiers-INITIAL_FORMS": "0"}
+    staff.cookies[reader_zone.COOKIE] = zone
+
+    answers = [
+        staff.post(reverse("admin:accounts_apikey_add"), key),
+        staff.post(reverse("admin:providers_price_add"), price | rates | tiers),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 200
+        assert "Choose a time between the years 1971 and 9989." in answer.content.decode()

@@ -262,6 +262,7 @@ def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]
         ({"outputPerMillion": "123456789.1234567"}, "outputPerMillion"),
         ({"currency": "Euro"}, "currency"),
         ({"validFrom": "soon"}, "validFrom"),
+        ({"validFrom": "9999-12-31T23:59:59Z"}, "validFrom"),
         ({"outputPerMillion": None}, "outputPerMillion"),
     ],
 )
