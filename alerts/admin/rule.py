@@ -102,11 +102,13 @@ class RuleAdmin(InOurTimeZone):
 
     @column(description="Rule", ordering="name")
     def rule(self, row: Rule) -> str:
-        return display.two_lines(row.name, self.in_words(row))
+        return display.two_lines(row.name, row.in_words)
 
     @column(description="In words")
     def in_words(self, row: Rule) -> str:
-        return row.in_words or "Save it to see it in words."
+        """As it is stored: of what a form has just refused there may be no sentence."""
+        stored = Rule.objects.filter(pk=row.pk).first()
+        return stored.in_words if stored is not None else "Save it to see it in words."
 
     @column(description="Now")
     def state(self, row: Any) -> str:

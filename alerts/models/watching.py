@@ -93,8 +93,8 @@ class Rule(Audited, Identified):
         if self.scope == "all" and self.subject:
             raise ValidationError({"subject": "Everything together has no name: leave it empty."})
         subjects.must_be_known(self.scope, self.subject, field="subject")
-        if self.window_minutes and self.window > MOST_BY_CALL and is_counted_by_call(self.measure, self.scope):
-            most = MOST_BY_CALL // timedelta(minutes=1)
+        most = MOST_BY_CALL // timedelta(minutes=1)
+        if self.window_minutes and self.window_minutes > most and is_counted_by_call(self.measure, self.scope):
             raise ValidationError(
                 {"window_minutes": f"At most {most}: this is counted call by call. For a longer time, watch a budget."}
             )

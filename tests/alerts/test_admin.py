@@ -272,3 +272,21 @@ def test_a_rule_that_makes_no_sense_any_more_can_be_switched_off_on_the_list_and
     rule.refresh_from_db()
     assert not rule.is_active
     assert "This measure is watched for: all (Everything together), client" in refused
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ({"subject": "search"}, "Everything together has no name: leave it empty."),
+        ({"scope": "budget"}, "This measure is watched for"),
+        ({"window_minutes": "99999999999999"}, "less than or equal to 44640"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_at_its_field(staff: Browser, mistake: dict[str, str], told: str) -> None:
+    form = {"name": "Too slow", "measure": "latency", "limit": "5", "scope": "all", "severity": "warning"}
+    numbers = {"window_minutes": "15", "minimum_calls": "0", "for_minutes": "0", "time_zone": "UTC"}
+
+    shown = text_of(staff.post(page("rule_add"), form | numbers | mistake))
+
+    assert told in shown
+    assert "Save it to see it in words." in shown
