@@ -31,6 +31,7 @@ class Trouble(Enum):
     """Why a check failed; the value is what a person is told."""
 
     NO_KEY = "No key yet: add one, or calls will be refused."
+    KEY_WANTED = "No key is stored for this provider, and it asks for one."
     UNREADABLE_KEY = "The stored key cannot be read: its encryption key is missing. Enter the key anew."
     KEY_REFUSED = "The provider refused the key. Check that it was copied whole and has not been revoked."
     NOT_ALLOWED = "The provider knows the key but does not let it list models."
@@ -49,6 +50,7 @@ class Trouble(Enum):
     NOT_BEGUN = "Not tested: the others took all the time there was. Test it again."
 
 
+_WITHOUT_KEY = {Trouble.KEY_REFUSED: Trouble.KEY_WANTED, Trouble.NOT_ALLOWED: Trouble.KEY_WANTED}
 _OF_THE_KEY = {Trouble.UNREADABLE_KEY, Trouble.KEY_REFUSED, Trouble.NOT_ALLOWED, Trouble.TOO_MANY_CALLS}
 
 
@@ -101,7 +103,8 @@ def check(target: Target) -> Finding:
     good = next((answer for _, answer in answers if answer.trouble is None), None)
     if good is None:
         last = answers[-1][1]
-        return _failure(last.trouble or Trouble.REFUSED, last)
+        trouble = last.trouble or Trouble.REFUSED
+        return _failure(trouble if target.keys else _WITHOUT_KEY.get(trouble, trouble), last)
     refused = [f"Key “{label}”: {answer.trouble.value}" for label, answer in answers if answer.trouble is not None]
     missing = _missing(target.models, good.offers) if listing_of(target.kind).names_ours else ()
     return Finding(

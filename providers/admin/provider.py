@@ -21,7 +21,7 @@ from accounts.admin_meanwhile import EditedAdmin
 from core import display
 from providers import circuits, health, operations
 from providers.admin import circuit, condition, discovery, rates, route
-from providers.admin.provider_form import KeyInline, ModelInline, ProviderForm
+from providers.admin.provider_form import KeyForm, KeyInline, ModelInline, ProviderForm
 from providers.connection import Finding
 from providers.kinds import KINDS
 from providers.models import Deployment, Health, Price, Provider, Route, RouteTarget
@@ -222,6 +222,9 @@ class ProviderAdmin(EditedAdmin):
             for name, kind in KINDS.items()
         }
         context["provider_notes"] = condition.notes(options.get("obj"))
+        rows = (row for each in context["inline_admin_formsets"] for row in each.formset.forms)
+        for key in (row for row in rows if context["errors"] and isinstance(row, KeyForm)):
+            key.ask_again()
         return super().render_change_form(request, context, **options)
 
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's

@@ -98,6 +98,11 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the
         saved: Credential = super().save(commit)
         return saved
 
+    def ask_again(self) -> None:
+        """Of a form that is shown again for its mistakes: what was typed here is not sent back to the browser."""
+        if self.data.get(self.add_prefix("new_key")) and "new_key" not in self.errors:
+            self.add_error("new_key", "Paste the key again: it is not kept.")
+
 
 class KeyInline(TabularInline):
     model = Credential

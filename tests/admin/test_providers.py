@@ -148,6 +148,18 @@ def test_a_key_is_never_rendered_back(staff: Browser, house: Provider) -> None:
     assert all(KEY not in text for text in (page, rejected, saved, log, history))
 
 
+def test_a_key_that_was_typed_beside_a_mistake_is_asked_for_again(staff: Browser, house: Provider) -> None:
+    again = "Paste the key again: it is not kept."
+    mistake = {"deployments-0-input_price": "cheap"}
+
+    added = staff.post(ADD, form(name="Second", **mistake)).content.decode()
+    changed = staff.post(change_url(house), edit(house, **mistake, **{"credentials-0-new_key": KEY})).content.decode()
+    without = staff.post(change_url(house), edit(house, **mistake)).content.decode()
+    wrong = staff.post(ADD, form(name="Third", **{"credentials-0-new_key": "two words"})).content.decode()
+
+    assert [text.count(again) for text in (added, changed, without, wrong)] == [1, 1, 0, 0]
+
+
 def test_an_empty_new_key_keeps_the_stored_one(staff: Browser, house: Provider) -> None:
     staff.post(change_url(house), edit(house, **{"credentials-0-label": "renamed"}))
     key = Credential.objects.get()

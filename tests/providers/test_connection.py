@@ -59,6 +59,14 @@ def test_a_kind_that_needs_a_key_says_so() -> None:
     assert check(Target(kind="openai", address="http://127.0.0.1:9")).trouble is Trouble.NO_KEY
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_host_that_asks_for_a_key_where_none_is_stored_refuses_no_key(host: ModelHost, status: int) -> None:
+    host.status = status
+    finding = check(Target(kind="custom", address=host.url))
+    told = "No key is stored for this provider, and it asks for one."
+    assert (finding.trouble, finding.text) == (Trouble.KEY_WANTED, f"{told} (It answered with status {status}.)")
+
+
 def test_an_unreadable_key_is_told() -> None:
     finding = check(Target(kind="openai", address="http://127.0.0.1:9", keys=(("main", None),)))
     assert finding.trouble is Trouble.UNREADABLE_KEY
