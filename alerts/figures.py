@@ -196,14 +196,14 @@ def _forecast(window: BudgetWindow, now: datetime) -> float | None:
 # --- the rest -----------------------------------------------------------------------------------------------------
 
 
-def _provider_down(_figures: Figures, _rule: Rule) -> Iterator[Reading]:
+def _provider_down(figures: Figures, _rule: Rule) -> Iterator[Reading]:
     active = Deployment.objects.filter(is_active=True)
     providers = Provider.objects.filter(is_active=True).select_related("health")
     found = list(providers.prefetch_related(Prefetch("deployments", queryset=active, to_attr="models")))
     standing = circuits.standing(model.pk for provider in found for model in provider.models)
     for provider in found:
         seen = [standing[model.pk] for model in provider.models if model.pk in standing]
-        is_down = _fails_checks(provider) or any(each.circuit_state != "closed" for each in seen)
+        is_down = _fails_checks(provider) or any(each.is_left_alone(figures.now.timestamp()) for each in seen)
         yield Reading(subject=provider.slug, value=float(is_down), label=provider.name)
 
 

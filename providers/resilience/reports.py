@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from providers.resilience.board import Board
+from providers.resilience.breaker import State
 from providers.specs import DeploymentSpec
 
 REPORT_LASTS_S = 10.0
@@ -17,8 +18,9 @@ _WORST_FIRST = ("open", "half_open", "closed")
 class Seen(msgspec.Struct, frozen=True):
     """A deployment as one process knows it, or several together.
 
-    `since_at` is in Unix seconds, None where it has always been closed. `failures` are those in a row; `calls` and
-    `failed` those of the provider's monitoring period. `keys_aside`: labels, and what the provider answered to them.
+    `since_at` is in Unix seconds, None where it has always been closed; `reopens_at` too, None where it is not open.
+    `failures` are those in a row; `calls` and `failed` those of the provider's monitoring period. `keys_aside`: labels,
+    and what the provider answered to them.
     """
 
     circuit_state: str = "closed"
@@ -28,6 +30,11 @@ class Seen(msgspec.Struct, frozen=True):
     failed: int = 0
     latency_ms: float | None = None
     keys_aside: dict[str, int] = {}
+    reopens_at: float | None = None
+
+    def is_left_alone(self, now: float) -> bool:
+        """Whether calls are kept away; once the time for that is over, the next one is a trial."""
+        return self.circuit_state == "open" and (self.reopens_at is None or now < self.reopens_at)
 
     @property
     def success_share(self) -> float | None:
@@ -58,6 +65,7 @@ def _seen(board: Board, deployment: DeploymentSpec, now: float, wall: float) -> 
         failed=failed,
         latency_ms=circuit.figures.latency_ms,
         keys_aside={key.label: aside.status for key, aside in board.keys.asides(deployment, now)},
+        reopens_at=wall - (now - breaker.reopens_at) if breaker.state is State.OPEN else None,
     )
 
 
@@ -78,4 +86,5 @@ def together(found: Iterable[Seen]) -> Seen:
         failed=sum(each.failed for each in listed),
         latency_ms=sum(ms * share for ms, share in timed) / weight if weight else None,
         keys_aside={label: status for each in listed for label, status in each.keys_aside.items()},
+        reopens_at=max((each.reopens_at for each in listed if each.reopens_at), default=None),
     )

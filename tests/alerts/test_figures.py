@@ -154,17 +154,27 @@ def test_a_provider_that_fails_its_checks(new_rule: NewRule) -> None:
     assert read(rule) == {"ill": 1, "well": 0, "new": 0}
 
 
-def test_a_provider_that_is_left_alone_after_failures(new_rule: NewRule) -> None:
+@pytest.mark.parametrize(
+    ("seen", "is_told"),
+    [
+        (Seen(circuit_state="open", reopens_at=NOON.timestamp() + 1), True),
+        (Seen(circuit_state="open", reopens_at=NOON.timestamp()), False),
+        (Seen(circuit_state="half_open"), False),
+    ],
+)
+def test_a_provider_is_down_while_it_is_left_alone_after_failures(
+    new_rule: NewRule, seen: Seen, *, is_told: bool
+) -> None:
     rule = new_rule(measure="provider_down")
     provider = Provider.objects.create(name="House", slug="house", kind="demo")
     model = Deployment.objects.create(provider=provider, name="large")
 
     def told() -> list[dict[Any, Seen]]:
-        return [{model.pk: Seen(circuit_state="open")}]
+        return [{model.pk: seen}]
 
     circuits.follow(told)
     try:
-        assert breached(rule) == {"house"}
+        assert breached(rule) == ({"house"} if is_told else set())
     finally:
         circuits.unfollow(told)
     assert breached(rule) == set()

@@ -199,6 +199,18 @@ def test_a_reset_counts_also_where_the_configuration_was_not_looked_at_since_the
     assert not board.is_open(ONE)
 
 
+def test_a_report_says_until_when_a_provider_is_left_alone() -> None:
+    board = Board(Random(0))
+    break_down(board)
+
+    found = seen(board, [ONE], 10, 1_000)[ONE.id]
+
+    assert found.reopens_at is not None
+    assert found.since_at is not None
+    assert found.reopens_at - found.since_at == ONE.provider.circuit.open_s
+    assert [found.is_left_alone(found.reopens_at + after) for after in (-1, 0)] == [True, False]
+
+
 def test_several_reports_are_one() -> None:
     board = Board(Random(0))
     board.answered(leave(board), 400, 0)
@@ -206,9 +218,11 @@ def test_several_reports_are_one() -> None:
     mine = seen(board, [ONE], 1, 1_000)[ONE.id]
     assert (mine.circuit_state, mine.calls, mine.failed, mine.since_at) == ("closed", 2, 1, None)
 
-    both = together([mine, Seen("open", since_at=990, failures=5, calls=6, failed=6, keys_aside={"a": 401})])
+    theirs = Seen("open", since_at=990, failures=5, calls=6, failed=6, keys_aside={"a": 401}, reopens_at=1_050)
+    both = together([mine, theirs, Seen("open", since_at=995, reopens_at=1_055)])
 
     assert (both.circuit_state, both.since_at, both.failures) == ("open", 990, 5)
     assert (both.calls, both.failed, both.success_share) == (8, 7, 0.125)
     assert (both.latency_ms, both.keys_aside) == (400, {"a": 401})
+    assert both.reopens_at == 1_055
     assert together([]) == Seen()
