@@ -79,8 +79,8 @@ def store(*, provider_id: UUID, finding: Finding, now: datetime) -> None:
 def standings(providers: Iterable[Provider], *, now: datetime) -> dict[UUID, Standing]:
     """How each is doing, by its last check and by the calls of the last minutes."""
     live = {
-        provider_id: Live(sent, failed)
-        for provider_id, (sent, failed) in outcomes_by_provider(now - LIVE_WINDOW, now).items()
+        provider_id: Live(met.sent, met.failed, met.failed_at)
+        for provider_id, met in outcomes_by_provider(now - LIVE_WINDOW, now).items()
     }
     return {each.pk: standing(_last_check(each), live.get(each.pk), now=now) for each in providers}
 

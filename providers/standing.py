@@ -31,10 +31,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Live(msgspec.Struct, frozen=True):
-    """Of the calls sent to a provider within LIVE_WINDOW; the caller's own mistakes are no failures."""
+    """Of the calls sent to a provider within LIVE_WINDOW; the caller's own mistakes are no failures.
+
+    `failed_at`: when the last of the failed ones ended.
+    """
 
     sent: int
     failed: int
+    failed_at: datetime | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class Standing(msgspec.Struct, frozen=True):
 def standing(check: Check | None, live: Live | None, *, now: datetime) -> Standing:
     stale = check is not None and now - check.checked_at > STALE_AFTER
     if live is not None and live.sent >= _FEWEST_CALLS:
-        return Standing(_by_calls(live), _told(live), stale)
+        return Standing(_by_calls(live), _told(live) + _checked_since(check, live), stale)
     if check is None:
         return Standing("unknown", "Not checked yet.")
     if stale:
@@ -69,3 +73,10 @@ def _told(live: Live) -> str:
     if not live.failed:
         return f"All {live.sent:,} calls of the last {minutes} minutes were answered."
     return f"{live.failed:,} of the {live.sent:,} calls of the last {minutes} minutes failed."
+
+
+def _checked_since(check: Check | None, live: Live) -> str:
+    """A provider that has just been mended is said to have failed, and to answer, in one breath."""
+    if check is None or not check.ok or live.failed_at is None or check.checked_at <= live.failed_at:
+        return ""
+    return f" A check since the last of them: {check.detail}"

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db.models import Avg, Count, F, Q, Sum
+from django.db.models import Avg, Count, F, Max, Q, Sum
 
 from usage.models import UsageRecord
 from usage.queries import records
@@ -67,14 +67,24 @@ def attempts_by_provider(start: datetime, end: datetime, *, provider_id: UUID | 
     }
 
 
-def outcomes_by_provider(start: datetime, end: datetime) -> dict[UUID, tuple[int, int]]:
+class Outcomes(msgspec.Struct, frozen=True):
+    """`failed_at`: when the last of the failed ones ended."""
+
+    sent: int
+    failed: int
+    failed_at: datetime | None
+
+
+def outcomes_by_provider(start: datetime, end: datetime) -> dict[UUID, Outcomes]:
     """How many calls were sent to each provider, and how many of them it failed; the caller's mistakes are neither."""
     rows: Any = records(start, end).exclude(provider_id=None).order_by().filter(kind=UsageRecord.Kind.CALL)
     failed = _FAILED & ~Q(error_code="PROVIDER_REJECTED")
     found = rows.values("provider_id").annotate(
-        sent=Count("pk", filter=_ANSWERED | failed), failed=Count("pk", filter=failed)
+        sent=Count("pk", filter=_ANSWERED | failed),
+        failed=Count("pk", filter=failed),
+        failed_at=Max("ended_at", filter=failed),
     )
-    return {row["provider_id"]: (row["sent"], row["failed"]) for row in found if row["sent"]}
+    return {row["provider_id"]: Outcomes(row["sent"], row["failed"], row["failed_at"]) for row in found if row["sent"]}
 
 
 def _attempts(row: dict[str, Any], quarters: list[bool]) -> Attempts:

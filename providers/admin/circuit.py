@@ -37,10 +37,10 @@ def label(models: Collection[Deployment], standing: dict[UUID, Seen], *, now: fl
     if worst.circuit_state == "closed":
         aside = ", ".join(worst.keys_aside)
         return display.two_lines(display.label(word, tone), f"key aside: {aside}" if aside else "")
-    shown = display.label(word, tone, title=_EXPLAINED[worst.circuit_state].capitalize() + ".")
+    shown = display.label(word, tone, title=f"{_EXPLAINED[worst.circuit_state].capitalize()}{_next(worst, now)}.")
     ill = [model.name for model in models if model.pk in standing and standing[model.pk].circuit_state != "closed"]
     which = ill[0] if len(ill) == 1 else f"{len(ill)} models"
-    return display.two_lines(shown, f"{which}, for {_span(worst, now)}")
+    return display.two_lines(shown, f"{which}, for {_so_far(worst, now)}")
 
 
 def sentences(models: Iterable[Deployment], standing: dict[UUID, Seen], *, now: float) -> list[str]:
@@ -53,7 +53,7 @@ def sentences(models: Iterable[Deployment], standing: dict[UUID, Seen], *, now: 
         if found.circuit_state != "closed":
             told.append(
                 f"{model.name} is {_LABELS[found.circuit_state][0].lower()}: {_EXPLAINED[found.circuit_state]}. "
-                f"So for {_span(found, now)}, after {_failures(found.failures)}."
+                f"So for {_so_far(found, now)}, after {_failures(found.failures)}{_next(found, now)}."
             )
         told += [
             f"The key “{key}” is not used for {model.name}: {_REFUSALS.get(status, f'answer {status}')}."
@@ -62,9 +62,19 @@ def sentences(models: Iterable[Deployment], standing: dict[UUID, Seen], *, now: 
     return told
 
 
-def _span(found: Seen, now: float) -> str:
-    seconds = max(now - (found.since_at or now), 0)
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def _so_far(found: Seen, now: float) -> str:
+    return f"{_span(now - (found.since_at or now))} so far"
+
+
+def _next(found: Seen, now: float) -> str:
+    if found.reopens_at is None:
+        return ""
+    left_s = found.reopens_at - now
+    return f"; tried again in {_span(left_s)}" if left_s > 0 else "; the next call tries again"
+
+
+def _span(seconds: float) -> str:
+    return f"{max(seconds, 0):.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _failures(number: int) -> str:

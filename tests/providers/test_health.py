@@ -157,7 +157,10 @@ def test_live_calls_count_more_than_the_last_check(host: ModelHost, new_call: Ne
         new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="error", error_code="PROVIDER_REJECTED")
         new_call(NOW - timedelta(hours=1), provider_id=row.pk)
     told = health.standings([row], now=NOW)[row.pk]
-    assert (told.state, told.why) == ("unhealthy", "5 of the 6 calls of the last 5 minutes failed.")
+    failed = "5 of the 6 calls of the last 5 minutes failed."
+    assert (told.state, told.why) == ("unhealthy", f"{failed} A check since the last of them: {row.health.detail}")
+    new_call(NOW - timedelta(minutes=1), ended_at=NOW, provider_id=row.pk, status="error")
+    assert "A check since" not in health.standings([row], now=NOW)[row.pk].why
 
 
 def test_a_provider_that_has_gone_is_no_error() -> None:

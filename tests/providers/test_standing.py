@@ -42,3 +42,17 @@ def test_an_old_check_says_so() -> None:
 def test_failures_are_counted_out() -> None:
     assert standing(GOOD, Live(sent=1_200, failed=60), now=NOW).state == "healthy"
     assert standing(GOOD, Live(sent=12, failed=6), now=NOW).why == "6 of the 12 calls of the last 5 minutes failed."
+
+
+@pytest.mark.parametrize(("check", "is_told"), [(GOOD, True), (BAD, False), (OLD, False), (None, False)])
+def test_a_good_check_since_the_last_failure_is_told_beside_it(check: Check | None, *, is_told: bool) -> None:
+    live = Live(sent=10, failed=10, failed_at=NOW - timedelta(seconds=41))
+
+    told = standing(check, live, now=NOW)
+
+    since = " A check since the last of them: Connected in 5 ms; 2 models offered."
+    assert (told.state, told.why) == (
+        "unhealthy",
+        f"10 of the 10 calls of the last 5 minutes failed.{since if is_told else ''}",
+    )
+    assert "since" not in standing(GOOD, Live(sent=10, failed=10, failed_at=NOW), now=NOW).why
