@@ -99,7 +99,7 @@ def _home(reader: Any, *, now: datetime, zone: tzinfo) -> dict[str, Any]:
             _open_to(reader, _provider_card(row, standings[row.pk], now)) for row in providers if row.is_active
         ],
         "chart": _chart(today, tomorrow, zone, {row.slug: row.name for row in providers}),
-        "models": _top(queries.grouped(month, tomorrow, by="model"), "no model (refused)"),
+        "models": _top(queries.grouped(month, tomorrow, by="model"), "no model (never sent)"),
         "clients": _top(queries.grouped(month, tomorrow, by="client"), "no client"),
         "steps": steps if not all(step.done for step in steps) else [],
         "notices": [_open_to(reader, notice) for notice in _notices(providers, spent_month, now)],
@@ -154,7 +154,8 @@ def _zone_of_days(zone: tzinfo) -> str:
 def _failed(today: Totals) -> str:
     if not today.requests:
         return "none yet"
-    return f"{today.error_share:.1%} failed" if today.errors else "none failed"
+    failed = f"{display.count(today.errors)} failed" if today.errors else "none failed"
+    return f"{failed}, {display.count(today.refused)} refused" if today.refused else failed
 
 
 def _money(spent: Totals) -> tuple[str, str]:

@@ -71,7 +71,7 @@ class Figures:
         for line in self._lines(columns, start, end):
             subject = "/".join(str(line.key[place]) for place in places)
             found[subject] = sums.added(found.get(subject), line.figures)
-        # A call that was refused has no provider, and none that anybody could be told of.
+        # A call that was never sent has no provider, and none that anybody could be told of.
         return {subject: figures for subject, figures in found.items() if subject.strip("/") or scope == "all"}
 
     def _lines(self, columns: tuple[str, ...], start: datetime, end: datetime) -> list[sums.Line]:

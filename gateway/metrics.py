@@ -92,7 +92,7 @@ class Tally:
         self.errors: dict[tuple[str, int, str], int] = {}
 
     def add(self, record: RecordRow) -> None:
-        """Count a row: a dispatch, a refusal, or an answer from the cache."""
+        """Count a row: a dispatch, a call that was not sent, or an answer from the cache."""
         line = self.lines.get((record.provider, record.deployment)) or self._line(record.provider, record.deployment)
         line.statuses[record.status] = line.statuses.get(record.status, 0) + 1
         line.cost_pico += record.cost_pico or 0

@@ -201,7 +201,7 @@ def refusal(call: Call, error: ApiError) -> RecordRow:
     """The record of a call that went to no provider."""
     return _undispatched(
         call,
-        status="refused",
+        status="error" if error.code.is_failure else "refused",
         error_code=error.code.name,
         error_detail=_printable(error.message)[:_DETAIL_CHARS],
     )

@@ -104,7 +104,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(Totals, frozen=True, kw_only=True):
-    """Sums of one group. `key` is '' where a row has none (a refused call reached no model).
+    """Sums of one group. `key` is '' where a row has none (a call that was never sent reached no model).
 
     A time group's key is `2025-11-21T14:00:00+05:45`, `2025-11-21`, `2025-W47` or `2025-11`, and `starts_at` its first
     moment. A deployment's is `provider/model`.

@@ -36,6 +36,11 @@ class Code(Enum):
         self.grpc = grpc
         self.fault: Fault = fault
 
+    @property
+    def is_failure(self) -> bool:
+        """A call that ends with it has failed; with any other it was refused, for what its caller or a policy says."""
+        return self.fault in ("provider", "us")
+
     # Members whose numbers are equal would become aliases of each other: identity is the name.
     def __new__(cls, *_: object) -> Self:
         member = object.__new__(cls)
@@ -70,7 +75,7 @@ class ApiError(Exception):
 
     @property
     def retryable(self) -> bool:
-        return self.code.fault in ("provider", "us") or self.code is Code.RATE_LIMITED
+        return self.code.is_failure or self.code is Code.RATE_LIMITED
 
 
 def invalid(message: str, *, param: str | None = None) -> ApiError:

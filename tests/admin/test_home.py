@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from providers.models import Deployment, Health, Provider, Route
 from tests.usage.rows import book
+from usage import queries
 from usage.models import UsageRecord
 
 
@@ -86,3 +87,22 @@ def test_a_provider_that_is_down_is_told_first_hand(staff: Browser, filled: None
     assert states["OpenAI"] == "Healthy"
     assert states["Demo"] == "Never checked"
     assert len(states) == Provider.objects.filter(is_active=True).count()
+
+
+def test_calls_of_today_that_failed_and_that_were_refused_are_counted_apart(staff: Browser, filled: None) -> None:
+    row = UsageRecord.objects.filter(status="ok").latest("id")
+    nowhere = {"provider": "", "provider_id": None, "deployment": "", "deployment_id": None, "evidence": "none"}
+    before = queries.totals(*_today())
+    book(*(_copy(row, status="error", error_code="PROVIDER_UNAVAILABLE", cost_pico=0, **nowhere) for _ in range(2)))
+    book(*(_copy(row, status="refused", error_code="RATE_LIMITED", cost_pico=0, **nowhere) for _ in range(23)))
+
+    figures, _ = home(staff)
+
+    note = next(card.note for card in figures["cards"] if card.title == "Calls today")
+    assert note == f"{before.errors + 2:,} failed, {before.refused + 23:,} refused"
+
+
+def _today() -> tuple[datetime, datetime]:
+    zone = timezone.get_default_timezone()
+    midnight = queries.bucket_start(timezone.now(), "day", zone)
+    return midnight, queries.next_bucket(midnight, "day", zone)

@@ -298,7 +298,7 @@ class TestLimits:
         assert (told.status, told.headers["retry-after"]) == (502, "60")
         assert refused.status == 503
         assert 50 <= int(refused.headers["retry-after"]) <= 60
-        assert [(row["status"], row["cost_pico"]) for row in rows_of(shop, refused)] == [("refused", 0)]
+        assert [(row["status"], row["cost_pico"]) for row in rows_of(shop, refused)] == [("error", 0)]
         assert len(server.dispatches(model)) == 1
 
 
@@ -365,5 +365,5 @@ def test_an_outage_opens_the_circuit_until_it_is_over(shop: Product, server: Llm
     assert (refused.status, asked) == (503, 3 + 1)  # the one is the spare's
     assert "circuit open" in OPENAI.message(refused.json())
     assert (spared.headers["x-provider"], spared.headers["x-attempts"]) == (f"{model}-spare", "1")
-    assert [row["status"] for row in rows_of(shop, refused)] == ["refused"]
+    assert [row["status"] for row in rows_of(shop, refused)] == ["error"]
     wait_until(lambda: ask(shop, OPENAI, model, alone=True).status == 200, what="the provider to be asked again")

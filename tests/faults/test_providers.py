@@ -137,7 +137,7 @@ class Test20RateLimits:
         (row,) = rows_of(shop, answer)
         assert (answer.status, OPENAI.code(answer.json())) == (503, "PROVIDER_UNAVAILABLE")
         assert 30 <= int(answer.headers["retry-after"]) <= 40
-        assert (row["status"], row["cost_pico"]) == ("refused", 0)
+        assert (row["status"], row["cost_pico"]) == ("error", 0)
         assert len(upstream.dispatches(model)) == 1
 
 
@@ -181,7 +181,7 @@ def test_22_a_stream_that_is_cut(shop: Product, upstream: Upstream, earlier_bill
     assert (refused.status, OPENAI.code(refused.json())) == (503, "PROVIDER_UNAVAILABLE")
     assert "circuit open" in OPENAI.message(refused.json())
     assert 1 <= int(refused.headers["retry-after"]) <= 60
-    assert [row["status"] for row in rows_of(shop, refused)] == ["refused"]
+    assert [row["status"] for row in rows_of(shop, refused)] == ["error"]
     assert len(upstream.dispatches(model)) == 3
     check(shop, upstream.bill, earlier_bill)
 

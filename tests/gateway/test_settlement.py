@@ -189,3 +189,23 @@ def test_a_provider_cannot_fill_the_books_with_words(price: Price) -> None:
     row = _record(Usage(input_tokens=10, output_tokens=5, raw=b'{"words": "%s"}' % (b"x" * 100_000)))
 
     assert (row.input_tokens, row.usage_payload) == (10, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Code.PROVIDER_UNAVAILABLE, "error"),
+        (Code.QUEUE_FULL, "error"),
+        (Code.LEDGER_UNAVAILABLE, "error"),
+        (Code.PROVIDER_TIMEOUT, "error"),
+        (Code.RATE_LIMITED, "refused"),
+        (Code.BUDGET_EXCEEDED, "refused"),
+        (Code.MODEL_NOT_FOUND, "refused"),
+    ],
+)
+def test_a_call_that_was_never_sent_has_failed_unless_its_caller_or_a_policy_is_why(
+    price: Price, code: Code, status: str
+) -> None:
+    row = settlement.refusal(_call(), ApiError(code, "Why."))
+
+    assert (row.status, row.error_code, row.evidence, row.cost_pico) == (status, code.name, "none", 0)

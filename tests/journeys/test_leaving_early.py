@@ -129,5 +129,5 @@ def test_out_of_time_while_it_waits_for_an_equal_call(house: Product, upstream: 
 
     (row,) = rows(house, f"late-{model}", 1)
     assert (late[0].status, OPENAI.code(late[0].json())) == (504, "PROVIDER_TIMEOUT")
-    assert (row["status"], row["evidence"], row["cost_pico"]) == ("refused", "none", 0)
+    assert (row["status"], row["evidence"], row["cost_pico"]) == ("error", "none", 0)
     assert len(upstream.dispatches(model)) == 1

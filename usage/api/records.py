@@ -28,7 +28,7 @@ class Dollars(serializers.Field[int, Any, str, Any]):
 
 
 class RecordSerializer(RowSerializer[UsageRecord]):
-    """One call at a provider, or one refusal. Never changed: a correction is a row of kind `adjustment`."""
+    """One call at a provider, or one that was not sent. Never changed: a correction is a row of kind `adjustment`."""
 
     cost_usd = Dollars(source="cost_pico")
     input_cost_usd = Dollars(source="input_cost_pico")

@@ -88,7 +88,10 @@ class Lease(models.Model):
 
 
 class UsageRecord(CallFacts):
-    """One dispatch or refusal, for ever. Money is in pico-dollars ($1 = 10**12); an unknown cost is NULL, not 0."""
+    """One dispatch, or call that was not sent, for ever.
+
+    Money is in pico-dollars ($1 = 10**12); an unknown cost is NULL, not 0.
+    """
 
     class Kind(models.TextChoices):
         CALL = "call", "Call"
