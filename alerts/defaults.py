@@ -51,6 +51,7 @@ def _rules() -> list[dict[str, Any]]:
         {**budget, "name": "Half of a budget is used", "limit": Decimal(50), "severity": _INFO},
         {**budget, "name": "Most of a budget is used", "limit": Decimal(80), "severity": _WARNING},
         {**budget, "name": "A budget is used up", "limit": Decimal(100), "severity": _CRITICAL},
+        {"name": "A budget refuses calls", "measure": "budget_refused", "scope": "budget", "severity": _CRITICAL},
         {
             "name": "A budget will not last",
             "measure": "budget_forecast",

@@ -5,6 +5,7 @@ A call counts in the window in which it started, and is known once it has ended.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -181,6 +182,27 @@ def _budget_forecast(figures: Figures, _rule: Rule) -> Iterator[Reading]:
         yield Reading(subject=budget.name, value=_forecast(window, figures.now))
 
 
+def _budget_refused(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    """By the window that each refusal names: a call may count in several budgets, of which one had no room."""
+    starts_at = figures.now - rule.window
+    traffic = figures.traffic("all", starts_at, figures.now) if figures.budgets else {}
+    any_refused = any(found["refused"] for found in traffic.values())
+    refused = _refused_by_budgets(starts_at, figures.now) if any_refused else {}
+    for budget, window in figures.budgets:
+        yield Reading(subject=budget.name, value=refused.get(str(window.pk), 0))
+
+
+def _refused_by_budgets(start: datetime, end: datetime) -> dict[str, int]:
+    """How many, by the window's id."""
+    rows = queries.records(start, end, status=UsageRecord.Status.REFUSED).filter(
+        error_code="BUDGET_EXCEEDED", is_final=True
+    )
+    found: Counter[str] = Counter()
+    for row in rows.order_by().values("windows").annotate(number=Count("pk")):
+        found.update(dict.fromkeys(row["windows"], row["number"]))
+    return found
+
+
 def _used(window: BudgetWindow) -> float:
     room = window.cap_pico + window.raised_pico
     return _FULL * window.settled_pico / room if room else _FULL
@@ -241,6 +263,7 @@ _READERS: dict[str, Callable[[Figures, Rule], Iterator[Reading]]] = {
     "cost": _cost,
     "budget_used": _budget_used,
     "budget_forecast": _budget_forecast,
+    "budget_refused": _budget_refused,
     "provider_down": _provider_down,
     "rate_limited": _rate_limited,
     "unpriced": _unpriced,

@@ -89,6 +89,12 @@ MEASURES: dict[str, Measure] = {
         scopes=("budget",),
         unjudged="The budget's period has only begun: it is too early to tell.",
     ),
+    "budget_refused": Measure(
+        label="Calls that a hard budget refuses",  # long before it is used up: each call must fit at its highest cost
+        condition="more than {limit} are refused for want of room within {window}",
+        unit="calls",
+        scopes=("budget",),
+    ),
     "provider_down": Measure(
         label="Provider not answering",
         condition="the provider does not answer our checks, or is left alone after failures",
@@ -143,14 +149,17 @@ MEASURES: dict[str, Measure] = {
 
 
 def is_counted_by_call(name: str, scope: str) -> bool:
-    return name == "rate_limited" or (MEASURES[name].scopes == TRAFFIC and scope in ("route", "key"))
+    return name in ("rate_limited", "budget_refused") or (
+        MEASURES[name].scopes == TRAFFIC and scope in ("route", "key")
+    )
 
 
 def is_breached(name: str, value: float, limit: float) -> bool:
-    """Over the limit: shares, times and costs beyond it, budgets at it, days and calls down to it."""
+    """Over the limit: shares, times and costs beyond it, parts of budgets at it, days and calls down to it."""
     measure = MEASURES[name]
     if not measure.has_limit:
         return value > 0
     if measure.falls:
         return value <= limit
-    return value >= limit if measure.scopes == ("budget",) else value > limit
+    is_part = measure.scopes == ("budget",) and measure.unit == "percent"
+    return value >= limit if is_part else value > limit

@@ -89,6 +89,7 @@ _FINDINGS = {
     "cost": "{value} was spent in the last {window} ({calls}).",
     "budget_used": "{value} of the budget is used.",
     "budget_forecast": "at this pace {value} of the budget will be used by the end of its period.",
+    "budget_refused": "it refused {value} in the last {window}, because too little is left of it.",
     "provider_down": "it does not answer as it should, or is left alone after failures.",
     "rate_limited": "{value} of {calls} were refused by our rate limits in the last {window}.",
     "unpriced": "{value} of unknown cost in the last {window}: the model has no price.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from uuid import UUID
 
 from core.money import usd_text
 from gateway.http import Headers
@@ -75,9 +76,17 @@ def nobody_left(skipped: Mapping[str, str], retry_after_s: float | None) -> ApiE
     )
 
 
-def over_budget(error: BudgetExceededError) -> ApiError:
-    return ApiError(
-        Code.BUDGET_EXCEEDED,
+class OverBudgetError(ApiError):
+    """`window_id`: of the budget that has no room."""
+
+    def __init__(self, message: str, *, window_id: UUID) -> None:
+        super().__init__(Code.BUDGET_EXCEEDED, message)
+        self.window_id = window_id
+
+
+def over_budget(error: BudgetExceededError) -> OverBudgetError:
+    return OverBudgetError(
         f"The budget '{error.name}' has ${usd_text(error.left_pico)} left of ${usd_text(error.cap_pico)}, "
         f"and this call may cost up to ${usd_text(error.wanted_pico)}.",
+        window_id=error.window_id,
     )

@@ -13,6 +13,7 @@ from core.ids import uuid7_of
 from core.money import PICO_PER_USD
 from gateway.cache.stored import Stored
 from gateway.calls import Call
+from gateway.failures import OverBudgetError
 from gateway.plans import Plan
 from providers.dispatch import Sendable
 from providers.errors import ProviderFailureError
@@ -139,7 +140,11 @@ def _amount_pico(rates: Rates | None, input_tokens: int, output_tokens: int) -> 
 
 
 def _window_ids(windows: tuple[Window, ...]) -> str:
-    return msgspec.json.encode([window.id for window in windows]).decode() if windows else "[]"
+    return _said([window.id for window in windows])
+
+
+def _said(ids: list[UUID]) -> str:
+    return msgspec.json.encode(ids).decode() if ids else "[]"
 
 
 def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
@@ -198,12 +203,13 @@ def _printable(text: str) -> str:
 
 
 def refusal(call: Call, error: ApiError) -> RecordRow:
-    """The record of a call that went to no provider."""
+    """The record of a call that went to no provider. Where a budget had no room it names that budget's window."""
     return _undispatched(
         call,
         status="error" if error.code.is_failure else "refused",
         error_code=error.code.name,
         error_detail=_printable(error.message)[:_DETAIL_CHARS],
+        windows=_said([error.window_id] if isinstance(error, OverBudgetError) else []),
     )
 
 

@@ -40,10 +40,11 @@ class Window(msgspec.Struct, frozen=True, gc=False):
 
 
 class BudgetExceededError(Exception):
-    """A hard budget has no room for the hold."""
+    """A hard budget has no room for the hold, in the window `window_id`."""
 
-    def __init__(self, name: str, *, cap_pico: int, left_pico: int, wanted_pico: int) -> None:
+    def __init__(self, name: str, *, window_id: UUID, cap_pico: int, left_pico: int, wanted_pico: int) -> None:
         super().__init__(name)
+        self.window_id = window_id
         self.name = name
         self.cap_pico = cap_pico
         self.left_pico = left_pico
@@ -109,6 +110,7 @@ def window_of(spec: BudgetSpec, moment: datetime) -> Window:
 class Balance(msgspec.Struct):
     """A window's figures while a batch is decided. `cap_pico` includes a raise of this window."""
 
+    id: UUID
     name: str
     cap_pico: int
     hard: bool
@@ -133,6 +135,7 @@ def take(balances: Sequence[Balance], amount_pico: int, *, refusing: bool = True
         if refusing and balance.hard and amount_pico > balance.left_pico:
             raise BudgetExceededError(
                 balance.name,
+                window_id=balance.id,
                 cap_pico=balance.cap_pico,
                 left_pico=max(balance.left_pico, 0),
                 wanted_pico=amount_pico,

@@ -111,9 +111,10 @@ def _lock(cursor: Cursor, ids: Iterable[UUID]) -> Balances:
         f"WHERE w.id {condition} ORDER BY w.id{sql.for_update('w')}",
         keys,
     )
+    listed = ((sql.uuid_of(key), *figures) for key, *figures in found)
     return {
-        sql.uuid_of(key): Balance(name=name, cap_pico=cap, hard=bool(hard), held_pico=held, settled_pico=settled)
-        for key, name, cap, hard, held, settled in found
+        key: Balance(id=key, name=name, cap_pico=cap, hard=bool(hard), held_pico=held, settled_pico=settled)
+        for key, name, cap, hard, held, settled in listed
     }
 
 

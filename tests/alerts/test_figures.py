@@ -237,7 +237,7 @@ def test_traffic_that_is_missing_for_good_ends_without_an_all_clear(
 def test_the_rules_that_an_installation_begins_with(db: None) -> None:
     """Migrating made them. Each is valid, those that were deleted stay so, and none opens on an idle installation."""
     rules = list(Rule.objects.all())
-    assert len(rules) == 15
+    assert len(rules) == 16
     for rule in rules:
         rule.full_clean()
     assert {rule.measure for rule in rules} == set(MEASURES)
@@ -350,3 +350,23 @@ def test_a_limit_of_nothing_reads_as_people_say_it(measure: str, scope: str, exp
     rule = Rule(measure=measure, scope=scope, window_minutes=60)
 
     assert wording.condition(rule, 0).startswith(expected)
+
+
+def test_a_budget_that_refuses_calls_is_told_before_it_is_used_up(new_rule: NewRule, calls: Calls) -> None:
+    rule = new_rule(measure="budget_refused", scope="budget", limit=Decimal(0), minimum_calls=0)
+    tight, wide = (
+        Budget.objects.create(name=name, scope="all", cap_pico=cap, period="day")
+        for name, cap in (("tight", 10**12), ("wide", 10**15))
+    )
+    windows = [str(spending.running_window(tight, NOON).pk)]
+    refused = {"error_code": "BUDGET_EXCEEDED", "provider": "", "provider_id": None, "deployment": ""}
+    calls(NOON - MINUTE, refused=3, windows=windows, **refused)
+    calls(NOON - 20 * MINUTE, refused=3, windows=windows, **refused)
+    calls(NOON - MINUTE, ok=1, windows=[*windows, str(spending.running_window(wide, NOON).pk)])
+
+    assert read(rule) == {"tight": 3, "wide": 0}
+    assert [breach.message for breach in operations.current(now=NOON)] == [
+        "tight: it refused 3 calls in the last 15 minutes, because too little is left of it."
+    ]
+    assert rule.in_words == "When calls are refused for want of room within 15 minutes, for each budget."
+    assert breached(rule, NOON + timedelta(minutes=15)) == set()

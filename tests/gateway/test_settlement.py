@@ -11,13 +11,14 @@ from uuid import UUID
 import pytest
 
 from core.ids import time_of
-from gateway import catalogue, plans, settlement
+from gateway import catalogue, failures, plans, settlement
 from gateway.calls import Call
 from gateway.catalogue import Caller
 from gateway.settlement import Attempt, Outcome
 from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UnreachableError, from_status
 from providers.models import Deployment, ExchangeRate, Price, Provider
 from providers.resilience.board import Board
+from usage.budgets import BudgetExceededError
 from usage.models import Budget
 from usage.rows import RecordRow
 from wire import openai_chat
@@ -209,3 +210,13 @@ def test_a_call_that_was_never_sent_has_failed_unless_its_caller_or_a_policy_is_
     row = settlement.refusal(_call(), ApiError(code, "Why."))
 
     assert (row.status, row.error_code, row.evidence, row.cost_pico) == (status, code.name, "none", 0)
+
+
+def test_a_call_that_a_budget_refused_names_the_window_without_room(price: Price) -> None:
+    window_id = UUID(int=7)
+    error = BudgetExceededError("alice", window_id=window_id, cap_pico=10, left_pico=1, wanted_pico=2)
+
+    row = settlement.refusal(_call(), failures.over_budget(error))
+
+    assert (row.status, row.error_code, row.cost_pico) == ("refused", "BUDGET_EXCEEDED", 0)
+    assert row.windows == f'["{window_id}"]'

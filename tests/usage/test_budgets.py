@@ -78,6 +78,7 @@ def test_one_of_several_budgets_without_room_refuses_and_nothing_is_held_in_the_
     error = ledger.apply([Reserve(_held(wide, narrow), (wide, narrow))])[0]
     assert isinstance(error, BudgetExceededError)
     assert (error.name, error.cap_pico, error.left_pico, error.wanted_pico) == ("narrow", 100, 100, 300)
+    assert error.window_id == narrow.id
     assert _figures(wide)[0] == 0
 
 
