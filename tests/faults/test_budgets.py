@@ -40,6 +40,9 @@ def test_14_a_hard_budget_for_one_call_dispatches_exactly_one(
         assert len(upstream.bill) == 1
         assert load.statuses(told) == {"200": 1, "402 BUDGET_EXCEEDED": CONCURRENT - 1}
         assert books.holds == []
+        (window,) = books.windows
+        refused = [row for row in books.records if row["status"] == "refused"]
+        assert [row["windows"] for row in refused] == [[str(window["id"])]] * (CONCURRENT - 1)
 
 
 def test_14_four_processes_of_64_callers_never_exceed_a_cap(
