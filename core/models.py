@@ -50,10 +50,11 @@ def exact(amount: Decimal) -> None:
         raise ValidationError(f"At most {_EXACT_DIGITS} significant digits can be kept.")
 
 
+OF_ANY_CLOCK = "Choose a time between the years 1971 and 9989."
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC), datetime(9990, 1, 1, tzinfo=UTC)
 
 
 def moment_of_any_clock(moment: datetime) -> None:
     """Refuse what some time zone's clock cannot tell: years end at 9999, and keys of the books begin in 1970."""
     if not _FIRST_MOMENT <= moment < _LAST_MOMENT:
-        raise ValidationError("Choose a time between the years 1971 and 9989.")
+        raise ValidationError(OF_ANY_CLOCK)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import mixins, serializers, viewsets
@@ -17,6 +17,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
 from accounts.api.camel import CamelCase, camel
+from accounts.api.moments import Moment
 
 RowT = TypeVar("RowT", bound=Model)
 QueryT = TypeVar("QueryT", bound=CamelCase)
@@ -123,6 +124,8 @@ class RowSerializer(CamelCase, serializers.ModelSerializer[RowT]):
 
     `Meta.fixed` names fields that are given once, when the row is made; `Meta.unchecked` columns that clean themselves.
     """
+
+    serializer_field_mapping: ClassVar = serializers.ModelSerializer.serializer_field_mapping | {DateTimeField: Moment}
 
     @property
     def _unchecked(self) -> Collection[str]:

@@ -10,9 +10,11 @@ from rest_framework.request import Request
 
 from accounts import keys
 from accounts.api.camel import CamelCase
+from accounts.api.moments import Moment
 from accounts.api.resources import ByName, Ordering, Query, RowSerializer
 from accounts.models import ApiKey, AuditEntry, Client, EndpointLimit, Tier
 from accounts.tiers import save_tier
+from core.models import moment_of_any_clock
 
 LIMITS = ["requests_per_minute", "requests_per_hour", "tokens_per_minute", "tokens_per_hour"]
 MAX_ENDPOINTS = 100
@@ -198,8 +200,8 @@ class AuditSerializer(RowSerializer[AuditEntry]):
 
 class AuditQuery(Query):
     ordering = Ordering("-id")
-    start = serializers.DateTimeField(source="at__gte", required=False)
-    end = serializers.DateTimeField(source="at__lt", required=False)
+    start = Moment(source="at__gte", required=False, validators=[moment_of_any_clock])
+    end = Moment(source="at__lt", required=False, validators=[moment_of_any_clock])
     actor_kind = serializers.ChoiceField(choices=AuditEntry.ActorKind.choices, required=False)
     actor = serializers.CharField(required=False)
     action = serializers.ChoiceField(choices=AuditEntry.Action.choices, required=False)

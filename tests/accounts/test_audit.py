@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.test import Client as Browser
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, AuditEntry, Client, Tier
@@ -173,3 +175,15 @@ def test_the_page_reads_like_a_story(staff: Browser) -> None:
     assert "is active: yes → no" in page
     assert "anna" in page
     assert staff.get(reverse("admin:accounts_auditentry_change", args=[AuditEntry.objects.get().pk])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("zone", "at"), [("Europe/Berlin", "0001-01-01T00:00:00"), ("America/Los_Angeles", "9999-12-31T23:59:59")]
+)
+def test_a_time_that_some_clock_cannot_tell_is_refused_by_the_api_by_name(api: APIClient, zone: str, at: str) -> None:
+    with timezone.override(ZoneInfo(zone)):
+        for name in ("start", "end"):
+            answer = api.get("/api/audit", {name: at})
+            assert (answer.status_code, list(answer.json()["fields"])) == (400, [name])
+        made = api.post("/api/accounts/keys", {"client": "operations", "expiresAt": at}, format="json")
+        assert (made.status_code, list(made.json()["fields"])) == (400, ["expiresAt"])
