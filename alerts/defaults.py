@@ -26,9 +26,12 @@ def make_rules() -> None:
 
 def _rules() -> list[dict[str, Any]]:
     failing = {"measure": "error_share", "scope": "provider", "minimum_calls": 10, "window_minutes": 15}
+    most = {"limit": Decimal(50), "for_minutes": 2, "severity": _CRITICAL}
     budget = {"measure": "budget_used", "scope": "budget"}
     return [
-        {**failing, "name": "Most calls fail", "limit": Decimal(50), "for_minutes": 2, "severity": _CRITICAL},
+        {**failing, **most, "name": "Most calls fail"},
+        # Those too that no provider could take, which are no provider's.
+        {**failing, **most, "name": "Most callers get no answer", "scope": "all"},
         {**failing, "name": "Many calls fail", "limit": Decimal(20), "for_minutes": 5, "severity": _WARNING},
         {
             "name": "Slow answers",

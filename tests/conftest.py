@@ -13,8 +13,10 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
+import hypothesis
 import pytest
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 
@@ -27,6 +29,10 @@ from tests.product import Product, Template
 from tests.servers import Servers
 from tests.upstream import Upstream
 from usage.immutability import ledger_purge
+
+# How long it takes to make up examples is the machine's affair.
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 ON_POSTGRESQL = "TEST_DATABASE_URL" in os.environ
 _LOG_END = 8_000

@@ -88,7 +88,7 @@ def test_an_answer_may_come_byte_by_byte() -> None:
     assert len(host.lines) == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.binary(min_size=1, max_size=3_000), max_size=20), st.integers(1, 997))
 def test_chunks_of_any_size_in_parts_of_any_size(chunks: list[bytes], part: int) -> None:
     encoded = framed([CHUNKED], b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n")

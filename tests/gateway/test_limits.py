@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.limits.definitions import CallerLimits, Limit, LimitSet, TierLimits, caller_limits, limits
@@ -28,7 +28,6 @@ def a_set(*chosen: Limit) -> LimitSet:
 steps = st.lists(st.tuples(st.integers(0, 40_000), st.integers(1, 30)), max_size=80)
 
 
-@settings(deadline=None)
 @given(steps, st.integers(1, 60), st.sampled_from([1, 7, 60]))
 def test_no_window_ever_holds_more_than_its_limit(steps: list[tuple[int, int]], most: int, window_s: int) -> None:
     window, now_ms, taken = Window(window_s), NOW_MS, list[tuple[int, int]]()

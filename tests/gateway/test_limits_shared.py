@@ -100,7 +100,7 @@ acts = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts, st.integers(1, 20))
 def test_redis_decides_as_memory_does(servers: Servers, acts: list[tuple[int, int, int | str]], most: int) -> None:
     """A number says how many calls are decided by one command; memory decides them one after the other."""

@@ -202,7 +202,7 @@ def test_a_raised_bound_lets_those_in_who_wait() -> None:
     run(story)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["come", "leave", "give up"]), max_size=60), st.integers(1, 3))
 def test_there_are_never_more_under_way_than_slots_and_none_is_lost(acts: list[str], most: int) -> None:
     async def story() -> None:

@@ -338,7 +338,7 @@ def test_days_in_sql_are_those_of_the_zone(zone: str) -> None:
     ),
     st.sampled_from(ZONES),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_what_is_folded_is_what_is_recomputed(rows: list[dict[str, Any]], zone: str) -> None:
     with override_settings(TIME_ZONE=zone):
         clean()

@@ -210,7 +210,5 @@ def _hold(amount: int, windows: tuple[Window, ...], lease_id: UUID) -> HoldRow:
 def test_the_books_balance_whatever_happens() -> None:
     run_state_machine_as_test(
         Books,
-        settings=settings(
-            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=40, stateful_step_count=30, suppress_health_check=list(HealthCheck)),
     )

@@ -72,7 +72,7 @@ FILTERS = st.sampled_from(
     by=st.sampled_from(queries.GROUPINGS),
     filters=FILTERS,
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_question_is_answered_as_from_the_records(
     rows: list[dict[str, Any]],
     ends: tuple[datetime, datetime],

@@ -34,7 +34,7 @@ responses = st.one_of(
     st.tuples(st.just(OLLAMA), ollama_strategies.ollama_responses()),
 )
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 ANSWER = ChatResponse(
     id="answer-1",

@@ -600,7 +600,7 @@ def test_what_gemini_cannot_do_is_refused_by_name(messages: Any, fields: dict[st
     assert caught.value.param == param
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(gemini_strategies.gemini_requests())
 def test_google_s_sdk_knows_our_bodies(request: ChatRequest) -> None:
     told = msgspec.json.decode(gemini.encode_chat(request))

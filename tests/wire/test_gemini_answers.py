@@ -166,7 +166,7 @@ def test_logprobs_go_both_ways() -> None:
     assert back["topCandidates"] == said["topCandidates"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(gemini_strategies.gemini_responses())
 def test_google_s_sdk_reads_our_answers_and_streams(response: ChatResponse) -> None:
     whole = google.GenerateContentResponse.model_validate_json(gemini.encode_response(response))

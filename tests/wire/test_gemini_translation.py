@@ -223,7 +223,7 @@ def said(response: ChatResponse) -> list[Part]:
     return [Thinking(thinking), Text(text), *(part for part in parts if isinstance(part, ToolCall))]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(gemini_strategies.gemini_responses())
 def test_gemini_s_answer_to_other_callers(response: ChatResponse) -> None:
     response = msgspec.structs.replace(response, choices=response.choices[:1])
@@ -237,7 +237,7 @@ def test_gemini_s_answer_to_other_callers(response: ChatResponse) -> None:
             assert told.choices[0].finish == response.choices[0].finish
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(strategies.anthropic_responses() | strategies.openai_responses())
 def test_other_models_answers_to_gemini_s_caller(response: ChatResponse) -> None:
     plain = gemini.decode_response(gemini.encode_response(response))

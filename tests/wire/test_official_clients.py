@@ -36,7 +36,7 @@ CLAUDE_SETTINGS: dict[str, TypeAdapter[Any]] = {
     "metadata": TypeAdapter(claude.MetadataParam),
 }
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def text_of(response: ChatResponse) -> str:

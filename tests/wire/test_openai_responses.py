@@ -47,7 +47,7 @@ EVENT: TypeAdapter[Any] = TypeAdapter(gpt.ResponseStreamEvent)
 ITEM: TypeAdapter[Any] = TypeAdapter(gpt.ResponseInputItemParam)
 TOOL: TypeAdapter[Any] = TypeAdapter(gpt.FunctionToolParam)
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def body(**fields: Any) -> bytes:

@@ -313,7 +313,7 @@ def said(response: ChatResponse) -> list[Part]:
     return [Thinking(thinking), Text(text), *calls]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(strategies.anthropic_responses())
 def test_claude_s_answer_to_openai_s_caller(response: ChatResponse) -> None:
     plain = openai_chat.decode_response(openai_chat.encode_response(response))
@@ -330,7 +330,7 @@ def test_claude_s_answer_to_openai_s_caller(response: ChatResponse) -> None:
         assert told.usage.output_tokens == response.usage.output_tokens
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(strategies.openai_responses())
 def test_gpt_s_answer_to_claude_s_caller(response: ChatResponse) -> None:
     response = msgspec.structs.replace(response, choices=response.choices[:1])
