@@ -19,7 +19,7 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()  # first: what follows imports models
 
 from django.conf import settings
-from django.db import Error
+from django.db import InterfaceError, OperationalError
 from servestatic import ServeStaticASGI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -122,7 +122,7 @@ class Platform:
         while True:
             try:
                 await self._serving.start()
-            except Error as error:
+            except (OperationalError, InterfaceError) as error:
                 why = str(error).partition("\n")[0]
                 log.warning("the database does not answer: this process waits for it", error=why)
             else:

@@ -225,7 +225,7 @@ def _provider_down(figures: Figures, _rule: Rule) -> Iterator[Reading]:
     standing = circuits.standing(model.pk for provider in found for model in provider.models)
     for provider in found:
         seen = [standing[model.pk] for model in provider.models if model.pk in standing]
-        is_down = _fails_checks(provider) or any(each.is_left_alone(figures.now.timestamp()) for each in seen)
+        is_down = _fails_checks(provider) or any(each.is_down(figures.now.timestamp()) for each in seen)
         yield Reading(subject=provider.slug, value=float(is_down), label=provider.name)
 
 

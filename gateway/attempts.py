@@ -116,8 +116,9 @@ class Attempts:
             if admission is not None:
                 seat = await admission.enter(plan, call)
             attempt = self._attempt(call, plan, step, tour, routing=routing)
+            gone = None if plan.deployment.provider.drains or call.watch is None else call.watch()
             await self._books.reserve(Reserve(attempt.hold, plan.windows, call.claim))
-            if call.watch is not None and call.watch().done():
+            if gone is not None and gone.done():
                 self._take_back(attempt)
         except BaseException as error:  # a caller who leaves too: what was taken for the dispatch is given back
             if seat is not None:
@@ -132,7 +133,10 @@ class Attempts:
         return attempt
 
     def _take_back(self, attempt: Attempt) -> NoReturn:
-        """Nothing is sent for a caller who has left while the hold was written. Raises `CallerLeftError`."""
+        """Nothing is sent for a caller who has left while the hold was written, where it would be aborted at once.
+
+        Raises `CallerLeftError`.
+        """
         self._books.take_back(attempt.hold.id)
         raise CallerLeftError
 

@@ -77,7 +77,8 @@ class Idempotency:
 
     async def _give_back(self, claim: Claim) -> None:
         """The call has failed, or was left between two attempts: its caller may try again."""
-        if self._thread.is_full:  # the database hangs
+        if self._thread.is_full:
+            log.warning("an idempotency key could not be freed: the database hangs", request_id=claim.request_id)
             return
         try:
             async with asyncio.timeout(_FREE_S):

@@ -17,12 +17,13 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
+from django.utils import timezone
 from django.utils.text import slugify
 
 from core.vault import Secret
 from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Price, PriceTier, Provider, Route, RouteTarget
-from providers.prices import list_price
+from providers.prices import list_price, unpriced
 from providers.tasks import probe_soon
 from usage.pricing import DOLLARS, TierPrice
 
@@ -254,7 +255,7 @@ def join_default_route(deployment: Deployment) -> None:
     leaves as soon as a real provider has that type: made-up answers are no failover.
     """
     route = Route.objects.filter(name=DEFAULT_ROUTE).first()
-    if route is not None and deployment.prices.exists():
+    if route is not None and not unpriced(Deployment.objects.filter(pk=deployment.pk), now=timezone.now()).exists():
         place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
         RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
         if deployment.provider.kind != DEMO:

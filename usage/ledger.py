@@ -190,7 +190,7 @@ def _balances(cursor: Cursor, entries: Sequence[Entry], held: Iterable[Held], re
     """The windows that this batch touches, locked."""
     asked = {window.id: window for entry in entries if isinstance(entry, Reserve) for window in entry.windows}
     touched = {key for each in held for key in each.windows}
-    touched |= {key for record in records if record.windows != windows.NONE for key in windows.ids_in(record.windows)}
+    touched |= {key for record in records if record.cost_pico for key in windows.ids_in(record.windows)}
     return windows.balances_of(cursor, touched=touched, asked=asked)
 
 

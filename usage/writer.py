@@ -28,7 +28,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, connection
 from core.ids import uuid7
 from usage import journal, leases, ledger, sql
 from usage.journal import Journal
-from usage.ledger import Entry, Extend, LedgerUnavailableError, Reserve, Void
+from usage.ledger import Entry, Extend, LedgerUnavailableError, Reserve, Settle, Void
 
 __all__ = ["LedgerUnavailableError", "Writer"]
 
@@ -95,7 +95,12 @@ class Writer:
 
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
-        await asyncio.to_thread(self._begin)
+        try:
+            await asyncio.to_thread(self._begin)
+        except Exception:
+            self._keeper.shutdown()
+            self._journal.close()
+            raise
         self._thread.start()
         self._watch = asyncio.create_task(self._watch_for_stalls())
 
@@ -203,11 +208,17 @@ class Writer:
     def _end(self) -> None:
         """After the thread: write what the journal keeps, if that can be, and what the last batch's outcome brought.
 
-        That is a hold to be taken back, whose caller has left meanwhile.
+        That is a hold to be taken back, whose caller has left meanwhile. A database that is away is not asked again:
+        whoever stops us waits, and the next to look replays the journal.
         """
-        self._replay()
         while self._waiting:
-            self._write_batch()
+            if self._away:
+                self._without_database(self._next_batch())
+            else:
+                self._write_batch()
+        if self._away:
+            return
+        self._replay()
         with contextlib.suppress(DatabaseError, InterfaceError):  # its lease will lapse by itself
             leases.release(self.lease_id)
         connection.close()
@@ -228,19 +239,20 @@ class Writer:
         return batch
 
     def _write(self, tickets: list[_Ticket]) -> None:
-        """A hold that is still in the journal is taken back behind it; all else is as true before a replay as after it.
+        """What ends a hold goes behind the journal, where the hold may be; all else is as true before a replay as
+        after it.
 
         A hard budget waits for no journal: no hold that counts in one is ever there, and one in the database counts
         whole until it is settled.
         """
         for ticket in tickets:
             ticket.tried = True
-        takebacks = [] if self._journal.is_empty else [ticket for ticket in tickets if isinstance(ticket.entry, Void)]
+        ends = [] if self._journal.is_empty else [each for each in tickets if isinstance(each.entry, Settle | Void)]
         # A ticket whose caller was answered while it waited is in the journal, or was refused.
-        untold = [ticket for ticket in tickets if not ticket.told and ticket not in takebacks]
+        untold = [ticket for ticket in tickets if not ticket.told and ticket not in ends]
         outcomes = self._attempt(untold)
-        if takebacks:
-            outcomes += self._without_database(takebacks)
+        if ends:
+            outcomes += self._without_database(ends)
         self._loop.call_soon_threadsafe(self._resolve, outcomes)
 
     def _attempt(self, tickets: list[_Ticket]) -> list[Outcome]:

@@ -50,6 +50,8 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "ollama_generate": {**_OLLAMAS, "messages": "prompt"},
     "openai_completions": {"messages": "prompt"},
     "gemini_embeddings": {"task": "taskType"},
+    "openai_embeddings": {"texts": "input"},
+    "ollama_embeddings": {"texts": "input"},
 }
 
 

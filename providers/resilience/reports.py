@@ -12,6 +12,7 @@ from providers.resilience.breaker import State
 from providers.specs import DeploymentSpec
 
 REPORT_LASTS_S = 10.0
+UNTRIED_S = 600.0
 _WORST_FIRST = ("open", "half_open", "closed")
 
 
@@ -32,9 +33,12 @@ class Seen(msgspec.Struct, frozen=True):
     keys_aside: dict[str, int] = {}
     reopens_at: float | None = None
 
-    def is_left_alone(self, now: float) -> bool:
-        """Whether calls are kept away; once the time for that is over, the next one is a trial."""
-        return self.circuit_state == "open" and (self.reopens_at is None or now < self.reopens_at)
+    def is_down(self, now: float) -> bool:
+        """Not closed, until trials have succeeded. Where no call comes to try it, that is forgotten after a while."""
+        if self.circuit_state == "closed":
+            return False
+        tried_at = self.reopens_at or self.since_at
+        return tried_at is None or now < tried_at + UNTRIED_S
 
     @property
     def success_share(self) -> float | None:

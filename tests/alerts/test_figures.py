@@ -158,11 +158,13 @@ def test_a_provider_that_fails_its_checks(new_rule: NewRule) -> None:
     ("seen", "is_told"),
     [
         (Seen(circuit_state="open", reopens_at=NOON.timestamp() + 1), True),
-        (Seen(circuit_state="open", reopens_at=NOON.timestamp()), False),
-        (Seen(circuit_state="half_open"), False),
+        (Seen(circuit_state="open", reopens_at=NOON.timestamp() - 30), True),
+        (Seen(circuit_state="half_open", since_at=NOON.timestamp() - 30), True),
+        (Seen(circuit_state="half_open", since_at=NOON.timestamp() - 3600), False),
+        (Seen(circuit_state="closed", since_at=NOON.timestamp() - 30), False),
     ],
 )
-def test_a_provider_is_down_while_it_is_left_alone_after_failures(
+def test_a_provider_is_down_until_trials_succeed_or_nobody_tries_any_more(
     new_rule: NewRule, seen: Seen, *, is_told: bool
 ) -> None:
     rule = new_rule(measure="provider_down")

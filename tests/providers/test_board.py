@@ -11,7 +11,7 @@ from providers.errors import RejectedError, UpstreamError
 from providers.resilience.board import Board, Change, Pass
 from providers.resilience.breaker import State
 from providers.resilience.figures import Figures
-from providers.resilience.reports import Seen, seen, together
+from providers.resilience.reports import UNTRIED_S, Seen, seen, together
 from providers.resilience.window import Window
 from providers.specs import DeploymentSpec
 from tests.providers.topologies import deployment, key
@@ -199,7 +199,7 @@ def test_a_reset_counts_also_where_the_configuration_was_not_looked_at_since_the
     assert not board.is_open(ONE)
 
 
-def test_a_report_says_until_when_a_provider_is_left_alone() -> None:
+def test_a_report_says_until_when_a_provider_is_down() -> None:
     board = Board(Random(0))
     break_down(board)
 
@@ -208,7 +208,10 @@ def test_a_report_says_until_when_a_provider_is_left_alone() -> None:
     assert found.reopens_at is not None
     assert found.since_at is not None
     assert found.reopens_at - found.since_at == ONE.provider.circuit.open_s
-    assert [found.is_left_alone(found.reopens_at + after) for after in (-1, 0)] == [True, False]
+    # Its trials may fail again and again; where nobody makes one, its failures are forgotten.
+    assert [found.is_down(found.reopens_at + after) for after in (-1, 0, UNTRIED_S - 1, UNTRIED_S)] == [True] * 3 + [
+        False
+    ]
 
 
 def test_several_reports_are_one() -> None:

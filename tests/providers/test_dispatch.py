@@ -57,7 +57,7 @@ def test_other_hosts_are_given_the_callers_bound_under_its_older_name(kind: str)
 
 def _asked(kind: str, model: str, **fields: Any) -> tuple[str, dict[str, Any]]:
     """What a caller of Anthropic's has sent there: its dialect, and its body."""
-    envelope = anthropic_messages.open_chat(json.dumps(_BODY | {"tools": [_TOOL]} | fields).encode())
+    envelope = anthropic_messages.open_chat(json.dumps(_BODY | {"max_tokens": 50, "tools": [_TOOL]} | fields).encode())
     call = dispatch.encode(envelope, anthropic_messages, deployment("p", model, kind=kind), max_output_tokens=None)
     return call.dialect.name, json.loads(call.body())
 
@@ -79,7 +79,7 @@ def test_older_models_are_asked_in_chat_completions(model: str) -> None:
     assert _asked("openai", model)[0] == "openai_chat"
 
 
-@pytest.mark.parametrize("fields", [{"tools": []}, {"stop_sequences": ["END"]}])
+@pytest.mark.parametrize("fields", [{"tools": []}, {"stop_sequences": ["END"]}, {"max_tokens": 15}])
 def test_without_tools_or_with_what_responses_cannot_say_newer_models_are_too(fields: dict[str, Any]) -> None:
     assert _asked("openai", "gpt-5.6", **fields)[0] == "openai_chat"
 

@@ -83,13 +83,20 @@ def test_a_round_has_a_bound(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_of_one_whose_turn_did_not_come_nothing_is_stored(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def slow(_: connection.Target) -> Finding:
+        over.wait(PATIENCE_S)
+        return Finding(ok=True, summary="too late")
+
+    monkeypatch.setattr(connection, "check", slow)
     monkeypatch.setattr(health, "PROBE_DEADLINE_S", 0.2)
     monkeypatch.setattr(health, "_SIDE_BY_SIDE", 1)
-    host.delay_s = 1.5
     rows = [provider("first", host.url), provider("second", host.url)]
     health.store(provider_id=rows[1].pk, finding=Finding(ok=True, summary="fine"), now=NOW - timedelta(minutes=1))
 
     found = health.check_all(rows, now=NOW)
+    over.set()
 
     assert [finding.trouble for _, finding in found] == [connection.Trouble.TOO_SLOW, connection.Trouble.NOT_BEGUN]
     assert [(row.status, row.checked_at) for row in Health.objects.order_by("checked_at")] == [

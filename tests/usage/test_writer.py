@@ -9,7 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import connection, transaction
 
@@ -22,7 +24,7 @@ from usage.budgets import Window
 from usage.idempotency import Claim
 from usage.journal import Journal
 from usage.ledger import Entry, Extend, Note, Refusal, Reserve, Settle, Void
-from usage.models import Hold, Lease, UsageRecord
+from usage.models import Budget, BudgetWindow, Hold, Lease, UsageRecord
 from usage.writer import LedgerUnavailableError, Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -315,6 +317,33 @@ def test_a_hold_that_is_still_in_the_journal_is_taken_back_behind_it(
 
     _with_writer(story, tmp_path)
     assert not Hold.objects.exists()
+
+
+def test_a_settle_whose_hold_is_still_in_the_journal_goes_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it, the settle would find no hold: all of it would be overrun, or in no window at all."""
+    window = msgspec.structs.replace(_ROOM, id=_open_window(), hard=False)
+    held, asked, order = hold(windows=f'["{window.id}"]'), threading.Event(), _in_order(monkeypatch)
+    order.before_replays = lambda: asked.wait(PATIENCE_S)
+
+    async def story(writer: Writer) -> None:
+        writer._journal.append([*(Note(record(hold())) for _ in range(300)), Reserve(held, (window,))])
+        first = writer.write(Note(record(hold())))
+        await asyncio.to_thread(wait_until, lambda: "replaying" in order.of_all)
+        settled = writer.write(Settle(record(held, cost_pico=held.amount_pico)))
+        asked.set()
+        await asyncio.gather(first, settled)
+        await asyncio.to_thread(wait_until, lambda: writer._journal.is_empty)
+
+    _with_writer(story, tmp_path)
+    found = BudgetWindow.objects.get()
+    assert (found.held_pico, found.settled_pico, found.overrun_pico) == (0, held.amount_pico, 0)
+
+
+def _open_window() -> UUID:
+    budget = Budget.objects.create(name="all", scope="all", cap_pico=10**9, period="total", hard=False)
+    return BudgetWindow.objects.create(id=uuid7(), budget=budget, starts_at=NOW, cap_pico=10**9).pk
 
 
 _ROOM = Window(id=uuid7(), budget_id=uuid7(), name="", starts_at=NOW, ends_at=None, cap_pico=10**9, hard=True)

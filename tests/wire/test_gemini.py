@@ -173,11 +173,13 @@ def test_google_is_not_shown_what_others_signed(name: str) -> None:
     assert [part[name] for part in content["parts"]] == ["bWluZQ==", unsigned, unsigned]
 
 
+@pytest.mark.parametrize("empty", [b"", b', "thoughtSignature": null', b', "thoughtSignature": ""'])
 @pytest.mark.parametrize("name", ["functionCall", "function_call"])
-def test_gemini_3_gets_a_signature_on_the_first_call_of_a_step(name: str) -> None:
+def test_gemini_3_gets_a_signature_on_the_first_call_of_a_step(name: str, empty: bytes) -> None:
     """Of others' calls too, which have none: it refuses them. What it said itself stays as it came."""
     own = b'{"role": "model", "parts": [{"%s": {"name": "f"}, "thoughtSignature": "c2ln"}, {"%s": {"name": "g"}}]}'
-    made = b'{"role": "model", "parts": [{"text": "So."},{"%s": {"args": {"n": 1e2}}},{"%s": {"name": "g"}}]}'
+    made = b'{"role": "model", "parts": [{"text": "So."},{"%s": {"args": {"n": 1e2}}EMPTY},{"%s": {"name": "g"}}]}'
+    made = made.replace(b"EMPTY", empty)
     asked = b'{"parts": [{"text": "functionCall"}]}'
     contents = b"[%s]" % b",".join((asked, *(turn.replace(b"%s", name.encode()) for turn in (own, made))))
     envelope = gemini.open_chat(b'{"contents":%s}' % contents)

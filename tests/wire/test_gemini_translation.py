@@ -319,5 +319,13 @@ def test_nor_in_the_bytes_that_pass_through_to_it() -> None:
         turns = (said % (kept, foreign, called), alone % foreign)
         body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"},%s,%s]}' % turns
         envelope = anthropic_messages.open_chat(body)
-        rewritten = anthropic_messages.rewrite_chat(envelope, model="m", max_output_tokens=None)
-        assert rewritten == b'{"model":"m","max_tokens":9,"messages":%s}' % expected
+        rewritten = anthropic_messages.rewrite_chat(envelope, model="claude-m", max_output_tokens=None)
+        assert rewritten == b'{"model":"claude-m","max_tokens":9,"messages":%s}' % expected
+
+
+def test_other_hosts_get_their_models_unsigned_thinking_back() -> None:
+    """Kimi refuses a conversation without it."""
+    said = b'[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":""}]}]'
+    envelope = anthropic_messages.open_chat(b'{"model":"m","max_tokens":9,"messages":%s}' % said)
+
+    assert said in anthropic_messages.rewrite_chat(envelope, model="kimi-k2", max_output_tokens=None)

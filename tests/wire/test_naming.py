@@ -10,9 +10,11 @@ from wire import (
     gemini,
     gemini_embeddings,
     ollama,
+    ollama_embeddings,
     ollama_generate,
     openai_chat,
     openai_completions,
+    openai_embeddings,
     openai_responses,
 )
 from wire.errors import unsupported
@@ -26,7 +28,9 @@ DIALECTS = (
     gemini,
     gemini_embeddings,
     ollama,
+    ollama_embeddings,
     ollama_generate,
+    openai_embeddings,
 )
 
 

@@ -30,7 +30,7 @@ SCHEMA = {
 OPENAI_BODY = {
     "model": "m",
     "max_completion_tokens": 100,
-    "temperature": 0.5,
+    "temperature": 1,
     "stop": "END",
     "user": "u-1",
     "stream": True,
@@ -73,7 +73,7 @@ OPENAI_BODY = {
 IN_ANTHROPIC = {
     "model": "m",
     "max_tokens": 100,
-    "temperature": 0.5,
+    "temperature": 1,
     "stop_sequences": ["END"],
     "metadata": {"user_id": "u-1"},
     "stream": True,
@@ -116,7 +116,7 @@ IN_ANTHROPIC = {
 ANTHROPIC_BODY = {
     "model": "m",
     "max_tokens": 100,
-    "temperature": 0.5,
+    "temperature": 1,
     "stop_sequences": ["END"],
     "metadata": {"user_id": "u-1"},
     "stream": True,
@@ -167,7 +167,7 @@ ANTHROPIC_BODY = {
 IN_OPENAI = {
     "model": "m",
     "max_tokens": 100,
-    "temperature": 0.5,
+    "temperature": 1,
     "stop": ["END"],
     "user": "u-1",
     "stream": True,

@@ -83,7 +83,7 @@ def _input_bytes(fields: Fields, body: bytes) -> int:
 
 
 def rewrite_chat(envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
-    fields = envelope.fields | {"messages": without_foreign(envelope.fields["messages"])}
+    fields = envelope.fields | {"messages": without_foreign(envelope.fields["messages"], model=model)}
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if max_output_tokens is not None:
         fields["max_tokens"] = msgspec.Raw(b"%d" % max_output_tokens)

@@ -19,15 +19,18 @@ EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
 _LEAST_BUDGET = 1024
 # claude-3-7-sonnet-20250219, claude-opus-4-20250514, claude-haiku-4-5 …
-_WITH_BUDGETS = re.compile(r"claude-(?:3\b|[a-z]+-4-(?:[0-5]\b|\d{8}))")
+_WITH_BUDGETS = re.compile(r"claude-(?:3-7\b|4\b|[a-z]+-4(?:-[0-5]\b|[-@]\d{8}))")
+_UNTHINKING = re.compile(r"claude-3-(?!7\b)")  # those before 3.7
 
 
 def encode_thinking_config(request: ChatRequest, max_tokens: int) -> dict[str, Any] | None:
-    """Anthropic refuses to think where a tool is forced; the effort alone then says what was asked for."""
+    """Anthropic refuses to think where a tool is forced or a temperature given: the effort alone says what was asked."""
     effort = effort_of(request)
     if effort == "none":
         return {"type": "disabled"}
-    if effort is None or (request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")):
+    if effort is None or _UNTHINKING.search(request.model) or _is_sampled(request):
+        return None
+    if request.tool_choice is not None and request.tool_choice.mode in ("required", "tool"):
         return None
     if not _WITH_BUDGETS.search(request.model):
         return {"type": "adaptive"}
@@ -38,11 +41,16 @@ def encode_thinking_config(request: ChatRequest, max_tokens: int) -> dict[str, A
 
 def encode_effort(request: ChatRequest) -> str | None:
     effort = effort_of(request)
-    if effort is None or effort == "none" or _WITH_BUDGETS.search(request.model):
+    if effort is None or effort == "none" or _WITH_BUDGETS.search(request.model) or _UNTHINKING.search(request.model):
         return None
     if effort == "xhigh" and "-4-6" in request.model:  # it came with 4.7
         return "high"
     return EFFORTS[effort]
+
+
+def _is_sampled(request: ChatRequest) -> bool:
+    """With thinking go neither a temperature of one's own nor `top_k` (Anthropic's documentation)."""
+    return request.temperature not in (None, 1) or request.top_k is not None
 
 
 def _budget(wanted: int, max_tokens: int) -> int:

@@ -29,6 +29,9 @@ _FOREIGN = re.compile(
 )
 _CALLED = re.compile(rb'"function(?:Call|_call)"')
 _UNSIGNED, _NOTHING = msgspec.Raw(msgspec.json.encode(UNSIGNED)), msgspec.Raw(b"[]")
+_NULL = msgspec.Raw(b"null")
+_NO_TEXT = (_NULL, msgspec.Raw(b'""'))  # what clients write who dump all that they know of
+_SIGNATURES = ("thoughtSignature", "thought_signature")
 _OBJECTS: msgspec.json.Decoder[list[Fields]] = msgspec.json.Decoder(list[Fields])
 
 
@@ -53,8 +56,10 @@ def with_signed_calls(contents: msgspec.Raw) -> msgspec.Raw:
 def _with_signed_call(turn: Fields) -> Fields:
     parts = _OBJECTS.decode(turn.get("parts", _NOTHING))
     call = next((part for part in parts if part.keys() & {"functionCall", "function_call"}), None)
-    if call is None or call.keys() & {"thoughtSignature", "thought_signature"}:
+    if call is None or any(call.get(name, _NULL) not in _NO_TEXT for name in _SIGNATURES):
         return {}
+    for name in _SIGNATURES:
+        call.pop(name, None)
     call["thoughtSignature"] = _UNSIGNED
     return {"parts": msgspec.Raw(msgspec.json.encode(parts))}
 

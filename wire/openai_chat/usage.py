@@ -79,12 +79,13 @@ def _with_thoughts_beside(usage: Usage, total_tokens: int) -> Usage:
 
     xAI (https://docs.x.ai/docs/key-information/consumption-and-rate-limits) tells the reasoning itself, Gemini's
     endpoint for OpenAI's clients by the total alone. A host that counts its cache beside the prompt (more cached than
-    the prompt has) means that by its total.
+    the prompt has, or just as much as is beside) means that by its total.
     """
     beside = total_tokens - usage.input_tokens - usage.output_tokens
     if beside <= 0 or usage.reasoning_tokens not in (0, beside):
         return usage
-    if not usage.reasoning_tokens and usage.cached_input_tokens + usage.cache_write_5m_tokens > usage.input_tokens:
+    cached = usage.cached_input_tokens, usage.cache_write_5m_tokens
+    if not usage.reasoning_tokens and (sum(cached) > usage.input_tokens or beside in (*cached, sum(cached))):
         return usage
     return msgspec.structs.replace(usage, output_tokens=usage.output_tokens + beside, reasoning_tokens=beside)
 

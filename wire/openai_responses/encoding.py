@@ -17,6 +17,7 @@ from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_responses.decoding import LOGPROBS
 from wire.openai_responses.messages_out import encode_messages
 
+_LEAST_BOUND = 16  # of `max_output_tokens`; OpenAI answers 400 to less
 MAX_USER_CHARS = 64  # OpenAI refuses a longer one; ours is the caller's own record of it
 
 
@@ -42,6 +43,8 @@ def encode_chat(request: ChatRequest) -> bytes:
 
 
 def can_say(request: ChatRequest) -> bool:
+    if request.max_output_tokens is not None and request.max_output_tokens < _LEAST_BOUND:
+        return False
     try:
         refuse_unsayable(request)
     except ApiError:
