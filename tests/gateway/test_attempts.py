@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_nothing_is_sent_for_who_left_while_the_hold_was_written(tmp_path: Path) -> None:
     async def story() -> None:
-        exchange = Exchange({"headers": []}, _left, _left)
+        exchange = Exchange({"headers": []}, _left, _unheard)
         made = call(watch=exchange.watch)
         chosen = way(provider=replace(PROVIDER, drains=False))
         sendable = dispatch.encode(made.envelope, made.dialect, chosen.deployment, max_output_tokens=None)
@@ -50,5 +50,9 @@ def test_nothing_is_sent_for_who_left_while_the_hold_was_written(tmp_path: Path)
     assert not Hold.objects.exists()
 
 
-async def _left(*_: object) -> dict[str, str]:
+async def _left() -> dict[str, str]:
     return {"type": "http.disconnect"}
+
+
+async def _unheard(_: object) -> None:
+    pass

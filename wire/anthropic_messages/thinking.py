@@ -24,7 +24,7 @@ _UNTHINKING = re.compile(r"claude-3-(?!7\b)")  # those before 3.7
 
 
 def encode_thinking_config(request: ChatRequest, max_tokens: int) -> dict[str, Any] | None:
-    """Anthropic refuses to think where a tool is forced or a temperature given: the effort alone says what was asked."""
+    """Anthropic refuses to think where a tool is forced or a temperature given: the effort alone says what is asked."""
     effort = effort_of(request)
     if effort == "none":
         return {"type": "disabled"}
