@@ -5,6 +5,9 @@ from __future__ import annotations
 from wire.neutral import ChatRequest
 from wire.openai_models import takes_no_effort
 
+# In tokens, by effort: what Google gives its own models (https://ai.google.dev/gemini-api/docs/openai).
+BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
+
 
 def effort_of(request: ChatRequest) -> str | None:
     """A thinking budget becomes the nearest effort: our own choice, as no provider publishes one."""

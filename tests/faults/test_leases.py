@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from core.ids import uuid7
 from tests.servers import PATIENCE_S, wait_until
-from tests.usage.rows import hold, refused_records_of
+from tests.usage.rows import hold, refused_records_of, rename
 from usage import leases, ledger, writer
 from usage.ledger import Reserve
 from usage.models import Hold, UsageRecord
@@ -45,9 +45,9 @@ def test_41_after_an_outage_longer_than_a_lease_the_living_are_not_taken_for_dea
             for each, held in zip(living, kept, strict=True):
                 await each.write(Reserve(held))
             await asyncio.sleep(LEASE_S * 1.25)  # each of them may sweep now
-            await asyncio.to_thread(_rename, "usage_lease", "usage_lease_away")
+            await asyncio.to_thread(rename, "usage_lease", "usage_lease_away")
             await asyncio.sleep(LEASE_S * 1.25)
-            await asyncio.to_thread(_rename, "usage_lease_away", "usage_lease")
+            await asyncio.to_thread(rename, "usage_lease_away", "usage_lease")
             lost = _hold_of(uuid7())
             await living[0].write(Reserve(lost))
             await asyncio.to_thread(wait_until, lambda: lost.id not in _held(), what="the sweep")
@@ -124,13 +124,5 @@ def _held() -> set[UUID]:
     """As another connection sees it."""
     try:
         return set(Hold.objects.values_list("pk", flat=True))
-    finally:
-        connection.close()
-
-
-def _rename(table: str, name: str) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {table} RENAME TO {name}")
     finally:
         connection.close()

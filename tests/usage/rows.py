@@ -92,3 +92,12 @@ def book(*rows: UsageRecord) -> None:
 def _as_written(row: UsageRecord) -> RecordRow:
     values = {name: getattr(row, name) for name in RecordRow.__struct_fields__}
     return RecordRow(**values | {name: msgspec.json.encode(values[name]).decode() for name in ("tags", "windows")})
+
+
+def rename(table: str, name: str) -> None:
+    """A table is away until it has its name again."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME TO {name}")
+    finally:
+        connection.close()

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from core.ids import uuid7
 from tests.servers import PATIENCE_S, wait_until
 from tests.threads import all_taken
-from tests.usage.rows import NOW, hold, record
+from tests.usage.rows import NOW, hold, record, rename
 from usage import ledger, writer
 from usage.budgets import Window
 from usage.idempotency import Claim
@@ -98,12 +98,12 @@ def test_a_database_that_takes_no_writes_is_away_and_the_journal_keeps_what_it_r
     held, other = hold(), hold()
 
     async def story(writer: Writer) -> None:
-        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        await asyncio.to_thread(rename, "usage_hold", "usage_hold_away")
         try:
             await writer.write(Reserve(held))
             await writer.write(Settle(record(held)))
         finally:
-            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+            await asyncio.to_thread(rename, "usage_hold_away", "usage_hold")
         await writer.write(Settle(record(other)))
 
     _with_writer(story, tmp_path)
@@ -146,14 +146,14 @@ def test_a_stream_goes_on_while_the_database_is_away_unless_a_hard_budget_must_b
 
     async def story(writer: Writer) -> None:
         await writer.write(Reserve(held))
-        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        await asyncio.to_thread(rename, "usage_hold", "usage_hold_away")
         try:
             await writer.write(Extend(held.id, 100))
             with pytest.raises(LedgerUnavailableError):
                 await writer.write(Extend(held.id, 100, hard=True))
             await writer.write(Settle(record(held)))
         finally:
-            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+            await asyncio.to_thread(rename, "usage_hold_away", "usage_hold")
 
     _with_writer(story, tmp_path)
     assert UsageRecord.objects.get().cost_pico == 25
@@ -164,12 +164,12 @@ def test_a_key_is_nobodys_while_the_database_is_away(tmp_path: Path) -> None:
     claim = Claim(id=uuid7(), client="alice", key="k", fingerprint="f", request_id="r", created_at=NOW)
 
     async def story(writer: Writer) -> None:
-        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        await asyncio.to_thread(rename, "usage_hold", "usage_hold_away")
         try:
             with pytest.raises(LedgerUnavailableError):
                 await writer.write(Reserve(hold(), idempotency=claim))
         finally:
-            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+            await asyncio.to_thread(rename, "usage_hold_away", "usage_hold")
         await writer.write(Reserve(hold(), idempotency=claim))
 
     _with_writer(story, tmp_path)
@@ -182,13 +182,13 @@ def test_a_database_that_is_lost_at_the_second_look_is_away_too(tmp_path: Path) 
 
     async def story(writer: Writer) -> None:
         await writer.write(Reserve(held))
-        await asyncio.to_thread(_rename, "usage_usagerecord", "usage_usagerecord_away")
+        await asyncio.to_thread(rename, "usage_usagerecord", "usage_usagerecord_away")
         try:
             await writer.write(Reserve(held))
             with pytest.raises(LedgerUnavailableError):
                 await writer.write(Reserve(held, (_HARD,)))
         finally:
-            await asyncio.to_thread(_rename, "usage_usagerecord_away", "usage_usagerecord")
+            await asyncio.to_thread(rename, "usage_usagerecord_away", "usage_usagerecord")
         await writer.write(Settle(record(held)))
 
     _with_writer(story, tmp_path)
@@ -239,14 +239,14 @@ _UNWRITABLE = {"end_user": "\ud800"}
 
 def test_what_the_journal_cannot_keep_fails_alone(tmp_path: Path) -> None:
     async def story(writer: Writer) -> None:
-        await asyncio.to_thread(_rename, "usage_hold", "usage_hold_away")
+        await asyncio.to_thread(rename, "usage_hold", "usage_hold_away")
         try:
             await writer.write(Reserve(hold()))
             asked = (writer.write(Reserve(hold(**more))) for more in ({}, _UNWRITABLE, {}))
             told = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(error) for error in told] == [type(None), LedgerUnavailableError, type(None)]
         finally:
-            await asyncio.to_thread(_rename, "usage_hold_away", "usage_hold")
+            await asyncio.to_thread(rename, "usage_hold_away", "usage_hold")
 
     _with_writer(story, tmp_path)
     assert Hold.objects.count() == 3
@@ -381,11 +381,3 @@ def _in_order(monkeypatch: pytest.MonkeyPatch) -> _Order:
 
     monkeypatch.setattr(ledger, "apply", applied)
     return order
-
-
-def _rename(table: str, name: str) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {table} RENAME TO {name}")
-    finally:
-        connection.close()

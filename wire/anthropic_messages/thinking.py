@@ -2,7 +2,7 @@
 
 Since Claude 4.6 they think adaptively, by an effort, and later ones refuse budgets; those before know budgets alone
 (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking). No budgets are published for efforts: ours
-are those that Google gives its own models (`wire.gemini.encoding`).
+are those that Google gives its own models.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import re
 from typing import Any
 
 from wire.anthropic_messages.messages_out import is_sayable
-from wire.effort import effort_of
+from wire.effort import BUDGETS, effort_of
 from wire.neutral import ChatRequest, Thinking, ToolCall
 
 EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
-_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
 _LEAST_BUDGET = 1024
 # claude-3-7-sonnet-20250219, claude-opus-4-20250514, claude-haiku-4-5 …
 _WITH_BUDGETS = re.compile(r"claude-(?:3-7\b|4\b|[a-z]+-4(?:-[0-5]\b|[-@]\d{8}))")
@@ -36,7 +35,7 @@ def encode_thinking_config(request: ChatRequest, max_tokens: int) -> dict[str, A
         return {"type": "adaptive"}
     if max_tokens <= _LEAST_BUDGET or _called_unthinking(request):
         return None
-    return {"type": "enabled", "budget_tokens": _budget(request.thinking_budget_tokens or _BUDGETS[effort], max_tokens)}
+    return {"type": "enabled", "budget_tokens": _budget(request.thinking_budget_tokens or BUDGETS[effort], max_tokens)}
 
 
 def encode_effort(request: ChatRequest) -> str | None:

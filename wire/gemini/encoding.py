@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from wire.effort import BUDGETS
 from wire.errors import unsupported
 from wire.gemini.messages_out import encode_contents, encode_system
 from wire.neutral import ChatRequest, Tool, ToolChoice
@@ -19,8 +20,6 @@ from wire.neutral import ChatRequest, Tool, ToolChoice
 MAX_STOPS = 5
 
 _LEVELS = {effort: effort.upper() for effort in ("minimal", "low", "medium", "high", "xhigh")} | {"max": "XHIGH"}
-# https://ai.google.dev/gemini-api/docs/openai
-_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
 BEFORE_GEMINI_3 = ("gemini-2", "gemini-1")
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
 
@@ -92,7 +91,7 @@ def _thinking_config(request: ChatRequest) -> dict[str, Any] | None:
     if effort is None:
         return None
     if request.model.startswith(BEFORE_GEMINI_3):
-        return {"includeThoughts": True, "thinkingBudget": _BUDGETS[effort]}
+        return {"includeThoughts": True, "thinkingBudget": BUDGETS[effort]}
     return {"includeThoughts": True, "thinkingLevel": _LEVELS[effort]}
 
 
