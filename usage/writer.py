@@ -97,7 +97,7 @@ class Writer:
         """Raises django.db.Error where the database is away."""
         try:
             await asyncio.to_thread(self._begin)
-        except Exception:
+        except Exception:  # whatever it is: who starts again makes another writer, and this one's file stays locked
             self._keeper.shutdown()
             self._journal.close()
             raise
