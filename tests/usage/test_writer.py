@@ -30,6 +30,16 @@ from usage.writer import LedgerUnavailableError, Writer
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _slow_is_not_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a busy machine takes to commit. Where the database hangs, the test calls `_watch_it`."""
+    monkeypatch.setattr(writer, "_LOOK_EVERY_S", PATIENCE_S)
+
+
+def _watch_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LOOK_EVERY_S", 0.1)
+
+
 def _with_writer(story: Callable[[Writer], Awaitable[None]], folder: Path) -> None:
     async def run() -> None:
         writer = Writer(folder)
@@ -111,8 +121,9 @@ def test_a_database_that_takes_no_writes_is_away_and_the_journal_keeps_what_it_r
     assert not Hold.objects.exists()
 
 
-def test_the_journal_waits_for_nobody_elses_threads(tmp_path: Path) -> None:
+def test_the_journal_waits_for_nobody_elses_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database hangs, and whoever else asks it something has taken all that there are."""
+    _watch_it(monkeypatch)
     held, locked, go = hold(), threading.Event(), threading.Event()
 
     def lock() -> None:
@@ -256,6 +267,8 @@ def test_while_the_database_hangs_all_are_answered_soon_and_nothing_piles_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first must wait to find it out. What the journal cannot keep fails alone, and ends no watch."""
+    _watch_it(monkeypatch)
+    monkeypatch.setattr(writer, "STALL_S", 3.0)  # far above what the others take
     apply, thaw = ledger.apply, threading.Event()
 
     def hang(entries: Sequence[Entry], **how: bool) -> dict[int, Refusal]:
