@@ -352,7 +352,7 @@ class TestABrokenStream:
 
 @each_shape
 def test_an_outage_opens_the_circuit_until_it_is_over(shop: Product, server: Llmock, face: Face) -> None:
-    model = pair(shop, server, face, failureThreshold=3, circuitTimeout=1_000)
+    model = pair(shop, server, face, failureThreshold=3, circuitTimeout=30_000)  # a first trial after 3 s
     server.script({"type": "fail", "status": 503}, match=at(face, model), times=None)
 
     failed = [ask(shop, OPENAI, model, alone=True) for _ in range(3)]
