@@ -30,4 +30,10 @@ document.addEventListener("DOMContentLoaded", () => {
 
   select.addEventListener("change", show);
   show();
+
+  // What a mistake has sent back is not saved: who leaves it, for another page of models too, is asked as after typing.
+  // The theme begins to listen once all is loaded.
+  window.addEventListener("load", () => {
+    if (document.querySelector(".errornote")) select.dispatchEvent(new Event("input"));
+  });
 });
