@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from providers import connection
 from providers.connection import Finding
@@ -57,8 +57,8 @@ def probe(provider_id: UUID, *, now: datetime) -> None:
 
 
 def probe_active(*, now: datetime) -> list[tuple[Provider, Finding]]:
-    """Test every active provider."""
-    return check_all(_active(), now=now)
+    """Test every active provider, beginning with those that the last rounds did not reach."""
+    return check_all(_active().order_by(F("health__checked_at").asc(nulls_first=True), "name"), now=now)
 
 
 def store(*, provider_id: UUID, finding: Finding, now: datetime) -> None:

@@ -105,6 +105,34 @@ def test_of_one_whose_turn_did_not_come_nothing_is_stored(host: ModelHost, monke
     ]
 
 
+def test_a_round_begins_with_those_that_the_one_before_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hang, each has its turn."""
+    over, begun = threading.Event(), threading.Semaphore(0)
+    asked: list[str] = []
+
+    def hang(target: connection.Target) -> Finding:
+        asked.append(target.address[-1])
+        begun.release()
+        over.wait(PATIENCE_S)
+        return Finding(ok=True, summary="too late")
+
+    def until_two_hang(*_: object, **__: object) -> None:
+        assert all(begun.acquire(timeout=PATIENCE_S) for _ in range(2))
+
+    monkeypatch.setattr(connection, "check", hang)
+    monkeypatch.setattr(health, "_SIDE_BY_SIDE", 2)
+    monkeypatch.setattr(health, "wait", until_two_hang)
+    for name in "abcde":
+        provider(name, f"http://127.0.0.1:9/{name}")
+
+    for minute in range(5):
+        health.probe_active(now=NOW + timedelta(minutes=minute))
+    over.set()
+
+    rounds = [sorted(asked[turn : turn + 2]) for turn in range(0, 10, 2)]
+    assert rounds == [["a", "b"], ["c", "d"], ["a", "e"], ["b", "c"], ["a", "d"]]
+
+
 def test_an_older_finding_does_not_replace_a_newer_one() -> None:
     row = provider("p", "http://127.0.0.1:9/v1")
     good = Finding(ok=True, summary="fine", latency_ms=3.0)
