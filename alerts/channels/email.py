@@ -20,9 +20,13 @@ from django.core.validators import validate_email
 from alerts.channels.base import Channel, DeliveryError, Message, Target
 from core.vault import Secret
 
-TIMEOUT_S = 20.0  # of each step of the conversation
-MOST_S = 180.0  # of all its steps together: well below the outbox's claim, after which another sends the message too
+TIMEOUT_S = 20.0  # of each step until the message is handed over: a dead server is left soon
+# Of all steps together: well below the outbox's claim, after which another sends the message too. The answers to the
+# message itself may use all that is left of it (RFC 5321, 4.5.3.2 grants ten minutes to the last one): who hangs up
+# before that answer sends again what the server may have accepted.
+MOST_S = 180.0
 MOST_RECIPIENTS = 50
+_TOO_LARGE = 552  # RFC 1870: also when the sender is named, as the size is told with it
 
 
 def recipients(address: str) -> list[str]:
@@ -74,16 +78,23 @@ def _send(target: Target, message: Message) -> str:
     to = recipients(target.address)
     try:
         with _connected() as server:
+            assert server.sock is not None
+            server.sock.settimeout(MOST_S)
             refused = server.send_message(compose(message, sender=settings.EMAIL_FROM, to=to), to_addrs=to)
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         raise DeliveryError(f"Refused for all: {_said(error.recipients)}", retryable=min(codes) < 500) from error
     except smtplib.SMTPResponseException as error:
         # What is wrong with us (a password, a sender's name) is mended in the settings, after which it should still go.
-        retryable = error.smtp_code < 500 or not isinstance(error, smtplib.SMTPDataError)
+        is_of_message = isinstance(error, smtplib.SMTPDataError) or error.smtp_code == _TOO_LARGE
+        retryable = error.smtp_code < 500 or not is_of_message
         raise DeliveryError(
             f"The mail server said {_one(error.smtp_code, error.smtp_error)}", retryable=retryable
         ) from error
+    except smtplib.SMTPNotSupportedError as error:
+        # Of STARTTLS, of signing in or of our own address, which are settings; else of a recipient's address.
+        retryable = all(address.isascii() for address in to)
+        raise DeliveryError(f"The mail server cannot do what is needed: {error}", retryable=retryable) from error
     except (smtplib.SMTPException, OSError) as error:
         raise DeliveryError(
             f"The mail server could not be reached ({type(error).__name__}).", retryable=True
@@ -108,12 +119,25 @@ def _connected() -> Iterator[smtplib.SMTP]:
         )
     else:
         smtp = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
-    with _bounded(smtp, deadline), smtp:
+    with _bounded(smtp, deadline), _left(smtp):
         if server.security == "tls":
             smtp.starttls(context=ssl.create_default_context())
         if server.user:
             smtp.login(server.user, server.password.reveal())
         yield smtp
+
+
+@contextmanager
+def _left(smtp: smtplib.SMTP) -> Iterator[None]:
+    """Takes leave in the end. What the server has accepted it has, however it answers to QUIT, or not at all."""
+    try:
+        yield
+    finally:
+        with suppress(smtplib.SMTPException, OSError):
+            if smtp.sock is not None:
+                smtp.sock.settimeout(TIMEOUT_S)
+            smtp.quit()
+        smtp.close()
 
 
 @contextmanager

@@ -24,19 +24,22 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it tells 
 class MailReceiver:
     """Accepts everything, unless `answer` says otherwise; `held`: it does not answer until that is set.
 
-    `thinks_s`: how long it takes for each recipient.
+    `thinks_s`: how long it takes for each recipient; `reads_s`: for a whole message. `takes_any_address`: also those
+    beyond ASCII.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_any_address: bool = True) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.answer = "250 OK"
         self.answer_to_sender = "250 OK"
         self.answers_to_recipients: dict[str, str] = {}
+        self.answer_to_quit = "221 Bye"
         self.thinks_s = 0.0
+        self.reads_s = 0.0
         self.held: threading.Event | None = None
         self.asked = threading.Event()
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=takes_any_address)
 
     @property
     def server(self) -> MailServer:
@@ -66,12 +69,16 @@ class MailReceiver:
         self.asked.set()
         if self.held is not None:
             await asyncio.to_thread(self.held.wait, 30)
+        await asyncio.sleep(self.reads_s)
         if self.answer.startswith("250"):
             mail = message_from_bytes(envelope.content, policy=policy.default)
             assert isinstance(mail, EmailMessage)
             self.recipients.append(list(envelope.rcpt_tos))
             self.mails.append(mail)
         return self.answer
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        return self.answer_to_quit
 
     def __enter__(self) -> Self:
         self._controller.start()

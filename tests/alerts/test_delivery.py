@@ -419,6 +419,54 @@ def test_a_mail_server_that_is_slow_with_each_recipient_is_left_long_before_anot
     assert sent.log.get().took_ms < 3_000  # of five seconds
 
 
+@pytest.mark.django_db
+def test_a_mail_server_that_reads_a_message_for_long_is_waited_for(
+    email_channel: Channel, mail: MailReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the message by then: who hangs up sends it again."""
+    monkeypatch.setattr(email, "TIMEOUT_S", 2.0)
+    mail.reads_s = 2.5
+    sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert (sent.state, sent.last_error) == ("delivered", "")
+
+
+@pytest.mark.django_db
+def test_what_was_accepted_has_arrived_however_the_mail_server_takes_leave(
+    email_channel: Channel, mail: MailReceiver
+) -> None:
+    mail.answer_to_quit = "421 shutting down"
+    sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert (sent.state, sent.last_error) == ("delivered", "")
+    assert len(mail.mails) == 1
+
+
+@pytest.mark.django_db
+def test_a_message_too_large_for_the_mail_server_makes_way_for_the_next(
+    email_channel: Channel, mail: MailReceiver
+) -> None:
+    mail.answer_to_sender = "552 Message size exceeds fixed limit"
+    sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == "failed"
+    assert "552 Message size" in sent.last_error
+
+
+@pytest.mark.parametrize(("address", "state"), [("ada@münchen.de", "failed"), ("ada@xn--mnchen-3ya.de", "delivered")])
+@pytest.mark.django_db
+def test_an_address_that_the_mail_server_cannot_take_does_not_hold_up_the_channel(
+    settings: Any, address: str, state: str
+) -> None:
+    channel = Channel.objects.create(name="Team", kind="email", address=address)
+    with MailReceiver(takes_any_address=False) as mail:
+        settings.MAIL_SERVER = mail.server
+        sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == state
+    assert ("SMTPUTF8" in sent.last_error) == (state == "failed")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_has_arrived_is_not_sent_again_though_another_has_taken_it_meanwhile(
     email_channel: Channel, mail: MailReceiver
