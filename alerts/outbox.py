@@ -161,7 +161,7 @@ def _claim(channel_id: UUID, now: datetime) -> Delivery | None:
     while head is not None and _is_hopeless(head, now):
         _given_up(head, "Those who were sending it never came to an end.")
         head = _head(channel_id, now)
-    if head is None or (head.retry_at is not None and head.retry_at > now):
+    if head is None or _waits_for_its_next_try(head, now):
         return None
     if not _take(Delivery.objects.filter(pk=head.pk), now):
         return None
@@ -172,6 +172,11 @@ def _claim(channel_id: UUID, now: datetime) -> Delivery | None:
 def _head(channel_id: UUID, now: datetime) -> Delivery | None:
     rows = Delivery.objects.filter(channel_id=channel_id, state__in=_UNFINISHED, due_at__lte=now)
     return rows.order_by("id").first()
+
+
+def _waits_for_its_next_try(head: Delivery, now: datetime) -> bool:
+    """One that lies beyond the longest wait was put there by a clock that was wrong."""
+    return head.retry_at is not None and now < head.retry_at <= now + SLOWEST_RETRY
 
 
 def _is_hopeless(head: Delivery, now: datetime) -> bool:
@@ -197,16 +202,17 @@ def _try(delivery: Delivery, channel: Channel, now: datetime) -> bool:
         target = Target(address=delivery.rest or channel.address, secret=channel.reveal())
         detail = CHANNELS[channel.kind].send(target, messages.write(delivery))
     except DeliveryError as error:
-        _log(delivery, started, now, ok=False, detail=str(error))
+        detail = _line(str(error))
+        _log(delivery, started, now, ok=False, detail=detail)
         delivery.rest = error.rest or delivery.rest
         is_final = not error.retryable or (delivery.rest != "" and delivery.attempts >= MOST_FOR_REST)
-        return _failed(delivery, str(error), now, is_final=is_final)
+        return _failed(delivery, detail, now, is_final=is_final)
     except Exception as error:  # a fault of ours in one message must not stop those behind it for ever
         log.exception("a message could not be sent", delivery_id=str(delivery.pk), channel=channel.name)
         detail = f"Something went wrong here ({type(error).__name__}). It has been logged."
         _log(delivery, started, now, ok=False, detail=detail)
         return _failed(delivery, detail, now, is_final=delivery.attempts >= MOST_FAULTS)
-    _log(delivery, started, now, ok=True, detail=detail)
+    _log(delivery, started, now, ok=True, detail=_line(detail))
     _arrived(delivery, now)
     return True
 
@@ -220,7 +226,7 @@ def _failed(delivery: Delivery, detail: str, now: datetime, *, is_final: bool) -
         state=_State.WAITING,
         claimed_until=None,
         retry_at=now + min(FIRST_RETRY * 2**doublings, SLOWEST_RETRY),
-        last_error=detail[:_DETAIL_CHARS],
+        last_error=detail,
         rest=delivery.rest,
     )
     return False
@@ -231,7 +237,7 @@ def _given_up(delivery: Delivery, detail: str) -> None:
         state=_State.FAILED,
         claimed_until=None,
         retry_at=None,
-        last_error=detail[:_DETAIL_CHARS],
+        last_error=detail,
         rest=delivery.rest,
     )
 
@@ -250,4 +256,9 @@ def _ours(delivery: Delivery) -> QuerySet[Delivery]:
 
 def _log(delivery: Delivery, started: float, now: datetime, *, ok: bool, detail: str) -> None:
     took_ms = 1000 * (time.perf_counter() - started)
-    Attempt.objects.create(delivery=delivery, at=now, took_ms=took_ms, ok=ok, detail=detail[:_DETAIL_CHARS])
+    Attempt.objects.create(delivery=delivery, at=now, took_ms=took_ms, ok=ok, detail=detail)
+
+
+def _line(said: str) -> str:
+    """What is kept of another side's words: PostgreSQL's texts hold neither a NUL nor half a character."""
+    return "".join(each if each.isprintable() else " " for each in said)[:_DETAIL_CHARS]

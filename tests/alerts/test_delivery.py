@@ -82,6 +82,20 @@ def test_a_dead_mail_server_delays_and_loses_nothing(
     assert len(mail.mails) == 1
 
 
+@pytest.mark.django_db
+def test_a_try_that_a_clock_far_ahead_put_off_is_made_by_the_right_one(
+    email_channel: Channel, mail: MailReceiver, settings: Any
+) -> None:
+    alive = settings.MAIL_SERVER
+    settings.MAIL_SERVER = _nobody_there()
+    outbox.queue_test(email_channel, by="ada", now=NOON)
+    send_all(NOON + timedelta(days=1))
+    settings.MAIL_SERVER = alive
+    send_all(NOON + MINUTE)
+
+    assert only().state == "delivered"
+
+
 def test_a_message_that_cannot_arrive_for_days_is_given_up_and_can_be_sent_again(
     new_rule: NewRule, calls: Calls, mail: MailReceiver, email_channel: Channel
 ) -> None:
@@ -233,6 +247,19 @@ def test_a_webhooks_refusals(hook: WebhookReceiver, hook_channel: Channel, statu
     assert only().state == state
     assert str(status) in only().last_error
     assert len(hook.posts) == 1  # redirects lead past the address guard, and are not followed
+
+
+@pytest.mark.django_db
+def test_what_is_kept_of_a_refusal_holds_nothing_that_no_database_takes(
+    hook: WebhookReceiver, hook_channel: Channel
+) -> None:
+    """PostgreSQL's texts hold no NUL."""
+    hook.status, hook.answer = 404, "go\x00\x1baway"
+    outbox.queue_test(hook_channel, by="ada", now=NOON)
+    send_all(NOON)
+
+    assert (only().state, only().last_error) == ("failed", "It answered with status 404: go  away")
+    assert Attempt.objects.get().detail == only().last_error
 
 
 def test_slacks_webhook_gets_slacks_body(new_rule: NewRule, calls: Calls, hook: WebhookReceiver) -> None:
