@@ -16,6 +16,7 @@ from alerts.reports.figures import Span
 from usage.periods import Period, start_of
 
 _INTO_LAST = timedelta(hours=1)
+_MOST_SKEW = timedelta(minutes=10)  # between clocks: what lies further ahead was written by one that was wrong
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ def next_due(schedule: ReportSchedule, *, now: datetime) -> datetime:
     moment = now
     while True:
         due = last_due(period=period, send_at=schedule.send_at, zone=zone, now=moment)
-        if due.sent_at > now or due.span.ends_at > schedule.covered_until:
+        if due.sent_at > now or not _is_covered(schedule, due.span, now):
             return max(due.sent_at, now)
         moment += timedelta(hours=12)
 
@@ -88,7 +89,7 @@ def _queued(schedule: ReportSchedule, now: datetime) -> int:
 def _queue_if_due(schedule: ReportSchedule, now: datetime) -> int:
     zone = ZoneInfo(schedule.time_zone)
     due = last_due(period=_period(schedule), send_at=schedule.send_at, zone=zone, now=now)
-    if due.span.ends_at <= schedule.covered_until:
+    if _is_covered(schedule, due.span, now):
         return 0
     with transaction.atomic():
         seen = ReportSchedule.objects.filter(pk=schedule.pk, covered_until=schedule.covered_until)
@@ -98,6 +99,11 @@ def _queue_if_due(schedule: ReportSchedule, now: datetime) -> int:
         if not made:  # its channels are off: it goes out as soon as one of them is on
             transaction.set_rollback(True)
         return len(made)
+
+
+def _is_covered(schedule: ReportSchedule, span: Span, now: datetime) -> bool:
+    """Whether a period's report was sent. A wrong clock's mark says nothing: the messages' keys prevent repeats."""
+    return span.ends_at <= schedule.covered_until <= now + _MOST_SKEW
 
 
 def _of_period_before(ends_at: datetime, period: Period, send_at: time, zone: ZoneInfo) -> Due:

@@ -112,6 +112,25 @@ def test_after_a_long_stop_only_the_newest_is_sent(schedule: ReportSchedule) -> 
     assert Delivery.objects.get().facts["startsAt"].startswith("2026-03-17T23:00")
 
 
+def test_a_clock_that_once_leapt_ahead_keeps_no_report_back(schedule: ReportSchedule) -> None:
+    before = NOON + timedelta(days=1)
+    schedules.queue_due(now=before)
+    schedules.queue_due(now=NOON + timedelta(days=365))
+    assert Delivery.objects.count() == 2
+    schedule.refresh_from_db()
+    assert schedules.next_due(schedule, now=before) == before
+
+    for day in range(1, 4):
+        schedules.queue_due(now=NOON + timedelta(days=day))
+    assert Delivery.objects.count() == 2 + 2  # what was sent before the leap is not sent again
+    schedule.refresh_from_db()
+    assert schedules.next_due(schedule, now=NOON + timedelta(days=3)) == datetime(2026, 3, 14, 7, tzinfo=BERLIN)
+
+
+def test_clocks_that_differ_a_little_send_nothing_for_a_report_that_was_just_made(schedule: ReportSchedule) -> None:
+    assert schedules.queue_due(now=NOON - timedelta(minutes=1)) == 0
+
+
 def test_a_report_waits_for_a_channel_that_is_off(schedule: ReportSchedule) -> None:
     Channel.objects.update(is_active=False)
     assert schedules.queue_due(now=NOON + timedelta(days=1)) == 0
