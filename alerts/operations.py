@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from alerts import outbox, rules, wording
 from alerts.figures import Figures, Reading
 from alerts.measures import MEASURES, is_breached
-from alerts.models import Incident, Rule
+from alerts.models import Channel, Incident, Rule
 from alerts.models.watching import IncidentQuerySet
 
 _CHARS = {"subject": 200, "message": 400}
@@ -45,6 +45,13 @@ def silence(incident: Incident, *, until: datetime, by: str) -> bool:
     """Not a word of it until then, not even of its end. False where it has ended."""
     change = {"state": rules.SILENCED, "silenced_until": until}
     return _handle(incident, change, by, from_states=(rules.OPEN, rules.ACKNOWLEDGED, rules.SILENCED))
+
+
+def rules_with_only(channels: Iterable[Channel]) -> QuerySet[Rule]:
+    """The rules that name none but these. Without them they would name none, which means every channel."""
+    keys = [channel.pk for channel in channels]
+    others = Channel.objects.exclude(pk__in=keys)
+    return Rule.objects.filter(channels__in=keys).exclude(channels__in=others).distinct()
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):

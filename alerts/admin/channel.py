@@ -18,7 +18,7 @@ from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin_meanwhile import EditedAdmin
-from alerts import outbox
+from alerts import operations, outbox
 from alerts.admin.pages import DELIVERY_TONES, ago, back, only_post
 from alerts.channels import CHANNELS, CHOICES
 from alerts.models import Channel, Delivery
@@ -145,6 +145,12 @@ class ChannelAdmin(EditedAdmin):
         else:
             messages.error(request, display.with_link(f"{channel}: {sent.last_error}", url, "See the delivery"))
         return back(request, reverse("admin:alerts_channel_changelist"))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        left = operations.rules_with_only(objs)
+        told = [f"the rule {rule}, which would name no channel any more, and tell every one" for rule in left]
+        return found, counts, lacking, [*protected, *told]
 
     # --- a signing secret that was made, once ---------------------------------------------------------------------
 

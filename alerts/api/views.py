@@ -99,7 +99,7 @@ class Incidents(Listed[Incident]):
 
 
 class Channels(mixins.DestroyModelMixin, Resource[Channel]):
-    """Where alerts and reports go."""
+    """Where alerts and reports go. A rule's only channel is not deleted: the rule would tell every channel then."""
 
     queryset = Channel.objects.all()
     serializer_class = ChannelSerializer
@@ -107,6 +107,15 @@ class Channels(mixins.DestroyModelMixin, Resource[Channel]):
 
     def get_serializer_class(self) -> type[BaseSerializer[Channel]]:
         return NewChannelSerializer if self.action == "create" else ChannelSerializer
+
+    def perform_destroy(self, instance: Channel) -> None:
+        refusals = [
+            f"{rule} would name no channel any more, and tell every one: give it another first."
+            for rule in operations.rules_with_only([instance])
+        ]
+        if refusals:
+            raise ValidationError({"rules": refusals})
+        instance.delete()
 
     @extend_schema(request=None, responses=DeliverySerializer)
     @action(detail=True, methods=["post"])

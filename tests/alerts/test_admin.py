@@ -135,6 +135,26 @@ def test_a_channel_that_leads_nowhere_is_refused_beside_its_field(staff: Browser
     assert not Channel.objects.exists()
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_rules_only_channels_are_not_deleted(
+    staff: Browser, new_rule: NewRule, email_channel: Channel, *, at_once: bool
+) -> None:
+    """Two that go together may be all that a rule has."""
+    other = Channel.objects.create(name="Team", kind="email", address="team@example.com")
+    new_rule(name="Cost").channels.set([email_channel, other] if at_once else [email_channel])
+    chosen = {"action": "delete_selected", "_selected_action": [str(email_channel.pk), str(other.pk)]}
+    url, body = page("channel_delete", email_channel.pk), {}
+    if at_once:
+        url, body = page("channel_changelist"), chosen
+    refused = text_of(staff.post(url, body | {"post": "yes"}))
+
+    assert "the rule Cost, which would name no channel any more, and tell every one" in refused
+    assert Channel.objects.count() == 2
+    Rule.objects.all().delete()
+    assert staff.post(url, body | {"post": "yes"}).status_code == 302
+    assert Channel.objects.count() == (0 if at_once else 1)
+
+
 def test_the_test_button(staff: Browser, email_channel: Channel, mail: MailReceiver) -> None:
     shown = text_of(staff.post(page("channel_send_test", email_channel.pk), follow=True))
     assert "On-call: Accepted for oncall@example.com." in shown

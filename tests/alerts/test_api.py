@@ -121,6 +121,22 @@ def test_a_channel_is_checked_when_it_is_made(api: APIClient) -> None:
     assert refused.json()["fields"] == {"address": ["nobody is not an e-mail address."]}
 
 
+def test_a_rules_only_channel_stays(api: APIClient, new_rule: NewRule, email_channel: Channel) -> None:
+    """Without it the rule would name none, and tell every channel."""
+    rule = new_rule(name="Cost")
+    rule.channels.add(email_channel)
+    one = f"/api/alerts/channels/{email_channel.pk}"
+
+    refused = api.delete(one)
+    assert refused.status_code == 400
+    assert refused.json()["fields"] == {
+        "rules": ["Cost would name no channel any more, and tell every one: give it another first."]
+    }
+    rule.channels.add(Channel.objects.create(name="Team", kind="email", address="team@example.com"))
+    assert api.delete(one).status_code == 204
+    assert [channel.name for channel in rule.channels.all()] == ["Team"]
+
+
 @pytest.mark.parametrize("method", ["put", "patch"])
 def test_an_addresses_query_is_not_read_and_survives_being_written_back(api: APIClient, method: str) -> None:
     address = "https://flow.example.com/run?sig=hush"
