@@ -67,15 +67,20 @@ def _asked(call: Call, ways: list[Way]) -> bytes:
     return msgspec.json.encode((*facts, _places(ways), fields), order="deterministic")
 
 
-def _places(ways: list[Way]) -> list[tuple[UUID, str, int, bytes]]:
+def _places(ways: list[Way]) -> list[tuple[UUID, str, int, int, bytes]]:
     """Where the call may go, and how that would answer: after a change of the route its answers are others.
 
     Not in the order of trying, which is chance's.
     """
-    places = [
-        (way.deployment.id, way.deployment.model, way.output_tokens, _defaults(way.deployment.defaults)) for way in ways
-    ]
+    places = [_place(way) for way in ways]
     return sorted(places) if len(places) > 1 else places
+
+
+def _place(way: Way) -> tuple[UUID, str, int, int, bytes]:
+    """With the bound that we set: a caller without a hard budget would be told where it cut another's answer off."""
+    deployment = way.deployment
+    imposed = way.imposed_tokens or 0
+    return deployment.id, deployment.model, way.output_tokens, imposed, _defaults(deployment.defaults)
 
 
 def _defaults(defaults: dict[str, object]) -> bytes:

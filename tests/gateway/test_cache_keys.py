@@ -95,6 +95,15 @@ def test_where_it_may_go_counts_and_chance_does_not() -> None:
     assert _digest(call(), first) != _digest(call(), msgspec.structs.replace(first, output_tokens=7))
 
 
+def test_an_answer_that_we_bound_is_not_that_of_a_call_without_a_bound() -> None:
+    """Two keys of a client, of which one has a hard budget: an answer of the other may be longer."""
+    assumed = msgspec.structs.replace(way(), output_tokens=4_000)
+    imposed = msgspec.structs.replace(assumed, imposed_tokens=4_000)
+
+    assert _digest(call(), imposed) == _digest(call(), imposed)
+    assert _digest(call(), imposed) != _digest(call(), assumed)
+
+
 def test_clients_share_no_scope() -> None:
     assert keys.scope_of(ALICE) != keys.scope_of(BOB)
     renamed = msgspec.structs.replace(ALICE, client="alicia")
