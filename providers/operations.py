@@ -159,6 +159,7 @@ def update_provider(
     changed = {**settings, **{key: value for key, value in (("name", name), ("kind", kind)) if value is not None}}
     with transaction.atomic():
         provider = Provider.objects.select_for_update().get(pk=provider.pk)
+        priority_before = provider.priority
         for key, value in changed.items():
             setattr(provider, key, value)
         _save(provider)
@@ -166,7 +167,7 @@ def update_provider(
             _set_key(provider, api_key)
         if model is not None:
             _replace_main_deployment(provider, model, now=now)
-        if "priority" in settings:
+        if provider.priority != priority_before:  # else what was set on the route itself stays
             default_targets = RouteTarget.objects.filter(route__name=DEFAULT_ROUTE, deployment__provider=provider)
             default_targets.update(priority=provider.priority)
         probe_soon(provider.pk)

@@ -186,6 +186,18 @@ def test_the_default_route_follows_a_changed_priority() -> None:
     assert route.targets.get().priority == 99
 
 
+def test_a_priority_that_was_set_on_the_route_stays_until_the_providers_own_changes() -> None:
+    route = Route.objects.create(name="default")
+    provider = _openai(priority=3)
+    route.targets.update(priority=50)
+
+    update_provider(provider, name="Renamed", priority=3, now=LATER)
+    assert route.targets.get().priority == 50
+
+    update_provider(provider, priority=4, now=LATER)
+    assert route.targets.get().priority == 4
+
+
 def test_a_refused_update_changes_nothing() -> None:
     provider = _openai()
 
