@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 from django.db import transaction
+from django.db.models import Prefetch
 
 from core import display
 from providers import published
@@ -70,6 +71,8 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare(*, now: datetime) -> list[Comparison]:
     """Every model that gets calls."""
     deployments = Deployment.objects.filter(is_active=True, provider__is_active=True).select_related("provider")
+    begun = Price.objects.filter(valid_from__lte=now).order_by("-valid_from").prefetch_related("tiers")
+    deployments = deployments.prefetch_related(Prefetch("prices", begun))
     return [_comparison(each, now) for each in deployments.order_by("provider__slug", "name")]
 
 
@@ -85,7 +88,7 @@ def adopt(comparisons: Iterable[Comparison], *, now: datetime) -> int:
 
 
 def _comparison(deployment: Deployment, now: datetime) -> Comparison:
-    price = deployment.price_at(now)
+    price = next(iter(deployment.prices.all()), None)  # those that have begun, the newest first
     address, model = deployment.provider.address, deployment.model_at_provider
     found = published.find(address=address, model=model, now=now)
     ours = Rates.of(price) if price is not None else None

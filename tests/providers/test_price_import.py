@@ -110,6 +110,18 @@ def test_each_model_is_compared_with_what_is_published(models: dict[str, Deploym
     }
 
 
+def test_any_number_of_models_takes_the_same_number_of_queries(
+    models: dict[str, Deployment], django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(3):  # models, prices, their tiers
+        price_import.compare(now=NOW)
+
+
+def test_the_price_in_force_is_compared_and_not_one_to_come(models: dict[str, Deployment]) -> None:
+    set_price(models["same"], _rates("9", "9"), now=NOW + timedelta(days=1))
+    assert _compared()["gpt-4.1"].verdict == Verdict.SAME
+
+
 def test_a_difference_names_old_and_new(models: dict[str, Deployment]) -> None:
     changes = [(each.label, each.old, each.new) for each in _compared()["gpt-5.4-mini"].changes]
     assert changes == [("Input", "$1", "$0.75"), ("Cached input", "–", "$0.075")]
