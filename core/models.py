@@ -1,5 +1,6 @@
 """What our models share."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -39,6 +40,18 @@ def printable(name: str) -> None:
     """Refuse what no HTTP header, log line or list can hold: line breaks, tabs, and what nobody sees."""
     if not name.isprintable():
         raise ValidationError("Use letters, digits, signs and plain spaces, without line breaks.")
+
+
+def json_object(value: object) -> None:
+    """Refuse what is no object, or not for every database: PostgreSQL takes no NUL or half a pair, none a NaN."""
+    if not isinstance(value, dict):
+        raise ValidationError('Write a JSON object, for example {"temperature": 0.7}.')
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        text = None
+    if text is None or rb"\u0000" in text:
+        raise ValidationError("This holds a NUL, half a surrogate pair, or a number without a value.")
 
 
 _EXACT_DIGITS = 15  # what SQLite keeps of a decimal number

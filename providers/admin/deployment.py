@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.validators import EMPTY_VALUES
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -40,6 +41,11 @@ class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only
         field = self.fields.get("capabilities")
         if isinstance(field, CapabilitiesField):
             field.offer(self.instance.capabilities)
+
+    def clean_defaults(self) -> object:
+        """An empty field is a model without defaults, however its emptiness is written."""
+        written = self.cleaned_data["defaults"]
+        return {} if written in EMPTY_VALUES else written
 
 
 class PricedFilter(admin.SimpleListFilter):

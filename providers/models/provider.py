@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.audit import Audited
 from accounts.models import slug_like
 from core.http import validate_address
-from core.models import Identified, RateLimited, printable
+from core.models import Identified, RateLimited, json_object, printable
 from core.vault import EncryptedField, Secret, decrypt
 from providers import kinds
 
@@ -185,7 +185,10 @@ class Deployment(Audited, Identified, RateLimited):
         default=list, blank=True, help_text='For example ["tools", "vision", "json_schema", "reasoning"].'
     )
     defaults = models.JSONField(
-        default=dict, blank=True, help_text='Used where a call says nothing, for example {"temperature": 0.7}.'
+        default=dict,
+        blank=True,
+        validators=[json_object],
+        help_text='Used where a call says nothing, for example {"temperature": 0.7}.',
     )
     max_concurrent = models.PositiveIntegerField(
         "calls at once",

@@ -466,6 +466,42 @@ def test_a_model_is_saved_without_touching_its_price(staff: Browser, house: Prov
     assert (model.context_window, model.capabilities, model.prices.count()) == (1_000, ["tools"], 1)
 
 
+@pytest.mark.parametrize("written", ["", "null", "[]", " {} "])
+def test_a_model_without_defaults_is_one_whose_field_is_empty(staff: Browser, house: Provider, written: str) -> None:
+    model = house.deployments.get()
+    Deployment.objects.update(defaults={"temperature": 0.7})
+    answer = staff.post(
+        reverse("admin:providers_deployment_change", args=[model.pk]), model_form(model, defaults=written)
+    )
+    assert answer.status_code == 302, _errors(answer)
+    assert Deployment.objects.get().defaults == {}
+
+
+@pytest.mark.parametrize("written", ["[1]", '"x"', "5", "0", "false", "{"])
+def test_defaults_that_no_call_could_use_are_refused_at_their_field(
+    staff: Browser, house: Provider, written: str
+) -> None:
+    model = house.deployments.get()
+    answer = staff.post(
+        reverse("admin:providers_deployment_change", args=[model.pk]), model_form(model, defaults=written)
+    )
+    errors = answer.context["adminform"].errors
+    assert list(errors) == ["defaults"]
+    assert '{"temperature": 0.7}' in errors["defaults"][0]
+    assert Deployment.objects.get().defaults == {}
+
+
+@pytest.mark.parametrize("written", ['{"stop": "\\u0000"}', '{"temperature": NaN}'])
+def test_defaults_that_no_database_takes_are_refused_at_their_field(
+    staff: Browser, house: Provider, written: str
+) -> None:
+    model = house.deployments.get()
+    answer = staff.post(
+        reverse("admin:providers_deployment_change", args=[model.pk]), model_form(model, defaults=written)
+    )
+    assert list(answer.context["adminform"].errors) == ["defaults"]
+
+
 def test_a_row_is_added_to_the_price_history(staff: Browser, house: Provider) -> None:
     model = house.deployments.get()
     url = reverse("admin:providers_deployment_change", args=[model.pk])
