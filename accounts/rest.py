@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig
+from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, RequestDataTooBig
 from django.core.exceptions import ValidationError as InvalidModelError
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
@@ -131,7 +131,7 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
     """DRF's exception handler: every refusal in the platform's own form (API.md, section 1)."""
     from rest_framework.views import exception_handler  # noqa: PLC0415  # it loads this module
 
-    error = _as_api_error(error)
+    error = _as_api_error(error, context.get("view"))
     answer = exception_handler(error, context)
     if answer is None:
         return None
@@ -181,7 +181,7 @@ class BodyTooLarge(exceptions.APIException):
     default_detail = f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
 
 
-def _as_api_error(error: Exception) -> Exception:
+def _as_api_error(error: Exception, view: APIView | None) -> Exception:
     """What the model or the database refused, as DRF would have refused it."""
     if isinstance(error, InvalidModelError):
         detail = get_error_detail(error)
@@ -192,7 +192,15 @@ def _as_api_error(error: Exception) -> Exception:
         return DatabaseUnavailable()
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge()
+    if isinstance(error, _gone(view)):  # found, and deleted before it was locked
+        return exceptions.NotFound("This was deleted just now.")
     return error
+
+
+def _gone(view: APIView | None) -> type[ObjectDoesNotExist] | tuple[()]:
+    """What the view's own rows raise where one is not there; that another is not is a fault of ours."""
+    rows: QuerySet[Any] | None = getattr(view, "queryset", None)
+    return rows.model.DoesNotExist if rows is not None else ()
 
 
 _CODES = {

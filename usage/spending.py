@@ -23,24 +23,30 @@ FIXED = ("scope", "subject", "period", "time_zone")  # another period or subject
 def save(budget: Budget, *, count_so_far: bool, now: datetime) -> None:
     """Save a valid budget; its running window takes the new limit.
 
-    A new budget counts what was spent so far in its period only where `count_so_far` says so. Raises ValidationError.
+    A new budget counts what was spent so far in its period only where `count_so_far` says so. Raises ValidationError,
+    and DoesNotExist of one that was deleted just now: it does not come back, without its windows.
     """
     budget.full_clean()
     with transaction.atomic():
         is_new = budget._state.adding
         if not is_new:  # windows before their budget, as the ledger locks them: so that neither waits for the other
             list(_running(budget, now).select_for_update().order_by("pk").values_list("pk"))
+            _lock(budget)
             require_room(budget, now)
-        budget.save(force_update=not is_new)  # one that was deleted just now does not come back, without its windows
+        budget.save()
         if is_new and count_so_far:
             _open(budget, now, opening_pico=countable_so_far(budget, now))
         _running(budget, now).update(cap_pico=budget.cap_pico)
 
 
 def raise_window(budget: Budget, *, amount_pico: int, now: datetime) -> BudgetWindow:
-    """More room (or, with a negative amount, less of a raise) in the running period alone. Raises ValidationError."""
+    """More room (or, with a negative amount, less of a raise) in the running period alone.
+
+    Raises ValidationError, and DoesNotExist of a budget that was deleted just now.
+    """
     with transaction.atomic():
         window = _open(budget, now, opening_pico=0)
+        _lock(budget)
         raised_pico = window.raised_pico + amount_pico
         if raised_pico < 0:
             raise ValidationError({"amount_usd": "No more can be taken back than this period was raised by."})
@@ -126,6 +132,11 @@ def _open(budget: Budget, now: datetime, *, opening_pico: int) -> BudgetWindow:
     row = _row(budget, window_of(spec_of(budget), now), opening_pico=opening_pico)
     BudgetWindow.objects.bulk_create([row], ignore_conflicts=True)
     return BudgetWindow.objects.select_for_update().get(pk=row.pk)
+
+
+def _lock(budget: Budget) -> None:
+    """After its windows. Whoever deletes it waits; raises DoesNotExist where somebody has."""
+    Budget.objects.select_for_update(no_key=True).get(pk=budget.pk)
 
 
 def _row(budget: Budget, window: Window, *, opening_pico: int) -> BudgetWindow:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import DateTimeField, Model, QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -147,10 +148,14 @@ class RowSerializer(CamelCase, serializers.ModelSerializer[RowT]):
         return row
 
     def update(self, instance: RowT, validated_data: Any) -> RowT:
+        """Raises `DoesNotExist` where it was deleted just now."""
+        model: Any = self.Meta.model
         for name, value in validated_data.items():
             setattr(instance, name, value)
         instance.full_clean(exclude=self._unchecked)
-        instance.save(update_fields=list(validated_data))
+        with transaction.atomic():
+            model.objects.select_for_update().get(pk=instance.pk)
+            instance.save(update_fields=list(validated_data))
         return instance
 
     def get_unique_together_validators(self) -> list[Any]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Client
 from core.money import PICO_PER_USD
+from tests.meanwhile import deleted_once_found
 from tests.usage.rows import hold, record
 from usage import ledger, spending
 from usage.ledger import Note
@@ -175,6 +176,15 @@ def test_a_limit_is_changed_while_a_period_runs(staff: Browser) -> None:
     assert staff.post(url, _FORM | running | {"cap_pico": "200"}).status_code == 302
     assert Budget.objects.get().cap_pico == 200 * PICO_PER_USD
     assert BudgetWindow.objects.get().cap_pico == 200 * PICO_PER_USD
+
+
+def test_a_budget_that_is_deleted_during_its_raise_is_not_found(staff: Browser) -> None:
+    budget = _add(staff)
+    with deleted_once_found(budget):
+        answer = staff.post(reverse("admin:usage_budget_raise", args=[budget.pk]), {"amount_pico": "30"})
+
+    assert answer.status_code == 404
+    assert not BudgetWindow.objects.exists()
 
 
 def test_the_running_period_is_raised_without_touching_the_limit(staff: Browser) -> None:

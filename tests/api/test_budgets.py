@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from tests.meanwhile import deleted_once_found
 from tests.usage.rows import hold, record
 from usage import ledger
 from usage.ledger import Note
@@ -74,6 +75,15 @@ def test_what_is_wrong_is_named(api: APIClient, given: dict[str, Any], field: st
 def test_a_limit_that_cannot_be_is_refused_with_what_can(api: APIClient, amount: str) -> None:
     assert _make(api, amountUsd=amount).json()["fields"] == {"amountUsd": ["From 0 to 9,000,000 dollars."]}
     assert _make(api, amountUsd="9000000").status_code == 201
+
+
+def test_a_budget_that_is_deleted_during_its_raise_is_not_found(api: APIClient) -> None:
+    budget = Budget.objects.create(name="all", scope="all", cap_pico=10**12, period="month")
+    with deleted_once_found(budget):
+        answer = api.post(f"/api/usage/budgets/{budget.pk}/raise", {"amountUsd": "1"}, format="json")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
+    assert not BudgetWindow.objects.exists()
 
 
 def test_a_raise_above_what_can_be_counted_is_refused_at_its_field(api: APIClient) -> None:

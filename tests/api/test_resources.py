@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -10,12 +11,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.db.models import Model
 from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from accounts import keys
-from accounts.models import ApiKey, AuditEntry, Client
-from providers.models import Credential, Deployment, Route
+from accounts.models import ApiKey, AuditEntry, Client, Tier
+from alerts.models import Rule
+from providers.models import Credential, Deployment, ExchangeRate, Provider, Route
+from tests.meanwhile import deleted_once_found
+from usage.models import Budget
 
 ADDRESSES = [
     "/api/ai-providers",
@@ -372,6 +377,49 @@ def test_without_the_database_it_says_so(api: APIClient) -> None:
 
     assert (answer.status_code, answer.json()["error_code"]) == (503, "LEDGER_UNAVAILABLE")
     assert answer["Retry-After"] == "5"
+
+
+def rows_that_can_go() -> dict[str, tuple[Model, str, dict[str, Any]]]:
+    """By their names: a row, its address and a change of it."""
+    client = Client.objects.create(name="shop")
+    provider = Provider.objects.create(name="House", slug="house", kind="demo")
+    day = date(2026, 3, 1)
+    rule: dict[str, Any] = {"measure": "error_share", "scope": "all", "limit": 5, "severity": "warning"}
+    made: dict[str, tuple[Model, str, dict[str, Any]]] = {
+        "tier": (Tier.objects.create(name="gold"), "accounts/tiers", {"requestsPerHour": 7}),
+        "client": (client, "accounts/clients", {"description": "sells"}),
+        "key": (ApiKey.mint(client=Client.objects.create(name="app"))[0], "accounts/keys", {"name": "new"}),
+        "provider": (provider, "ai-providers", {"priority": 7}),
+        "model": (
+            Deployment.objects.create(provider=provider, name="m"),
+            "ai-providers/deployments",
+            {"isActive": False},
+        ),
+        "route": (Route.objects.create(name="fast"), "ai-providers/routes", {"sticky": True}),
+        "rate": (
+            ExchangeRate.objects.create(currency="EUR", day=day, usd_per_unit=Decimal(1)),
+            "ai-providers/exchange-rates",
+            {"usdPerUnit": "1.1"},
+        ),
+        "rule": (Rule.objects.create(name="errors", **rule), "alerts/rules", {"limit": 6}),
+        "budget": (
+            Budget.objects.create(name="all", scope="all", cap_pico=10**12, period="month"),
+            "usage/budgets",
+            {"amountUsd": "2"},
+        ),
+    }
+    return made
+
+
+@pytest.mark.parametrize("which", ["tier", "client", "key", "provider", "model", "route", "rate", "rule", "budget"])
+def test_what_somebody_deletes_during_its_change_is_not_found(api: APIClient, which: str) -> None:
+    row, address, change = rows_that_can_go()[which]
+    with deleted_once_found(row):
+        answer = api.patch(f"/api/{address}/{row.pk}", change, format="json")
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND"), answer.content
+    assert answer.json()["error"] == "This was deleted just now."
+    assert not row._meta.model._base_manager.filter(pk=row.pk).exists()
 
 
 def test_a_fault_of_ours_answers_in_the_platforms_form(api: APIClient) -> None:

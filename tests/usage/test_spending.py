@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import acting
@@ -27,7 +27,7 @@ def test_a_budget_that_was_deleted_does_not_come_back_with_an_edit() -> None:
     budget.delete()
     form.cap_pico = 2_000
 
-    with pytest.raises(DatabaseError):
+    with pytest.raises(Budget.DoesNotExist):
         spending.save(form, count_so_far=False, now=timezone.now())
 
     assert not Budget.objects.exists()

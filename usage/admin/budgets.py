@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
@@ -167,6 +167,8 @@ class BudgetAdmin(EditedAdmin):
                 window = spending.raise_window(budget, amount_pico=form.cleaned_data["amount_pico"], now=timezone.now())
             except ValidationError as error:
                 form.add_error("amount_pico", error.messages[0])
+            except Budget.DoesNotExist as error:  # deleted just now
+                raise Http404 from error
             else:
                 self.log_change(
                     request, budget, f"Raised this period by {display.dollars(form.cleaned_data['amount_pico'])}."
