@@ -30,6 +30,9 @@ _POLL_S = 0.1
 _BACK_OFF_S = (0.5, 1, 2, 4, 8, 15, 30)
 _SETTLED_S = 60  # a child that ran this long dies for a new reason: the back-off starts again
 _MAX_EARLY_DEATHS = 3  # before the first answer: a fault of set-up, which more tries would only hide
+# Most of them wait, for the database, a provider or a mail server: long ones keep no others from beginning in time, and
+# threads cost less memory than two processes would.
+_JOBS_AT_ONCE = 8
 _PR_SET_PDEATHSIG = 1
 # Without the environment's proxies: they know nothing of this machine's own addresses.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -181,11 +184,13 @@ def web_command(*, host: str, port: int, workers: int) -> list[str]:
 
 def worker_command(*, state_dir: Path, embedded: bool) -> list[str]:
     """Celery's worker; `embedded`: with beat inside it, on the filesystem broker, where no other worker listens."""
+    jobs = ["--pool", "threads", "--concurrency", str(_JOBS_AT_ONCE)]
+    worker = [*_CELERY, "worker", "--loglevel", "WARNING", *jobs]
     if not embedded:
-        return [*_CELERY, "worker", "--loglevel", "WARNING", "--concurrency", "2"]
+        return worker
     schedule = ["--beat", "--schedule", str(state_dir / "celery" / "schedule")]
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return [*_CELERY, "worker", "--loglevel", "WARNING", "--pool", "threads", "--concurrency", "4", *alone, *schedule]
+    return [*worker, *alone, *schedule]
 
 
 def beat_command(*, state_dir: Path) -> list[str]:

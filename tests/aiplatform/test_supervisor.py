@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
-from aiplatform.supervisor import StartError, check_port, local_url
+from aiplatform.supervisor import StartError, check_port, local_url, worker_command
 from tests import environment
-from tests.servers import free_port, is_alive, wait_until
+from tests.servers import free_port, is_alive, redis, wait_until
 
 _SERVER = """
 import http.server, os, pathlib, sys
@@ -53,6 +54,17 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
         connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n" if pathlib.Path("babbled").exists() else b"hello\\n")
         pathlib.Path("babbled").touch()
         connection.close()
+"""
+# Jobs that last until the test has seen what it waits for.
+_JOBS = """
+import pathlib, sys, time
+from core.jobs import app
+@app.task(name="long")
+def long(name):
+    pathlib.Path(name).touch()
+    while not pathlib.Path("seen").exists(): time.sleep(0.05)
+@app.task(name="short")
+def short(): pathlib.Path("short").touch()
 """
 _SUPERVISE = """
 import sys
@@ -187,6 +199,29 @@ def test_who_answers_in_another_language_is_waited_for(tmp_path: Path) -> None:
         wait_until(run.is_ready)
 
         assert (run.folder / "babbled").exists()
+
+
+def test_long_jobs_keep_no_short_one_waiting(tmp_path: Path) -> None:
+    """A proof of the books, a re-pricing and two slow mail servers: the alert rules are looked at all the same."""
+    (tmp_path / "jobs_of_a_test.py").write_text(_JOBS)
+    long = [f"long{number}" for number in range(4)]
+    with redis() as broker:
+        paths = os.pathsep.join([str(tmp_path), str(environment.ROOT)])
+        env = {**environment.bare(), "REDIS_URL": broker.url, "STATE_DIR": str(tmp_path), "PYTHONPATH": paths}
+        command = [*worker_command(state_dir=tmp_path, embedded=False), "--include", "jobs_of_a_test"]
+        worker = subprocess.Popen(command, cwd=tmp_path, env=env)
+        try:
+            with Celery(broker=broker.url, set_as_current=False) as asked:
+                for name in long:
+                    asked.send_task("long", [name])
+                wait_until((tmp_path / long[0]).exists)
+                asked.send_task("short")
+                wait_until((tmp_path / "short").exists)
+            assert all((tmp_path / name).exists() for name in long)
+        finally:
+            (tmp_path / "seen").touch()
+            worker.terminate()
+            worker.wait(30)
 
 
 def test_a_port_in_use_is_named_with_its_variable() -> None:
