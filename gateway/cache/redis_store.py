@@ -9,6 +9,7 @@ from gateway.cache.keys import Key
 from gateway.cache.link import Link, command
 
 _PREFIX = "aip:cache:"
+_AT_ONCE = 1_000  # how many are cleared by one command: Redis answers it, and others', in time
 
 
 class RedisStore:
@@ -38,13 +39,30 @@ class RedisStore:
             command("EXPIRE", index, ttl_s),
         )
 
-    async def clear(self, scope: str) -> int:
-        (digests,) = await self._link.ask(command("ZRANGE", _index(scope), 0, -1)) or [[]]
+    async def clear(self, scope: str) -> int | None:
+        """Some at a time, those that end first before others: what is kept meanwhile ends last, and may stay."""
+        (count,) = await self._link.ask(command("ZCARD", _index(scope))) or [None]
+        if count is None:
+            return None
+        gone = 0
+        for _ in range(0, count, _AT_ONCE):
+            cleared = await self._clear_some(scope)
+            if cleared is None:
+                return None
+            gone += cleared
+        return gone
+
+    async def _clear_some(self, scope: str) -> int | None:
+        index = _index(scope)
+        (digests,) = await self._link.ask(command("ZRANGE", index, 0, _AT_ONCE - 1)) or [None]
+        if not digests:
+            return None if digests is None else 0
         names = [_name(Key(scope, digest.decode())) for digest in digests]
-        if not names:
-            return 0
-        gone, _ = await self._link.ask(command("UNLINK", *names), command("UNLINK", _index(scope))) or (0, 0)
-        return int(gone)
+        # In one transaction: an answer that another process puts between the two would be kept without being listed.
+        replies = await self._link.ask(
+            command("MULTI"), command("UNLINK", *names), command("ZREM", index, *digests), command("EXEC")
+        )
+        return None if replies is None else int(replies[-1][0])
 
     async def size(self, scope: str) -> int:
         (count,) = await self._link.ask(command("ZCOUNT", _index(scope), time.time(), "+inf")) or [0]

@@ -18,6 +18,9 @@ from gateway.catalogue import Caller
 from gateway.plans import Way
 from gateway.replies import Reply, Stream
 from gateway.streaming import LiveStream
+from wire.errors import ApiError, Code
+
+_RETRY_AFTER_S = 2  # by then a store that is back is known to be
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -94,8 +97,15 @@ class ResponseCache:
         return _missed(await self._flights.lead(asked.key, call, dispatch, keep=keep, books=books))
 
     async def clear(self, caller: Caller) -> int:
-        """Forget the answers of the caller's client; how many there were."""
-        return await self._store.clear(keys.scope_of(caller))
+        """Forget the answers of the caller's client; how many there were.
+
+        Raises `ApiError` PROVIDER_UNAVAILABLE where the store does not answer: they may be told again.
+        """
+        cleared = await self._store.clear(keys.scope_of(caller))
+        if cleared is None:
+            message = "The cache does not answer; what it keeps may be told again. Try again in a moment."
+            raise ApiError(Code.PROVIDER_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
+        return cleared
 
     async def health(self, caller: Caller) -> Health:
         return Health(

@@ -26,8 +26,8 @@ class Store(Protocol):
 
     async def put(self, key: Key, content: bytes, *, ttl_s: int) -> None: ...
 
-    async def clear(self, scope: str) -> int:
-        """Forget a client's answers; how many there were."""
+    async def clear(self, scope: str) -> int | None:
+        """Forget a client's answers; how many there were. None where they, or some of them, may still be there."""
 
     async def size(self, scope: str) -> int:
         """How many answers of a client are kept."""

@@ -196,6 +196,10 @@ def test_a_frozen_redis_is_waited_for_once(new_production: NewProduct, own_redis
             words = [cached(OPENAI, running, "up-chat", "frozen").headers["x-cache"] for _ in range(10)]
         assert words == ["miss"] * 10
         assert running.log().count("the cache's Redis does not answer") == 1
+
+        cleared = running.request("POST", "/cache/clear", key=running.manage_key)
+        assert (cleared.status, cleared.json()["error_code"]) == (503, "PROVIDER_UNAVAILABLE")
+        assert "retry-after" in cleared.headers
         own_redis.thaw()
 
 
