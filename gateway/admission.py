@@ -55,8 +55,8 @@ class Admissions:
             self,
             capacity,
             plans,
-            charge=Charge(self.limiter, caller, tokens, verdict.now_ms),
-            first=Charge(self.limiter, candidates[verdict.chosen], tokens, verdict.now_ms),
+            charge=Charge(self.limiter, caller, tokens, verdict),
+            first=Charge(self.limiter, candidates[verdict.chosen], tokens, verdict),
             tokens=tokens,
         )
 
@@ -146,7 +146,7 @@ class Admission:
         """By its deployment's limits."""
         limits = self._capacity.limits.get(plan.deployment.id, NO_LIMITS)
         verdict = await self._admissions.take(NO_LIMITS, (limits,), self._tokens, [])
-        return Charge(self._admissions.limiter, limits, self._tokens, verdict.now_ms)
+        return Charge(self._admissions.limiter, limits, self._tokens, verdict)
 
     async def _find_slot(self, seat: Seat, plan: Plan, call: Call) -> None:
         """Nobody waits here while another that is yet to be tried has a slot free."""

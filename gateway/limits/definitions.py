@@ -34,6 +34,28 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
         return f"{self.most:,} {unit}{'' if self.most == 1 else 's'} {period}"
 
 
+class Share(msgspec.Struct, frozen=True):
+    """This process is number `rank`, from 0, of `processes`."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, most: int) -> int:
+        """Its part of a limit: all parts together are exactly the limit, so some may be 0."""
+        if self.processes == 1:
+            return most
+        part, rest = divmod(most, self.processes)
+        return part + (self.rank < rest)
+
+
+WHOLE = Share()
+
+
+def charged(tokens: int, most: int) -> int:
+    """Of a limit of tokens. A call that is larger than the whole limit may be made when nothing else is."""
+    return tokens if tokens <= most else max(most, 1)
+
+
 class Told(msgspec.Struct, frozen=True, gc=False):
     """What answers say of the limit at `place`: a header that never changes, and the names of two that do.
 

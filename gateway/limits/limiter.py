@@ -11,8 +11,8 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, InterfaceError
 
-from gateway.limits.definitions import LimitSet
-from gateway.limits.local import Correction, LocalCounters, Share
+from gateway.limits.definitions import LimitSet, Share
+from gateway.limits.local import Correction, LocalCounters
 from gateway.limits.shared import SharedCounters
 from gateway.limits.verdict import Verdict
 

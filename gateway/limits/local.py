@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.limits.definitions import NO_LIMITS, Limit, LimitSet, window_ms_of
+from gateway.limits.definitions import NO_LIMITS, Limit, LimitSet, Share, charged, window_ms_of
 from gateway.limits.verdict import CALLER_REFUSED, NO_CANDIDATE, Verdict
 from gateway.limits.windows import Window
 
@@ -19,21 +19,7 @@ MOST_TOLD = 1_000  # counters, at a time
 MOST_COUNTERS = 100_000  # in this process: end users, of whom there may be any number, have counters of their own
 
 
-class Share(msgspec.Struct, frozen=True):
-    """This process is number `rank`, from 0, of `processes`."""
-
-    rank: int = 0
-    processes: int = 1
-
-    def of(self, most: int) -> int:
-        """Its part of a limit: all parts together are exactly the limit, so some may be 0."""
-        if self.processes == 1:
-            return most
-        part, rest = divmod(most, self.processes)
-        return part + (self.rank < rest)
-
-
-class Correction(msgspec.Struct, frozen=True):
+class Correction(msgspec.Struct, frozen=True, gc=False):
     """`amount` more (or less) was used of `limit` than was counted at `at_ms`."""
 
     limit: Limit
@@ -81,7 +67,7 @@ class LocalCounters:
             if culprit is None:
                 rooms = of_caller + of_candidate
                 self._fill(rooms, now_ms)
-                return Verdict(number, now_ms, _states(rooms, now_ms))
+                return Verdict(number, now_ms, _states(rooms, now_ms), share=self.share)
             refusals.append((wait_ms, culprit))
         wait_ms, culprit = min(refusals, key=lambda each: each[0])
         return Verdict(NO_CANDIDATE, now_ms, _states(of_caller, now_ms), culprit, wait_ms)
@@ -99,7 +85,7 @@ class LocalCounters:
             self._see(limit.key, states[2 * number], now_ms)
             if taken:
                 self._moved.add(limit.key)
-                _add(self._own, limit, min(tokens, limit.most) if limit.tokens else 1, now_ms)
+                _add(self._own, limit, charged(tokens, limit.most) if limit.tokens else 1, now_ms)
 
     def moved(self) -> list[str]:
         """The counters that this process has moved since it was last asked; some of them, where there are many."""
@@ -137,11 +123,10 @@ class LocalCounters:
                 del windows[key]
 
     def _rooms(self, wanted: LimitSet, tokens: int, now_ms: int) -> list[_Room]:
-        """A call that is larger than the whole limit may be made when nothing else is."""
         rooms = []
         for limit in wanted.limits:
             most = self.share.of(limit.most)
-            cost = min(tokens, max(most, 1)) if limit.tokens else 1
+            cost = charged(tokens, most) if limit.tokens else 1
             rooms.append(_Room(limit, self._window(limit, now_ms), most, cost))
         return rooms
 

@@ -9,17 +9,17 @@ from functools import lru_cache
 import msgspec
 
 from gateway.http import Headers
-from gateway.limits.definitions import Limit, LimitSet
+from gateway.limits.definitions import WHOLE, Limit, LimitSet, Share
 from wire.errors import ApiError, Code
 
 CALLER_REFUSED, NO_CANDIDATE = -1, -2
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """`chosen` is the candidate that has room, or one of the two refusals above; then `refused_by` says by which limit.
 
     `states` are, for each limit of the caller and then of the candidate, what is used of it, this call included, and
-    the milliseconds until some of that comes back. `now_ms` is when it was counted.
+    the milliseconds until some of that comes back. `now_ms` is when it was counted, of `share` of each limit.
     """
 
     chosen: int
@@ -27,6 +27,7 @@ class Verdict(msgspec.Struct, frozen=True):
     states: Sequence[int] = ()
     refused_by: Limit | None = None
     wait_ms: int = 0
+    share: Share = WHOLE
 
     def refusal(self) -> ApiError | None:
         """None where the call may go on."""

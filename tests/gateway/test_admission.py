@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,21 +21,24 @@ from gateway.plans import Plan
 from gateway.slots import Slots
 from providers.dispatch import Sendable
 from tests.gateway.cache_calls import ALICE, call, way
+from tests.servers import Servers
 from wire import openai_chat
 
 TOKENS = 10_000
-LIMITS = LimitSet.of(definitions.limits("client:alice", "alice", {"tokens_per_minute": TOKENS}))
+PROCESS = UUID(int=1)
 PLAN = Plan(way().deployment, Sendable("", bytes, openai_chat), 100, None, ())
 
 
 class Gate:
-    """Alice's limit, and one slot at the one deployment."""
+    """A limit of alice's alone, and one slot at the one deployment. `asked` are fields of her call's body."""
 
-    def __init__(self) -> None:
-        limiter = Limiter(redis_url="", workers=1, process_id=UUID(int=1), live=list)
+    def __init__(self, *, redis_url: str = "", workers: int = 1, asked: dict[str, Any] | None = None) -> None:
+        limiter = Limiter(redis_url=redis_url, workers=workers, process_id=PROCESS, live=lambda: [PROCESS])
         slots = Slots(most_waiting=1, longest_wait_s=0.01, share=limiter.part_of)
         self.admissions = Admissions(limiter, slots)
-        self.call: Call = call(caller=msgspec.structs.replace(ALICE, limits=CallerLimits(LIMITS)))
+        self.limits = LimitSet.of(definitions.limits(f"client:{uuid7()}", "alice", {"tokens_per_minute": TOKENS}))
+        alice = msgspec.structs.replace(ALICE, limits=CallerLimits(self.limits))
+        self.call: Call = call(caller=alice, asked=asked)
 
     async def admit(self) -> Admission:
         capacity = Capacity(slots={PLAN.deployment.id: 1})
@@ -53,7 +57,7 @@ class Gate:
 
     async def used(self) -> int:
         """By alice: what the next call is told, but for its own estimate."""
-        verdict = await self.admissions.limiter.take(LIMITS, (NO_LIMITS,), 0)
+        verdict = await self.admissions.limiter.take(self.limits, (NO_LIMITS,), 0)
         return verdict.states[0]
 
 
@@ -80,6 +84,27 @@ def test_what_was_used_takes_the_place_of_the_estimate(dispatches: list[tuple[in
         assert await gate.used() == used
         assert not gate.admissions.seats
         assert gate.admissions.slots.has_free(PLAN.deployment.id, 1)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("used", [2_000, 12_000])
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("place", ["memory", "Redis"])
+def test_a_bound_beyond_the_whole_limit_hides_nothing(servers: Servers, place: str, workers: int, used: int) -> None:
+    """An estimate that is larger than the limit was charged as the limit: the truth takes the place of that."""
+
+    async def story() -> None:
+        gate = Gate(
+            redis_url=servers.redis.url if place == "Redis" else "", workers=workers, asked={"max_tokens": 64_000}
+        )
+        await gate.admissions.limiter.start()
+        before = await gate.used()
+        admission = await gate.admit()
+        await gate.dispatch(admission, tokens=used, is_final=True)
+        admission.close()
+        assert await gate.used() - before == used
+        await gate.admissions.limiter.stop()
 
     asyncio.run(story())
 

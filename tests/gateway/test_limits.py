@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits.definitions import CallerLimits, Limit, LimitSet, TierLimits, caller_limits, limits
-from gateway.limits.local import Correction, LocalCounters, Share
+from gateway.limits.definitions import CallerLimits, Limit, LimitSet, Share, TierLimits, caller_limits, limits
+from gateway.limits.local import Correction, LocalCounters
 from gateway.limits.verdict import CALLER_REFUSED, NO_CANDIDATE, headers
 from gateway.limits.windows import BUCKETS, Window
 
