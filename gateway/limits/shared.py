@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from redis.asyncio import ConnectionPool
@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from core.ids import uuid7
 from gateway.limits import commands
 from gateway.limits.commands import Wanted
 from gateway.limits.definitions import LimitSet
@@ -26,11 +27,12 @@ from gateway.limits.verdict import Verdict
 from gateway.patience import in_halves
 
 LIMIT_S = 0.09
+_JOIN_LIMIT_S = 5 * LIMIT_S  # for connecting, and for each part of what is told then: no caller waits for it
 _LOOK_AFTER_S, _LOOK_EVERY_S = 0.1, 1.0
 _MOST_CORRECTIONS = 200  # in one command
 _MOST_CALLS = 64  # in one command: Redis does nothing else meanwhile
 _TELL_AFTER_S = 0.02  # corrections may wait so long for a call to go along with
-_PROBE = "{aip:limits}:probe"
+_PROBE, _MARK = "{aip:limits}:probe", "{aip:limits}:mark"
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +56,7 @@ class SharedCounters:
         )
         self._loop = asyncio.get_running_loop()
         self._connection: Any = None  # redis.asyncio's, whose class has no useful types
-        self._run_id = b""
+        self._memory: _Memory | None = None
         self._waiting: list[tuple[Wanted, _Answered]] = []
         self._hearing: tuple[bytes, _Answered] | None = None
         self._corrections: list[Correction] = []
@@ -198,23 +200,28 @@ class SharedCounters:
 
     async def _join(self) -> None:
         """Connect, and tell Redis what was counted without it. A write is tried: a full Redis answers reads alone."""
-        async with asyncio.timeout(LIMIT_S * 5):
+        async with asyncio.timeout(_JOIN_LIMIT_S):
             connection = self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis: untyped
             await connection.connect()
             await _ask(connection, "SET", _PROBE, "1", "PX", "1000")
             for script in (commands.ADMIT, commands.CORRECT, commands.HEAR):
                 await _ask(connection, "SCRIPT", "LOAD", script.source)
-            run_id = _run_id_of(await _ask(connection, "INFO", "server"))
-            self._untold += self._rejoin(bool(self._run_id) and run_id != self._run_id)
-            self._run_id = run_id
-            for start in range(0, len(self._untold), _MOST_CORRECTIONS):
-                part = self._untold[start : start + _MOST_CORRECTIONS]
-                await connection.send_packed_command([commands.correct(part)], check_health=False)
-                await connection.read_response()
-        self._untold.clear()
+            memory = await _memory_of(connection)
+        if self._memory is not None and memory.is_lost_since(self._memory):
+            self._untold = self._rejoin(True)
+        else:
+            self._untold += self._rejoin(False)
+        self._memory = memory
+        await self._tell_untold(connection)
         self.is_up = True
         self.correct(self._rejoin(False))  # what was counted here in the meantime
         self._back()
+
+    async def _tell_untold(self, connection: Any) -> None:
+        """However much it is. What Redis has acknowledged is not told again when a later part fails."""
+        while part := self._untold[-_MOST_CORRECTIONS:]:
+            await in_halves(_correct(connection, part), limit_s=_JOIN_LIMIT_S)
+            del self._untold[-len(part) :]
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -232,7 +239,28 @@ async def _ask(connection: Any, *words: str | bytes) -> Any:
     return await connection.read_response()
 
 
-def _run_id_of(info: Any) -> bytes:
-    """It changes when Redis starts again."""
+async def _correct(connection: Any, corrections: Sequence[Correction]) -> None:
+    await connection.send_packed_command([commands.correct(corrections)], check_health=False)
+    await connection.read_response(timeout=math.inf)
+
+
+class _Memory(NamedTuple):
+    """By what it is known whether Redis still has what was counted.
+
+    `run_id` changes when it starts again, or a replica takes its place, be it with all data; `mark` is a key that
+    goes with the data, but also when somebody empties Redis, who wants counters to begin anew.
+    """
+
+    run_id: bytes
+    mark: bytes
+
+    def is_lost_since(self, before: _Memory) -> bool:
+        return self.run_id != before.run_id and self.mark != before.mark
+
+
+async def _memory_of(connection: Any) -> _Memory:
+    info = await _ask(connection, "INFO", "server")
     text: bytes = info if isinstance(info, bytes) else str(info).encode()
-    return next((line for line in text.splitlines() if line.startswith(b"run_id:")), b"")
+    run_id = next((line for line in text.splitlines() if line.startswith(b"run_id:")), b"")
+    await _ask(connection, "SET", _MARK, uuid7().hex, "NX")
+    return _Memory(run_id, await _ask(connection, "GET", _MARK))

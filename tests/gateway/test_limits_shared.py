@@ -198,6 +198,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+def used(redis: Redis, limits: list[Limit]) -> list[int]:
+    """Of each, by all processes."""
+    asked = redis.client.pipeline()
+    for limit in limits:
+        asked.hget(limit.key, "u")
+    return [int(each or 0) for each in asked.execute()]
+
+
 def is_up(one: Limiter) -> bool:
     return one._shared is not None and one._shared.is_up
 
@@ -322,6 +330,72 @@ def test_a_redis_that_forgets_everything_counts_anew(own_redis: Redis) -> None:
         await until(lambda: is_up(one))
         again = await one.take(a_set(limit), [], 4)
         assert (again.chosen, again.states[0]) == (0, 4), "no credit from a correction of what is forgotten"
+        await one.stop()
+
+    run(story)
+
+
+def test_a_redis_that_starts_again_with_its_data_is_told_nothing_twice(own_redis: Redis) -> None:
+    async def story() -> None:
+        one = await limiter(own_redis.url)
+        limit = fresh(100)
+        assert await taken(one, limit, 30) == 30
+        own_redis.client.save()
+        own_redis.kill()
+        assert await taken(one, limit, 5) == 5
+        await asyncio.to_thread(own_redis.start)
+        await until(lambda: is_up(one))
+        assert (await one.take(a_set(limit), [], 1)).states[0] == 30 + 5 + 1
+        await one.stop()
+
+    run(story)
+
+
+def test_a_redis_that_starts_anew_is_told_everything_however_much(
+    own_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A telling of them all takes longer than a Redis that answers may."""
+    monkeypatch.setattr(shared, "_MOST_CORRECTIONS", 1)
+
+    async def story() -> None:
+        one = await limiter(own_redis.url)
+        limits = [fresh(10) for _ in range(6_000)]
+        await asyncio.gather(*(one.take(a_set(limit), [], 1) for limit in limits))
+        assert used(own_redis, limits) == [1] * 6_000
+        own_redis.kill()
+        await one.take(a_set(), [a_set(fresh(10))], 1)
+        await asyncio.to_thread(own_redis.start)
+        await until(lambda: is_up(one))
+        assert used(own_redis, limits) == [1] * 6_000
+        await one.stop()
+
+    run(story)
+
+
+@pytest.mark.parametrize("mended_by", ["deleting the key", "starting anew"])
+def test_what_was_told_before_a_telling_failed_is_not_told_again(
+    own_redis: Redis, monkeypatch: pytest.MonkeyPatch, mended_by: str
+) -> None:
+    monkeypatch.setattr(shared, "_MOST_CORRECTIONS", 1)
+
+    async def story() -> None:
+        redis: Any = own_redis.client
+        one = await limiter(own_redis.url)
+        limits = [fresh(10) for _ in range(5)]
+        redis.set(limits[2].key, "no counter")
+        redis.replicaof("127.0.0.1", 1)  # takes no writes
+        for limit in limits:
+            assert await taken(one, limit, 3) == 3
+        with capture_logs() as logs:
+            redis.replicaof("NO", "ONE")
+            await until(lambda: ["WRONGTYPE" in str(entry.get("error")) for entry in logs].count(True) >= 2)
+        if mended_by == "starting anew":
+            own_redis.kill()
+            await asyncio.to_thread(own_redis.start)
+        else:
+            redis.delete(limits[2].key)
+        await until(lambda: is_up(one))
+        assert used(own_redis, limits) == [3] * 5
         await one.stop()
 
     run(story)
