@@ -97,8 +97,9 @@ class Figures:
 
 
 def _error_share(figures: Figures, rule: Rule) -> Iterator[Reading]:
+    """Of the calls that were answered or failed: all the others would make an outage look small."""
     for subject, found in figures.in_window(rule).items():
-        calls = found["calls"]
+        calls = found["calls"] - found["refused"] - found["cached"] - found["cancelled"]
         known = calls >= max(rule.minimum_calls, 1)
         yield Reading(subject=subject, value=_FULL * found["errors"] / calls if known else None, calls=calls)
 

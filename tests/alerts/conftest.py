@@ -77,7 +77,7 @@ def calls(db: None) -> Calls:
     """Put calls of OpenAI's into the books: `calls(at, ok=3, error=7)`."""
 
     def write(at: datetime, **given: Any) -> None:
-        numbers = {name: given.pop(name, 0) for name in ("ok", "error", "refused", "cached")}
+        numbers = {name: given.pop(name, 0) for name in ("ok", "error", "refused", "cached", "cancelled")}
         book(*(_row(at, status, given) for status, number in numbers.items() for _ in range(number)))
 
     return write

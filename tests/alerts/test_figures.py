@@ -39,6 +39,22 @@ def breached(rule: Rule, now: datetime = NOON) -> set[str]:
     return {breach.reading.subject for breach in operations.current(now=now)}
 
 
+def test_failures_are_a_share_of_the_calls_that_were_made(new_rule: NewRule, calls: Calls) -> None:
+    """A client that is refused in a loop, and what the cache answers, make an outage no smaller."""
+    rule = new_rule(limit=Decimal(50))
+    together = new_rule(name="Nobody is answered", scope="all", limit=Decimal(50))
+    calls(NOON - MINUTE, error=9, ok=1, cached=15, cancelled=5)
+    calls(NOON - MINUTE, error=1, cached=4, refused=9, provider="rare")
+    calls(NOON - MINUTE, refused=150, provider="", error_code="RATE_LIMITED")
+
+    assert read(rule) == {"openai": 90.0, "rare": None}
+    assert read(together) == {"": pytest.approx(100 * 10 / 11)}
+    assert [breach.message for breach in operations.current(now=NOON)] == [
+        "openai: 90% of 10 calls failed in the last 15 minutes. The limit is 50%.",
+        "91% of 11 calls failed in the last 15 minutes. The limit is 50%.",
+    ]
+
+
 def test_the_time_of_answers_leaves_failures_out(new_rule: NewRule, calls: Calls) -> None:
     rule = new_rule(measure="latency", limit=Decimal(10))
     calls(NOON - MINUTE, ok=4, latency_ms=12_000.0)
