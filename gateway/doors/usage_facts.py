@@ -149,7 +149,7 @@ def _metrics(caller: Caller, end: datetime) -> dict[str, Any]:
     start, filters = since(caller, end - _METRICS_WINDOW), own(caller)
     totals = queries.totals(start, end, **filters)
     providers = queries.grouped(start, end, by="provider", **filters)
-    asked = totals.cached + sum(group.requests for group in providers)
+    asked = totals.requests - totals.refused
     return {
         "requests": {
             "total": totals.requests,

@@ -124,6 +124,14 @@ def test_metrics_are_those_of_the_same() -> None:
     assert totals == [3, 2]
 
 
+def test_the_share_of_hits_is_of_the_calls_that_were_not_refused() -> None:
+    alice, at = _client("alice"), timezone.now() - timedelta(minutes=1)
+    for status, number in {"cached": 9, "ok": 1, "refused": 5}.items():
+        ledger.apply([ledger.Note(record(hold(started_at=at), status=status)) for _ in range(number)])
+
+    assert usage_facts._metrics(alice, timezone.now())["cache"] == {"hits": 9, "hit_rate": 0.9}
+
+
 def test_who_may_manage_sees_everybody_s() -> None:
     _called(timezone.now(), client="alice", end_user="ann")
     _called(timezone.now(), client="bob", end_user="ben")
