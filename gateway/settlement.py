@@ -22,7 +22,7 @@ from usage import estimates, pricing, taxonomy
 from usage.budgets import Window
 from usage.pricing import FREE, Cost, Rates
 from usage.rows import HoldRow, RecordRow, facts_of
-from wire.errors import ApiError
+from wire.errors import ApiError, Code
 from wire.neutral import Usage
 
 MOST_PICO = 9_000 * PICO_PER_USD  # of one hold: no call costs as much, and a sum of such must fit a column
@@ -158,7 +158,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
     return RecordRow(
         *facts_of(hold),
         is_final=outcome.is_final,
-        status=outcome.status,
+        status=_status(outcome),
         error_code=error_code,
         error_detail=f"{error_detail} {doubt}".strip()[:_DETAIL_CHARS],
         finish_reason=outcome.finish,
@@ -264,6 +264,12 @@ def _undispatched(call: Call, **more: Any) -> RecordRow:
         price_id=None,
         **facts,
     )
+
+
+def _status(outcome: Outcome) -> str:
+    """What a provider rejects as its caller's mistake is refused, as it would be here: nobody has failed."""
+    is_rejected = outcome.failure is not None and not Code[outcome.failure.code].is_failure
+    return "refused" if is_rejected else outcome.status
 
 
 def _error(outcome: Outcome) -> tuple[str, str]:

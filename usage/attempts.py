@@ -19,20 +19,24 @@ from usage.sums import QuarterNumber
 
 _Status = UsageRecord.Status
 _ANSWERED = Q(status=_Status.OK)
-_FAILED = Q(status__in=[_Status.ERROR, _Status.INTERRUPTED])
+_REJECTED = Q(error_code="PROVIDER_REJECTED")  # refused; older rows call it an error
+_FAILED = Q(status__in=[_Status.ERROR, _Status.INTERRUPTED]) & ~_REJECTED
 _LEFT = Q(status=_Status.CANCELLED)
-_WORKED = _ANSWERED | _LEFT | Q(error_code="PROVIDER_REJECTED")  # it answered, if only that the caller had erred
+_WORKED = _ANSWERED | _LEFT | _REJECTED  # it answered, if only that the caller had erred
+_SENT = _WORKED | _FAILED
 
 
 class Attempts(msgspec.Struct, frozen=True, kw_only=True):
-    """`cost_pico` is the sum of the known costs, None where none is known though something was used.
+    """`refused`: the provider rejected them, for what their callers asked. Nobody has failed there.
 
+    `cost_pico` is the sum of the known costs, None where none is known though something was used.
     `quarters` are the quarter-hours in which something was sent, `quarters_up` those in which something came back.
     """
 
     sent: int = 0
     answered: int = 0
     failed: int = 0
+    refused: int = 0
     cancelled: int = 0
     tokens: int = 0
     cost_pico: int | None = 0
@@ -53,7 +57,7 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
 def attempts_by_provider(start: datetime, end: datetime, *, provider_id: UUID | None = None) -> dict[UUID, Attempts]:
     """What was sent to each provider in `start <= time < end`. A provider that got nothing is not in it."""
     rows: Any = records(start, end, provider_id=provider_id).exclude(provider_id=None).order_by()
-    sent = rows.filter(_ANSWERED | _FAILED | _LEFT, kind=UsageRecord.Kind.CALL)
+    sent = rows.filter(_SENT, kind=UsageRecord.Kind.CALL)
     quarters: dict[UUID, list[bool]] = {}
     for row in (
         sent.annotate(quarter=QuarterNumber("started_at"))
@@ -78,11 +82,10 @@ class Outcomes(msgspec.Struct, frozen=True):
 def outcomes_by_provider(start: datetime, end: datetime) -> dict[UUID, Outcomes]:
     """How many calls were sent to each provider, and how many of them it failed; the caller's mistakes are neither."""
     rows: Any = records(start, end).exclude(provider_id=None).order_by().filter(kind=UsageRecord.Kind.CALL)
-    failed = _FAILED & ~Q(error_code="PROVIDER_REJECTED")
     found = rows.values("provider_id").annotate(
-        sent=Count("pk", filter=_ANSWERED | failed),
-        failed=Count("pk", filter=failed),
-        failed_at=Max("ended_at", filter=failed),
+        sent=Count("pk", filter=_ANSWERED | _FAILED),
+        failed=Count("pk", filter=_FAILED),
+        failed_at=Max("ended_at", filter=_FAILED),
     )
     return {row["provider_id"]: Outcomes(row["sent"], row["failed"], row["failed_at"]) for row in found if row["sent"]}
 
@@ -93,6 +96,7 @@ def _attempts(row: dict[str, Any], quarters: list[bool]) -> Attempts:
         sent=row["sent"],
         answered=row["answered"],
         failed=row["failed"],
+        refused=row["refused"],
         cancelled=row["cancelled"],
         tokens=int(row["tokens"] or 0),
         cost_pico=int(cost) if cost is not None else (None if unknown else 0),
@@ -105,9 +109,10 @@ def _attempts(row: dict[str, Any], quarters: list[bool]) -> Attempts:
 
 _CALL = Q(kind=UsageRecord.Kind.CALL)
 _SUMS: dict[str, Any] = {
-    "sent": Count("pk", filter=_CALL & (_ANSWERED | _FAILED | _LEFT)),
+    "sent": Count("pk", filter=_CALL & _SENT),
     "answered": Count("pk", filter=_CALL & _ANSWERED),
     "failed": Count("pk", filter=_CALL & _FAILED),
+    "refused": Count("pk", filter=_CALL & _REJECTED),
     "cancelled": Count("pk", filter=_CALL & _LEFT),
     "tokens": Sum(F("input_tokens") + F("output_tokens")),
     "cost": Sum("cost_pico"),

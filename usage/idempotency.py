@@ -22,7 +22,7 @@ from usage.transactions import Cursor, on_postgresql, transaction
 
 KEPT = timedelta(hours=24)
 EXPIRE_BATCH = 1_000
-_FAILED = "('error', 'cancelled')"  # such a call has no answer: the same key and body may try again
+_UNANSWERED = "('error', 'cancelled', 'refused')"  # such a call has no answer: the same key and body may try again
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -125,7 +125,7 @@ def _numbers(keys: Iterable[tuple[object, ...]]) -> list[int]:
 def claim(cursor: Cursor, claims: Mapping[UUID, Claim]) -> dict[UUID, KeyInUseError]:
     """Claim for the calls of these holds; returns who came too late, by hold.
 
-    A call takes over its own earlier attempt, what has expired, and what has failed without an answer to the same
+    A call takes over its own earlier attempt, what has expired, and what has ended without an answer to the same
     body. In sorted order, so that no two processes wait for each other in a circle.
     """
     ordered = sorted(claims.items(), key=lambda item: (item[1].client, item[1].key))
@@ -165,7 +165,7 @@ _UPSERT = (
     "hold_id = EXCLUDED.hold_id, created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at, "
     "status = '', answer = NULL "
     "WHERE kept.id = EXCLUDED.id OR kept.expires_at <= EXCLUDED.created_at OR "
-    f"(kept.status IN {_FAILED} AND kept.answer IS NULL AND kept.fingerprint = EXCLUDED.fingerprint)"
+    f"(kept.status IN {_UNANSWERED} AND kept.answer IS NULL AND kept.fingerprint = EXCLUDED.fingerprint)"
 )
 
 

@@ -53,6 +53,9 @@ class MetricsSerializer(CamelCase):
     total_requests = serializers.IntegerField()
     successful_requests = serializers.IntegerField()
     failed_requests = serializers.IntegerField()
+    refused_requests = serializers.IntegerField(
+        help_text="The provider rejected what its caller asked; neither a success nor a failure."
+    )
     cancelled_requests = serializers.IntegerField(help_text="The caller left; neither a success nor a failure.")
     average_latency = serializers.FloatField(allow_null=True, help_text="Milliseconds, of the successful ones.")
     total_tokens_used = serializers.IntegerField()
@@ -87,6 +90,7 @@ def _figures(provider: Provider, attempts: Attempts, last_check: str | None) -> 
         "total_requests": attempts.sent,
         "successful_requests": attempts.answered,
         "failed_requests": attempts.failed,
+        "refused_requests": attempts.refused,
         "cancelled_requests": attempts.cancelled,
         "average_latency": attempts.latency_ms,
         "total_tokens_used": attempts.tokens,

@@ -325,6 +325,7 @@ def test_metrics_count_what_was_sent_to_each_provider(
         "totalRequests": 2,
         "successfulRequests": 1,
         "failedRequests": 1,
+        "refusedRequests": 0,
         "cancelledRequests": 0,
         "averageLatency": 200.0,
         "totalTokensUsed": 31,
@@ -336,6 +337,21 @@ def test_metrics_count_what_was_sent_to_each_provider(
     }
     assert week["window"] == "7d"
     assert [row["totalRequests"] for row in week["providers"]] == [3]
+
+
+@pytest.mark.parametrize("status", ["refused", "error"])  # the latter is how older rows have it
+def test_what_a_provider_rejects_is_not_its_failure(
+    api: APIClient, gpt4: dict[str, Any], new_record: NewRecord, status: str
+) -> None:
+    at, here = timezone.now() - timedelta(hours=1), UUID(gpt4["id"])
+    new_record(at, provider_id=here)
+    for _ in range(3):
+        new_record(at, provider_id=here, status=status, error_code="PROVIDER_REJECTED", cost_pico=0, evidence="none")
+
+    told = api.get(f"{URL}/metrics/{here}").json()
+
+    assert [told[f"{name}Requests"] for name in ("total", "successful", "failed", "refused")] == [4, 1, 0, 3]
+    assert (told["errorRate"], told["uptime"], told["averageLatency"]) == (0.0, 100.0, 200.0)
 
 
 def test_metrics_of_a_provider_without_calls(api: APIClient, gpt4: dict[str, Any]) -> None:

@@ -193,6 +193,27 @@ def test_a_provider_cannot_fill_the_books_with_words(price: Price) -> None:
 
 
 @pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (from_status(400, "max_tokens is too large"), "refused"),
+        (from_status(422, "not like this"), "refused"),
+        (from_status(401, "our key"), "error"),
+        (from_status(429, "our key's limit"), "error"),
+        (from_status(500, "sorry"), "error"),
+        (TimedOutError("silent"), "error"),
+        (UnreachableError("gone"), "error"),
+    ],
+)
+def test_a_provider_that_rejects_its_callers_mistake_has_not_failed(
+    price: Price, failure: ProviderFailureError, status: str
+) -> None:
+    row = settlement.record(_attempt(), Outcome(status="error", usage=None, failure=failure))
+
+    assert (row.status, row.error_code, row.is_final) == (status, failure.code, True)
+    assert (row.provider, row.attempt) == ("own", 1)
+
+
+@pytest.mark.parametrize(
     ("code", "status"),
     [
         (Code.PROVIDER_UNAVAILABLE, "error"),

@@ -121,7 +121,7 @@ def test_what_the_provider_rejects_is_not_asked_elsewhere(house: Product, upstre
 
     only = operating.row_of(house, answer)
     assert (answer.status, OPENAI.code(answer.json())) == (400, "PROVIDER_REJECTED")
-    assert (only["provider"], only["status"], bool(only["is_final"])) == ("shaky", "error", True)
+    assert (only["provider"], only["status"], bool(only["is_final"])) == ("shaky", "refused", True)
     assert len(upstream.bill) == 1
 
 

@@ -257,7 +257,8 @@ def check_failed(
     house: Product, request_id: str, code: str, *, evidence: str = "none", cost_pico: int | None = None
 ) -> dict[str, Any]:
     row = operating.row(house, request_id)
-    assert (row["status"], row["error_code"], row["evidence"]) == ("error", code, evidence)
+    status = "refused" if code == "PROVIDER_REJECTED" else "error"
+    assert (row["status"], row["error_code"], row["evidence"]) == (status, code, evidence)
     assert row["error_detail"]
     assert row["is_final"]
     if cost_pico is not None:

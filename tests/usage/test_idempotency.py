@@ -107,7 +107,7 @@ def test_a_retry_of_the_same_call_goes_on_with_its_key() -> None:
     assert (kept.hold_id, kept.status) == (second.id, "ok")
 
 
-@pytest.mark.parametrize("status", ["error", "cancelled"])
+@pytest.mark.parametrize("status", ["error", "cancelled", "refused"])
 def test_a_call_that_failed_may_be_tried_again_with_the_same_body_only(status: str) -> None:
     held, _ = _reserve(_claim())
     _settle(held, status=status)
