@@ -124,6 +124,14 @@ def test_a_correction_names_who_and_why() -> None:
     assert (row["reason"], row["author"]) == ("a wrong price", "carol")
 
 
+def test_a_try_is_what_was_sent() -> None:
+    nowhere = hold(provider="", provider_id=None, deployment="", deployment_id=None, attempt=0)
+    ledger.apply([Note(record(nowhere, status="error", error_code="PROVIDER_UNAVAILABLE", cost_pico=0))])
+
+    [failed] = rows(QUERIES["What do failed and repeated tries cost us?"])
+    assert (failed["provider"], failed["tries"]) == ("openai", 1)
+
+
 @pytest.mark.parametrize("session_zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
 def test_november_is_the_same_whatever_the_sessions_zone(session_zone: str) -> None:
     start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
