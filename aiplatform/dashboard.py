@@ -209,17 +209,11 @@ def _top(groups: list[Group], nameless: str) -> list[Row]:
         Row(
             group.key or nameless,
             display.count(group.requests),
-            _known(group),
+            display.dollars_rounded(group.cost_pico),
             round(100 * (group.cost_pico or 0) / longest) if longest else 0,
         )
         for group in shown
     ]
-
-
-def _known(spent: Totals) -> str:
-    """The sum of what is known; a notice above says if some of it is not."""
-    nothing_known = spent.unknown_cost_requests and not spent.cost_pico
-    return "unknown" if nothing_known else display.dollars_rounded(spent.cost_pico)
 
 
 def _steps(providers: list[Provider]) -> list[Step]:

@@ -15,7 +15,7 @@ from django.db.models import Avg, Count, F, Max, Q, Sum
 
 from usage.models import UsageRecord
 from usage.queries import records
-from usage.sums import QuarterNumber
+from usage.sums import QuarterNumber, known_cost
 
 _Status = UsageRecord.Status
 _ANSWERED = Q(status=_Status.OK)
@@ -29,7 +29,7 @@ _SENT = _WORKED | _FAILED
 class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     """`refused`: the provider rejected them, for what their callers asked. Nobody has failed there.
 
-    `cost_pico` is the sum of the known costs, None where none is known though something was used.
+    `cost_pico` is the sum of the known costs, None where none of it is known (`usage.sums.known_cost`).
     `quarters` are the quarter-hours in which something was sent, `quarters_up` those in which something came back.
     """
 
@@ -91,7 +91,7 @@ def outcomes_by_provider(start: datetime, end: datetime) -> dict[UUID, Outcomes]
 
 
 def _attempts(row: dict[str, Any], quarters: list[bool]) -> Attempts:
-    cost, unknown = row["cost"], row["unknown"]
+    unknown = row["unknown"]
     return Attempts(
         sent=row["sent"],
         answered=row["answered"],
@@ -99,7 +99,7 @@ def _attempts(row: dict[str, Any], quarters: list[bool]) -> Attempts:
         refused=row["refused"],
         cancelled=row["cancelled"],
         tokens=int(row["tokens"] or 0),
-        cost_pico=int(cost) if cost is not None else (None if unknown else 0),
+        cost_pico=known_cost(int(row["cost"] or 0), unknown),
         unknown_cost_requests=unknown,
         latency_ms=row["latency"],
         quarters=len(quarters),

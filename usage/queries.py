@@ -74,7 +74,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Sums of some calls.
 
     `errors` failed or were interrupted; `refused`, `cancelled` and `cached` stand apart from them. `cost_pico` is the
-    sum of the known costs: None where calls were made and none has a known cost. `unknown_cost_requests` counts the
+    sum of the known costs (`sums.known_cost`): None where none of it is known. `unknown_cost_requests` counts the
     rows it lacks; `saved_pico` is what the answers from the cache once cost. `latency_ms` is the mean of the answered
     calls.
     """
@@ -284,7 +284,6 @@ def _folded(lines: Iterable[tuple[_Key, Line]]) -> dict[_Key, Figures]:
 def _totals(figures: Figures) -> dict[str, Any]:
     """`Totals`' fields."""
     unknown, answered = figures["unknown_cost_rows"], figures["answered"]
-    nothing_known = None if unknown else 0
     return {
         "requests": figures["calls"],
         "errors": figures["errors"],
@@ -295,7 +294,7 @@ def _totals(figures: Figures) -> dict[str, Any]:
         "cached_input_tokens": figures["cached_input_tokens"],
         "output_tokens": figures["output_tokens"],
         "reasoning_tokens": figures["reasoning_tokens"],
-        "cost_pico": figures["cost_pico"] if figures["known_cost_rows"] else nothing_known,
+        "cost_pico": sums.known_cost(figures["cost_pico"], unknown),
         "unknown_cost_requests": unknown,
         "saved_pico": figures["saved_pico"],
         "latency_ms": figures["latency_us"] / 1000 / answered if answered else None,

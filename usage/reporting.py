@@ -142,8 +142,8 @@ def _sums(table: str, dimensions: dict[str, str]) -> str:
     figures = [f"CAST(sum({column}) AS {_whole()}) AS {name}" for name, column in _FIGURES.items()]
     mean = "CASE WHEN sum(answered) > 0 THEN sum(latency_us) / 1000.0 / sum(answered) END AS mean_latency_ms"
     grouped = ", ".join(str(place + 1) for place in range(len(dimensions)))
-    # As with a single row: a cost of which nothing is known is NULL.
-    pico = "CASE WHEN sum(known_cost_rows) > 0 OR sum(unknown_cost_rows) = 0 THEN sum(cost_pico) END"
+    # `usage.sums.known_cost`: as with a single row, a cost of which nothing is known is NULL.
+    pico = "CASE WHEN sum(cost_pico) <> 0 OR sum(unknown_cost_rows) = 0 THEN sum(cost_pico) END"
     cost = [f"CAST({pico} AS {_whole()}) AS cost_pico", f"{_usd(pico)} AS cost_usd"]
     saved = f"{_usd('sum(saved_pico)')} AS cache_savings_usd"
     columns = ", ".join([*named, *figures, *cost, mean, saved])

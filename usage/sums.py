@@ -63,6 +63,14 @@ def added(left: Figures | None, right: Figures) -> Figures:
     return {name: left[name] + right[name] for name in FIGURES} if left else right
 
 
+def known_cost(cost_pico: int, unknown_rows: int) -> int | None:
+    """A sum of known costs as people are told it: None where it lacks some, and nothing that is in it cost anything.
+
+    Refusals and the cache's answers cost nothing, and make what is beside them no better known.
+    """
+    return None if unknown_rows and not cost_pico else cost_pico
+
+
 def records(start: datetime, end: datetime, filters: Mapping[str, Any]) -> QuerySet[UsageRecord]:
     """The rows of calls that started in the range; `filters` are values by column, and `tag` a `name=value`."""
     return _filtered(_records_between(start, end), filters)

@@ -169,7 +169,7 @@ class ServiceMetrics(msgspec.Struct):
 
 
 class CostAnalytics(msgspec.Struct):
-    total_usd: float
+    total_usd: float | None
     by_provider: dict[str, float | None]
     by_model: dict[str, float | None]
     by_day: dict[str, float | None]
@@ -190,7 +190,7 @@ class ServiceStatus(msgspec.Struct):
 class UsageE(msgspec.Struct):
     total_requests: Count
     total_tokens: Count
-    total_cost: float
+    total_cost: float | None
     unknown_cost_requests: Count
     requests_by_model: dict[str, int]
     cost_by_model: dict[str, float | None]

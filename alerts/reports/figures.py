@@ -121,7 +121,9 @@ def as_csv(report: Report) -> str:
 
 def _cells(figures: sums.Figures) -> list[Any]:
     counted = [figures[name] for name in ("calls", "errors", "refused", "cached", "input_tokens", "output_tokens")]
-    return [*counted, usd_text(figures["cost_pico"]), figures["unknown_cost_rows"]]
+    unknown = figures["unknown_cost_rows"]
+    cost_pico = sums.known_cost(figures["cost_pico"], unknown)
+    return [*counted, "" if cost_pico is None else usd_text(cost_pico), unknown]
 
 
 def _top(groups: list[Group]) -> list[Group]:

@@ -20,6 +20,7 @@ from gateway.doors.telling import dollars, own, read, since, tell
 from gateway.http import Exchange
 from usage import queries
 from usage.queries import By, Filters, Group
+from usage.sums import known_cost
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -89,12 +90,12 @@ def _usage(caller: Caller, asked: Range, parts: Iterable[Filters]) -> dict[str, 
     return {
         "total_requests": sum(by_model.requests.values()),
         "total_tokens": sum(by_model.tokens.values()),
-        "total_cost": dollars(sum(by_model.cost_pico.values())),
-        "unknown_cost_requests": by_model.unknown,
+        "total_cost": dollars(known_cost(sum(by_model.cost_pico.values()), sum(by_model.unknown.values()))),
+        "unknown_cost_requests": sum(by_model.unknown.values()),
         "requests_by_model": by_model.requests,
-        "cost_by_model": {model: dollars(pico) for model, pico in by_model.cost_pico.items()},
+        "cost_by_model": {model: by_model.cost(model) for model in by_model.cost_pico},
         "daily_usage": [
-            {"date": day, "requests": requests, "cost": dollars(by_day.cost_pico[day])}
+            {"date": day, "requests": requests, "cost": by_day.cost(day)}
             for day, requests in sorted(by_day.requests.items())
         ],
     }
@@ -107,14 +108,17 @@ class _Sums:
         self.requests: dict[str, int] = defaultdict(int)
         self.tokens: dict[str, int] = defaultdict(int)
         self.cost_pico: dict[str, int] = defaultdict(int)
-        self.unknown = 0
+        self.unknown: dict[str, int] = defaultdict(int)
 
     def add(self, groups: Iterable[Group]) -> None:
         for group in groups:
             self.requests[group.key] += group.requests
             self.tokens[group.key] += group.total_tokens
             self.cost_pico[group.key] += group.cost_pico or 0
-            self.unknown += group.unknown_cost_requests
+            self.unknown[group.key] += group.unknown_cost_requests
+
+    def cost(self, key: str) -> msgspec.Raw | None:
+        return dollars(known_cost(self.cost_pico[key], self.unknown[key]))
 
 
 def _costs(caller: Caller, asked: Range, filters: Filters) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def _costs(caller: Caller, asked: Range, filters: Filters) -> dict[str, Any]:
     totals = queries.totals(asked.start, asked.end, **filters)
     models = _grouped(asked, "model", filters)
     return {
-        "total_usd": dollars(totals.cost_pico or 0),
+        "total_usd": dollars(totals.cost_pico),
         "by_provider": _by_key(_grouped(asked, "provider", filters)),
         "by_model": _by_key(models),
         "by_day": _by_key(_grouped(asked, "day", filters)),

@@ -273,6 +273,19 @@ def test_budgets_and_unknown_cost_are_told(calls: Calls) -> None:
     assert "All (that month): $0.90 of $1.00, 90% used" in message.text
 
 
+def test_a_cost_that_nobody_knows_is_no_zero_beside_what_cost_nothing(calls: Calls) -> None:
+    calls(NOON, ok=5, cost_pico=None, evidence="reported")
+    calls(NOON, refused=1, cached=2)
+
+    report = month_of(BERLIN, 3)
+    message = writing.write(report, message_id="x", subject="AI costs")
+
+    assert report.totals.cost_pico is None
+    assert message.data["costUsd"] is None
+    [row] = rows_of(report)
+    assert (row["cost_usd"], row["calls_of_unknown_cost"]) == ("", "5")
+
+
 def test_of_many_budgets_the_fullest_are_told(calls: Calls, django_assert_max_num_queries: Any) -> None:
     for number in range(14):
         client = f"c{number}"

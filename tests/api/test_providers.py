@@ -354,6 +354,18 @@ def test_what_a_provider_rejects_is_not_its_failure(
     assert (told["errorRate"], told["uptime"], told["averageLatency"]) == (0.0, 100.0, 200.0)
 
 
+def test_an_unknown_cost_is_null_in_the_metrics_too(
+    api: APIClient, gpt4: dict[str, Any], new_record: NewRecord
+) -> None:
+    at, here = timezone.now() - timedelta(hours=1), UUID(gpt4["id"])
+    new_record(at, provider_id=here, cost_pico=None)
+    new_record(at, provider_id=here, status="cached", cost_pico=0, evidence="none")
+
+    told = api.get(f"{URL}/metrics/{here}").json()
+
+    assert (told["totalCostUsd"], told["totalCost"], told["unknownCostRequests"]) == (None, None, 1)
+
+
 def test_metrics_of_a_provider_without_calls(api: APIClient, gpt4: dict[str, Any]) -> None:
     metrics = api.get(f"{URL}/metrics/{gpt4['id']}").json()
 

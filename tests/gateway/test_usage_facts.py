@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Client
+from core.ids import uuid7
 from gateway.catalogue import Caller
 from gateway.doors import usage_facts
 from gateway.http import Exchange
@@ -122,6 +123,21 @@ def test_metrics_are_those_of_the_same() -> None:
 
     totals = [usage_facts._metrics(each, timezone.now())["requests"]["total"] for each in (alice, _bound(alice, "ann"))]
     assert totals == [3, 2]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_cost_that_nobody_knows_is_null(door: Any) -> None:
+    alice, held = _client("alice"), hold(started_at=timezone.now() - timedelta(minutes=1))
+    for facts in ({"cost_pico": None}, {"cost_pico": 0, "status": "refused", "evidence": "none"}):
+        ledger.apply([ledger.Note(record(msgspec.structs.replace(held, id=uuid7()), **facts))])
+
+    told = _told(door, alice)
+
+    if door is usage_facts.usage_for_e:
+        assert (told["total_cost"], told["cost_by_model"], told["unknown_cost_requests"]) == (None, {"gpt": None}, 1)
+        assert [day["cost"] for day in told["daily_usage"]] == [None]
+    else:
+        assert (told["total_usd"], told["by_model"]) == (None, {"gpt": None})
 
 
 def test_the_share_of_hits_is_of_the_calls_that_were_not_refused() -> None:

@@ -74,6 +74,10 @@ def test_unknown_cost_is_not_zero() -> None:
     record(cost_pico=None)
     assert (everything().cost_pico, everything().unknown_cost_requests) == (None, 1)
 
+    for status in ("refused", "cached"):  # they cost nothing, which makes the rest no better known
+        record(status=status, evidence="none", cost_pico=0)
+    assert (everything().cost_pico, everything().unknown_cost_requests) == (None, 1)
+
     record(cost_pico=4)
     assert (everything().cost_pico, everything().unknown_cost_requests) == (4, 1)
 

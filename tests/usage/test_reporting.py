@@ -132,6 +132,16 @@ def test_a_try_is_what_was_sent() -> None:
     assert (failed["provider"], failed["tries"]) == ("openai", 1)
 
 
+def test_a_refusal_beside_an_unknown_cost_does_not_make_it_known() -> None:
+    facts = {"client": "carol", "end_user": "eve", "key_prefix": "aip_carol"}
+    ledger.apply([Note(record(hold(**facts), cost_pico=None))])
+    ledger.apply([Note(record(hold(**facts), status="refused", evidence="none", cost_pico=0))])
+
+    for view in ("report_keys_daily", "report_end_users_daily"):
+        [row] = rows(f"SELECT * FROM {view} WHERE client = 'carol'")
+        assert (row["cost_pico"], row["cost_usd"], row["rows_of_unknown_cost"]) == (None, None, 1)
+
+
 @pytest.mark.parametrize("session_zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
 def test_november_is_the_same_whatever_the_sessions_zone(session_zone: str) -> None:
     start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
