@@ -19,7 +19,7 @@ from alerts.models import Certificate, Incident, Rule
 from providers import circuits, prices
 from providers.models import Deployment, Health, Provider
 from usage import queries, spending, sums
-from usage.models import Budget, BudgetWindow, Proof, UsageRecord
+from usage.models import Budget, BudgetWindow, Hold, Proof, UsageRecord
 from usage.periods import EPOCH
 from usage.rollups import quarter_of
 
@@ -184,13 +184,21 @@ def _budget_forecast(figures: Figures, _rule: Rule) -> Iterator[Reading]:
 
 
 def _budget_refused(figures: Figures, rule: Rule) -> Iterator[Reading]:
-    """By the window that each refusal names: a call may count in several budgets, of which one had no room."""
+    """By the window that each refusal names: a call may count in several budgets, of which one had no room.
+
+    That nobody asks any more is no all-clear: that the budget takes calls again is one, or that its next period began.
+    """
     starts_at = figures.now - rule.window
     traffic = figures.traffic("all", starts_at, figures.now) if figures.budgets else {}
     any_refused = any(found["refused"] for found in traffic.values())
     refused = _refused_by_budgets(starts_at, figures.now) if any_refused else {}
+    told = dict(Incident.objects.unresolved().filter(rule=rule).values_list("subject", "since"))
+    taking = _taking_calls(starts_at, figures.now) if told else set()
     for budget, window in figures.budgets:
-        yield Reading(subject=budget.name, value=refused.get(str(window.pk), 0))
+        name, value = str(window.pk), refused.get(str(window.pk), 0)
+        since = told.get(budget.name)
+        known = value > 0 or since is None or not budget.hard or window.starts_at > since or name in taking
+        yield Reading(subject=budget.name, value=value if known else None)
 
 
 def _refused_by_budgets(start: datetime, end: datetime) -> dict[str, int]:
@@ -202,6 +210,14 @@ def _refused_by_budgets(start: datetime, end: datetime) -> dict[str, int]:
     for row in rows.order_by().values("windows").annotate(number=Count("pk")):
         found.update(dict.fromkeys(row["windows"], row["number"]))
     return found
+
+
+def _taking_calls(start: datetime, end: datetime) -> set[str]:
+    """The ids of the windows in which calls of that time count that were sent, or are under way."""
+    sent = queries.records(start, end).filter(kind=UsageRecord.Kind.CALL, attempt__gt=0)
+    flying = Hold.objects.filter(started_at__gte=start)
+    found = [*sent.order_by().values_list("windows").distinct(), *flying.values_list("windows")]
+    return {name for (windows,) in found for name in windows}
 
 
 def _used(window: BudgetWindow) -> float:

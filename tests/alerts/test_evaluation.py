@@ -6,6 +6,7 @@ import threading
 from datetime import time, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -14,8 +15,9 @@ from alerts import messages, operations
 from alerts.models import Channel, Delivery, Incident, Rule
 from providers.models import Deployment, Price, Provider
 from tests.alerts.conftest import NOON, Calls, NewRule, only_incident
+from tests.usage.rows import hold
 from usage import spending
-from usage.models import Budget
+from usage.models import Budget, Hold
 
 MINUTE = timedelta(minutes=1)
 
@@ -382,6 +384,76 @@ def test_a_model_that_is_gone_without_a_price_ends_its_incident_without_a_word(
 
     assert told() == ["opened"]
     assert only_incident().state == "resolved"
+
+
+@pytest.fixture
+def spent(new_rule: NewRule, email_channel: Channel) -> Budget:
+    """A hard budget for everything, by the day, that is watched for refusals."""
+    new_rule(measure="budget_refused", scope="budget", limit=Decimal(0), minimum_calls=0)
+    return Budget.objects.create(name="All", scope="all", cap_pico=1, period="day")
+
+
+def count_in(budget: Budget) -> list[str]:
+    return [str(spending.running_window(budget, NOON).pk)]
+
+
+def refuse(calls: Calls, budget: Budget, minute: int) -> None:
+    facts = {"error_code": "BUDGET_EXCEEDED", "provider": "", "deployment": "", "attempt": 0}
+    calls(NOON + minute * MINUTE, refused=1, windows=count_in(budget), **facts)
+
+
+def test_callers_who_have_given_up_make_no_budget_good(calls: Calls, spent: Budget) -> None:
+    """A job comes once an hour: one message, not one an hour and an all-clear in between."""
+    for minute in range(1, 6 * 60, 5):
+        if minute % 60 == 1:
+            refuse(calls, spent, minute - 1)
+            calls(NOON + minute * MINUTE, ok=1)  # which does not count in it
+        evaluate(minute)
+
+    assert told() == ["opened"]
+    assert only_incident().state == "open"
+
+
+def test_a_budget_that_takes_calls_again_is_good(calls: Calls, spent: Budget) -> None:
+    refuse(calls, spent, 0)
+    evaluate(1)
+    calls(NOON + 10 * MINUTE, ok=1, windows=count_in(spent))
+    evaluate(12)
+    evaluate(20)
+
+    assert told() == ["opened", "resolved"]
+
+
+def test_a_call_that_it_has_taken_may_still_be_under_way(calls: Calls, spent: Budget) -> None:
+    refuse(calls, spent, 0)
+    evaluate(1)
+    at = NOON + 20 * MINUTE
+    Hold.objects.bulk_create([Hold(**msgspec.structs.asdict(hold(started_at=at)) | {"windows": count_in(spent)})])
+    evaluate(21)
+
+    assert told() == ["opened", "resolved"]
+
+
+@pytest.mark.parametrize("change", [{"hard": False}, {"is_active": False}])
+def test_a_budget_that_can_refuse_no_more_ends_its_incident(
+    calls: Calls, spent: Budget, change: dict[str, bool]
+) -> None:
+    refuse(calls, spent, 0)
+    evaluate(1)
+    Budget.objects.update(**change)
+    evaluate(20)
+
+    assert only_incident().state == "resolved"
+
+
+def test_a_new_period_of_a_budget_is_good(calls: Calls, spent: Budget) -> None:
+    refuse(calls, spent, 0)
+    evaluate(1)
+    evaluate(12 * 60 - 1)
+    assert told() == ["opened"]
+
+    evaluate(12 * 60 + 1)
+    assert told() == ["opened", "resolved"]
 
 
 @pytest.mark.parametrize(
