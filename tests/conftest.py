@@ -8,9 +8,11 @@ on PostgreSQL (`test_on_postgresql.py`).
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -22,7 +24,7 @@ from xdist.scheduler import Scheduling
 
 from accounts.audit_keeping import audit_purge
 from accounts.models import Client
-from tests import families, upstream_gemini, upstream_ollama, upstream_responses
+from tests import environment, families, upstream_gemini, upstream_ollama, upstream_responses
 from tests import product as products
 from tests.prepare import CAST
 from tests.product import Product, Template
@@ -119,16 +121,22 @@ def upstream(session_upstream: Upstream) -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
-def embedded_template(tmp_path_factory: pytest.TempPathFactory, session_upstream: Upstream) -> Template:
-    folder = tmp_path_factory.mktemp("embedded-template")
-    return products.embedded_template(folder, upstream_url=session_upstream.url)
+def states() -> Iterator[Path]:
+    """For the data of all installations: a call waits for the ledger's and the journal's fsyncs."""
+    with tempfile.TemporaryDirectory(
+        prefix="aip-states-", dir=environment.memory(), ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")
-def production_template(
-    tmp_path_factory: pytest.TempPathFactory, session_upstream: Upstream, servers: Servers
-) -> Template:
-    folder = tmp_path_factory.mktemp("production-template")
+def embedded_template(states: Path, session_upstream: Upstream) -> Template:
+    return products.embedded_template(states / "embedded-template", upstream_url=session_upstream.url)
+
+
+@pytest.fixture(scope="session")
+def production_template(states: Path, session_upstream: Upstream, servers: Servers) -> Template:
+    folder = states / "production-template"
     return products.production_template(folder, upstream_url=session_upstream.url, postgres=servers.postgres)
 
 
@@ -136,19 +144,16 @@ NewProduct = Callable[..., AbstractContextManager[Product]]
 
 
 @pytest.fixture(scope="session")
-def new_product(embedded_template: Template, tmp_path_factory: pytest.TempPathFactory) -> NewProduct:
+def new_product(embedded_template: Template, states: Path) -> NewProduct:
     """An embedded product of one's own: `with new_product(env={…}, jobs=True) as product`."""
-    return partial(products.embedded, embedded_template, folder=tmp_path_factory.mktemp("products"))
+    return partial(products.embedded, embedded_template, folder=states)
 
 
 @pytest.fixture(scope="session")
-def new_production(
-    production_template: Template, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> NewProduct:
+def new_production(production_template: Template, servers: Servers, states: Path) -> NewProduct:
     """One's own, on the session's servers or on others: `with new_production(workers=4, redis=own) as product`."""
-    folder = tmp_path_factory.mktemp("productions")
     return partial(
-        products.production, production_template, folder=folder, postgres=servers.postgres, redis=servers.redis
+        products.production, production_template, folder=states, postgres=servers.postgres, redis=servers.redis
     )
 
 

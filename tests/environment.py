@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 10**9
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 # Empty counts as unset, and keeps a `.env` in the checkout from being read.
 CLEARED = dict.fromkeys(
@@ -50,3 +52,12 @@ def bare() -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     quiet = {"GRPC_PORT": "0", "METRICS_PORT": "0"}  # several products run at once
     return passed | CLEARED | quiet | {"DJANGO_SETTINGS_MODULE": "aiplatform.settings", "PYTHONUNBUFFERED": "1"}
+
+
+def memory() -> str | None:
+    """A folder in memory for what waits for a disk; None where there is no room: then where temporary files go.
+
+    What lies there outlives processes that are killed.
+    """
+    fits = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES  # containers often have 64 MB
+    return str(_MEMORY) if fits else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 
-from tests.environment import CLEARED
+from tests.environment import CLEARED, memory
 
-_STATE = tempfile.TemporaryDirectory(prefix="aip-tests-")
+_STATE = tempfile.TemporaryDirectory(prefix="aip-tests-", dir=memory())
 
 # The second run of the same tests (tests/test_on_postgresql.py) names its database here.
 os.environ |= CLEARED | {"STATE_DIR": _STATE.name, "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", "")}

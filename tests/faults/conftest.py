@@ -99,10 +99,8 @@ def mortal_postgres() -> Iterator[MortalPostgres]:
 
 
 @pytest.fixture(scope="session")
-def mortal_template(
-    tmp_path_factory: pytest.TempPathFactory, session_upstream: Upstream, mortal_postgres: MortalPostgres
-) -> Template:
-    folder = tmp_path_factory.mktemp("mortal-template")
+def mortal_template(states: Path, session_upstream: Upstream, mortal_postgres: MortalPostgres) -> Template:
+    folder = states / "mortal-template"
     return products.production_template(folder, upstream_url=session_upstream.url, postgres=mortal_postgres)
 
 
@@ -130,10 +128,9 @@ def new_installation(
     mortal_template: Template,
     postgres: MortalPostgres,
     own_redis: Redis,
-    tmp_path_factory: pytest.TempPathFactory,
+    states: Path,
 ) -> NewInstallation:
     """`with new_installation(workers=4, limits=[…], sql=[…]) as product`; `beside`: another host on its database."""
-    folder = tmp_path_factory.mktemp("mortal")
 
     @contextlib.contextmanager
     def made(
@@ -146,7 +143,7 @@ def new_installation(
     ) -> Iterator[Product]:
         assert mortal_template.database is not None
         number = next(_numbers)
-        state_dir = folder / f"state-{number}"
+        state_dir = states / f"mortal-{number}"
         shutil.copytree(mortal_template.state_dir, state_dir, ignore=shutil.ignore_patterns("static"))
         (state_dir / "static").symlink_to(mortal_template.state_dir / "static")
         url = (
