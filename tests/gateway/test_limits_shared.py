@@ -30,6 +30,12 @@ NOW_MS = 1_800_000_000_000
 _numbers = itertools.count()
 
 
+@pytest.fixture(autouse=True)
+def _slow_is_not_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long Redis takes on a busy machine."""
+    monkeypatch.setattr(shared, "LIMIT_S", PATIENCE_S)
+
+
 @pytest.fixture
 def own_redis() -> Iterator[Redis]:
     with real.redis() as server:
