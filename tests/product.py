@@ -140,6 +140,24 @@ class Product:
         timeout_s: float = PATIENCE_S,
     ) -> Iterator[http.client.HTTPResponse]:
         """The answer while it still comes, for streams; leaving the block hangs up."""
+        with (
+            self.asking(method, path, body=body, key=key, headers=headers, timeout_s=timeout_s) as connection,
+            connection.getresponse() as answer,
+        ):
+            yield answer
+
+    @contextlib.contextmanager
+    def asking(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = PATIENCE_S,
+    ) -> Iterator[http.client.HTTPConnection]:
+        """A call whose answer is not waited for; leaving the block hangs up."""
         sent = dict(headers or {})
         if key:
             sent["Authorization"] = f"Bearer {key}"
@@ -149,8 +167,7 @@ class Product:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request(method, path, data, sent)
-            with connection.getresponse() as answer:
-                yield answer
+            yield connection
         finally:
             connection.close()
 

@@ -307,7 +307,7 @@ def test_the_urgent_are_served_first(product: Product, upstream: Upstream, pair:
     limit(product, ids[first], maxConcurrent=1)
     manage(product, "PATCH", f"/api/ai-providers/deployments/{ids[second]}", {"isActive": False})
     time.sleep(operating.IN_FORCE_S)
-    upstream.always(model, Fault(delay_s=0.3))
+    upstream.on(model, Fault(delay_s=4))
 
     def call(priority: str) -> Answer:
         body = {"model": model, "messages": [{"role": "user", "content": priority}]}
@@ -317,9 +317,7 @@ def test_the_urgent_are_served_first(product: Product, upstream: Upstream, pair:
     with ThreadPoolExecutor(4) as callers:
         calls = [callers.submit(call, "normal")]
         wait_until(lambda: upstream.dispatches(model))
-        for priority in ("low", "normal", "high"):
-            calls.append(callers.submit(call, priority))
-            time.sleep(0.05)
+        calls += [callers.submit(call, priority) for priority in ("low", "normal", "high")]
         assert [each.result().status for each in calls] == [200] * 4
 
     said = [line.body["messages"][0]["content"] for line in upstream.dispatches(model)]

@@ -128,18 +128,15 @@ def test_what_failed_is_not_kept(product: Product, upstream: Upstream, fault: Fa
 
 def test_a_leader_who_leaves_leaves_the_answer_to_the_others(house: Product, upstream: Upstream) -> None:
     """Its provider aborts calls whose callers leave; this one has others."""
-    upstream.on("leaving", Fault(chunk_s=0.05))
-    with (
-        OPENAI.streaming(house, "leaving", "shared", temperature=0) as leader,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        heard = events(leader)
-        next(heard)
-        follower = pool.submit(streamed, OPENAI, house, "leaving", "shared")
-        for _ in range(3):
-            next(heard)
-        leader.close()
-        assert follower.result().ended
+    upstream.on("leaving", Fault(chunk_s=0.05, words=60))
+    body = OPENAI.body("leaving", "shared") | {"temperature": 0, "stream": True}
+    with house.asking("POST", OPENAI.path, body=body, key=house.key) as leader:
+        next(events(leader.getresponse()))
+        with house.asking("POST", OPENAI.path, body=body, key=house.key) as follower:
+            assert house.chat().status == 200  # a call made later is answered: the follower waits by now
+            leader.close()
+            with follower.getresponse() as answer:
+                assert "[DONE]" in list(events(answer))
     assert len(upstream.dispatches("leaving")) == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from tests.journeys import operating
 from tests.journeys.dialects import OPENAI
 from tests.product import Answer, Product
-from tests.servers import PATIENCE_S, wait_until
+from tests.servers import wait_until
 from tests.upstream import Fault, Upstream
 
 _numbers = itertools.count(1)
@@ -42,15 +42,21 @@ def model(house: Product, upstream: Upstream) -> str:
     return name
 
 
-def ask(house: Product, model: str, name: str, *, timeout_s: float = PATIENCE_S, **headers: str) -> Answer:
-    sent = {"X-Request-ID": name, **{word.replace("_", "-"): value for word, value in headers.items()}}
-    body = OPENAI.body(model, "Hello")
-    return house.request("POST", OPENAI.path, body=body, key=house.key, headers=sent, timeout_s=timeout_s)
+def ask(house: Product, model: str, name: str, **headers: str) -> Answer:
+    return house.request(
+        "POST", OPENAI.path, body=OPENAI.body(model, "Hello"), key=house.key, headers=named(name, headers)
+    )
 
 
-def leave(house: Product, model: str, name: str, *, after_s: float, **headers: str) -> None:
-    with pytest.raises(TimeoutError):
-        ask(house, model, name, timeout_s=after_s, **headers)
+def leave(house: Product, model: str, name: str, *, once: Callable[[], object], **headers: str) -> None:
+    with house.asking(
+        "POST", OPENAI.path, body=OPENAI.body(model, "Hello"), key=house.key, headers=named(name, headers)
+    ):
+        wait_until(once, what="the moment to leave")
+
+
+def named(name: str, headers: Mapping[str, str]) -> dict[str, str]:
+    return {"X-Request-ID": name, **{word.replace("_", "-"): value for word, value in headers.items()}}
 
 
 def rows(house: Product, name: str, count: int) -> list[dict[str, Any]]:
@@ -76,7 +82,7 @@ def test_in_the_waiting_room_of_the_next_provider(house: Product, upstream: Upst
 
     def left() -> None:
         upstream.always(model, Fault(status=500))
-        leave(house, model, name, after_s=0.5, Idempotency_Key=key)
+        leave(house, model, name, once=lambda: operating.rows(house, name), Idempotency_Key=key)
 
     busy = beside(lambda: ask(house, f"{model}-b/{model}", f"busy-{model}"), lambda: upstream.dispatches(model), left)
 
@@ -93,7 +99,7 @@ def test_while_its_provider_fails(house: Product, upstream: Upstream, model: str
     """Nobody else is asked for a caller who has left."""
     upstream.always(model, Fault(status=500, delay_s=2))
 
-    leave(house, model, f"gone-{model}", after_s=0.2)
+    leave(house, model, f"gone-{model}", once=lambda: upstream.dispatches(model))
 
     (row,) = rows(house, f"gone-{model}", 1)
     assert row["status"] == "error"
@@ -104,10 +110,13 @@ def test_while_it_waits_for_an_equal_call_that_fails(house: Product, upstream: U
     """It leaves a row, and does not make the call anew."""
     upstream.always(model, Fault(status=400, delay_s=2))
 
+    def a_later_call_is_answered() -> bool:
+        return house.chat().status == 200
+
     leader = beside(
         lambda: ask(house, model, f"leader-{model}", X_Cache="on"),
         lambda: upstream.dispatches(model),
-        lambda: leave(house, model, f"follower-{model}", after_s=0.2, X_Cache="on"),
+        lambda: leave(house, model, f"follower-{model}", once=a_later_call_is_answered, X_Cache="on"),
     )
 
     (row,) = rows(house, f"follower-{model}", 1)
