@@ -7,6 +7,7 @@ import time
 from gateway.cache import sealing
 from gateway.cache.keys import Key
 from gateway.cache.link import Link, command
+from gateway.cache.room import Room
 
 _PREFIX = "aip:cache:"
 _AT_ONCE = 1_000  # how many are cleared by one command: Redis answers it, and others', in time
@@ -19,6 +20,7 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         self._link = Link(url)
+        self._room = Room(self._link)
 
     @property
     def is_reachable(self) -> bool:
@@ -30,6 +32,8 @@ class RedisStore:
         return None if sealed is None else sealing.unseal(sealed, name=name)
 
     async def put(self, key: Key, content: bytes, *, ttl_s: int) -> None:
+        if not await self._room.is_there():
+            return
         name, index = _name(key), _index(key.scope)
         now = time.time()
         await self._link.ask(

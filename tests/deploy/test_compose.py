@@ -97,6 +97,16 @@ def test_every_part_is_there_once_set_up_and_only_the_web_is_open(compose: dict[
         assert services[name]["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
 
 
+def test_redis_is_bounded_and_throws_nothing_out(compose: dict[str, Any]) -> None:
+    """Kept answers leave room within its bound, and a counter that was thrown out would limit nobody."""
+    server, *options = compose["services"]["redis"]["command"]
+
+    assert server == "redis-server"
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    assert given["--maxmemory"].endswith("gb")
+    assert given["--maxmemory-policy"] == "noeviction"
+
+
 def test_nobody_is_killed_before_its_calls_are_settled(compose: dict[str, Any]) -> None:
     for name in ("web", "grpc"):
         assert int(compose["services"][name]["stop_grace_period"].removesuffix("s")) >= KILLED_AFTER_S + 5

@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 from structlog.testing import capture_logs
 
-from gateway.cache import link, sealing
+from gateway.cache import link, room, sealing
 from gateway.cache.keys import Key
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.stores import MemoryStore, Store
@@ -262,8 +262,46 @@ def test_a_caller_who_leaves_takes_no_other_with_it(shared: Redis) -> None:
     asyncio.run(story())
 
 
+def test_while_redis_is_nearly_full_nothing_more_is_kept(own: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_LOOK_EVERY_S", 0)
+    used = int(own.client.info("memory")["used_memory"])
+
+    async def story() -> None:
+        store = RedisStore(own.url)
+        own.client.config_set("maxmemory", used * 2)
+        await store.put(KEY, b"one", ttl_s=60)
+        own.client.config_set("maxmemory", used * 5 // 4)
+        await store.put(OTHER, b"two", ttl_s=60)
+        await store.put(BOBS, b"two", ttl_s=60)
+        assert [await store.get(key) for key in (KEY, OTHER, BOBS)] == [b"one", None, None]
+        assert store.is_reachable
+
+        own.client.config_set("maxmemory", 0)
+        await store.put(OTHER, b"two", ttl_s=60)
+        assert await store.get(OTHER) == b"two"
+        await store.close()
+
+    with capture_logs() as lines:
+        asyncio.run(story())
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+
+
+def test_whether_there_is_room_is_not_asked_for_every_answer(own: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_LOOK_EVERY_S", 600)
+
+    async def story() -> None:
+        store = RedisStore(own.url)
+        await asyncio.gather(*(store.put(Key("alice", str(number)), b"one", ttl_s=60) for number in range(20)))
+        assert await store.size("alice") == 20
+        await store.close()
+
+    asyncio.run(story())
+    assert int(own.client.info("commandstats")["cmdstat_info"]["calls"]) == 1
+
+
 def test_a_full_redis_is_let_alone_until_it_takes_writes_again(own: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "_LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(room, "_LOOK_EVERY_S", 600)
 
     async def story() -> None:
         store = RedisStore(own.url)
