@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -17,7 +16,7 @@ from gateway.limits.shared import SharedCounters
 from gateway.limits.verdict import Verdict
 
 _HEAR_EVERY_S = 1.0
-_COUNT_EVERY = 5  # times of hearing
+_COUNT_EVERY_S = _TIDY_EVERY_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +46,7 @@ class Limiter:
             await self._shared.start()
 
     async def run(self) -> None:
-        for second in itertools.count(1):
-            await asyncio.sleep(_HEAR_EVERY_S)
-            await self._hear()
-            if second % _COUNT_EVERY == 0:
-                await self._count_processes()
-                self._local.tidy(self._now_ms())
+        await asyncio.gather(self._keep_hearing(), self._keep_counting(), self._keep_tidy())
 
     async def stop(self) -> None:
         if self._shared is not None:
@@ -75,6 +69,23 @@ class Limiter:
         self._local.correct(corrections)
         if self._shared is not None and self._shared.is_up:
             self._shared.correct(corrections)
+
+    async def _keep_hearing(self) -> None:
+        while True:
+            await asyncio.sleep(_HEAR_EVERY_S)
+            await self._hear()
+
+    async def _keep_counting(self) -> None:
+        """A database that hangs keeps this alone waiting."""
+        while True:
+            await asyncio.sleep(_COUNT_EVERY_S)
+            await self._count_processes()
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_EVERY_S)
+            for _ in self._local.tidy(self._now_ms()):
+                await asyncio.sleep(0)
 
     async def _hear(self) -> None:
         """How far others have used what this process may not have been asked for lately."""

@@ -178,10 +178,22 @@ def test_counters_that_count_nothing_are_let_go() -> None:
     counters = LocalCounters()
     for number in range(100):
         counters.take(a_set(a_limit(10, name=str(number))), [], 1, NOW_MS)
-    counters.tidy(NOW_MS + 2 * MINUTE_MS)
+    list(counters.tidy(NOW_MS + 2 * MINUTE_MS))
     assert not counters._windows
     assert not counters._unsent
     assert not counters._own
+
+
+def test_very_many_counters_are_looked_at_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.limits.local.MOST_TIDIED", 10)
+    counters, late_ms = LocalCounters(), NOW_MS + 2 * MINUTE_MS
+    for number in range(25):
+        counters.note(a_set(a_limit(1, name=str(number))), [1, 0], 1, NOW_MS, taken=True)
+    left = []
+    for _ in counters.tidy(late_ms):
+        left.append((len(counters._seen), len(counters._own)))
+        counters.note(a_set(a_limit(9, name="still calling")), [1, 0], 1, late_ms, taken=True)
+    assert left == [(15, 25), (6, 26), (1, 26), (1, 16), (1, 6), (1, 1)]
 
 
 def test_there_are_never_more_counters_than_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -186,9 +187,9 @@ def test_counters_leave_nothing_behind(servers: Servers) -> None:
 PROCESSES = [uuid4(), uuid4()]
 
 
-async def limiter(redis_url: str, rank: int = 0) -> Limiter:
+async def limiter(redis_url: str, rank: int = 0, live: Callable[[], Sequence[UUID]] = lambda: PROCESSES) -> Limiter:
     """One of two processes."""
-    made = Limiter(redis_url=redis_url, workers=1, process_id=PROCESSES[rank], live=lambda: PROCESSES)
+    made = Limiter(redis_url=redis_url, workers=1, process_id=PROCESSES[rank], live=live)
     await made.start()
     return made
 
@@ -279,6 +280,37 @@ def test_a_process_that_was_not_asked_knows_what_others_let_through(own_redis: R
             task.cancel()
         await first.stop()
         await second.stop()
+
+    run(story)
+
+
+def test_a_database_that_hangs_keeps_no_process_from_hearing_of_others(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.limits.limiter._COUNT_EVERY_S", 0.01)
+    freezes, hangs, thaws = threading.Event(), threading.Event(), threading.Event()
+
+    def live() -> list[UUID]:
+        if freezes.is_set():
+            hangs.set()
+            thaws.wait(PATIENCE_S)
+        return PROCESSES
+
+    async def story() -> None:
+        first, second = await limiter(servers.redis.url), await limiter(servers.redis.url, 1, live)
+        hearing = [asyncio.create_task(each.run()) for each in (first, second)]
+        try:
+            freezes.set()
+            await until(hangs.is_set)
+            limit = fresh(10)
+            assert await taken(first, limit, 1) == 1
+            await until(lambda: limit.key in second._local._seen)
+        finally:
+            thaws.set()
+            for task in hearing:
+                task.cancel()
+            await first.stop()
+            await second.stop()
 
     run(story)
 
