@@ -44,7 +44,8 @@ def test_a_caller_without_limits_is_told_of_none(topology: Product) -> None:
     assert told(answer) == {}
 
 
-def test_a_keys_limit_refuses_names_itself_and_says_when_to_come_again(topology: Product) -> None:
+@operating.again_if_redis_was_slow
+def test_a_keys_limit_refuses_names_itself_and_says_when_to_come_again(topology: Product, upstream: Upstream) -> None:
     key = new_key(topology, requestsPerMinute=3)
 
     answers = [topology.chat(key=key) for _ in range(5)]
