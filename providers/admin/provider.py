@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -136,18 +136,17 @@ class ProviderAdmin(EditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
         rows: QuerySet[Provider] = super().get_queryset(request)
-        active = Deployment.objects.filter(is_active=True).prefetch_related("prices")
-        return (
-            rows.select_related("health")
-            .prefetch_related(Prefetch("deployments", queryset=active, to_attr="active_models"))
-            .annotate(active_keys=Count("credentials", filter=Q(credentials__is_active=True), distinct=True))
-        )
+        active_keys = Count("credentials", filter=Q(credentials__is_active=True), distinct=True)
+        return rows.select_related("health").annotate(active_keys=active_keys)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
         now = timezone.now()
         spend = _spend_today(now)
         changelist.result_list = list(changelist.result_list)
+        active = Deployment.objects.filter(is_active=True).prefetch_related("prices")
+        models = Prefetch("deployments", queryset=active, to_attr="active_models")
+        prefetch_related_objects(changelist.result_list, models)  # a provider's own page needs none of them
         standings = health.standings(changelist.result_list, now=now)
         seen = circuits.standing(model.pk for row in changelist.result_list for model in row.active_models)
         for row in changelist.result_list:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models.signals import post_init
 from django.test import Client as Browser
 from django.urls import reverse
 
@@ -118,6 +119,18 @@ def test_a_providers_models_are_shown_a_hundred_at_a_time(staff: Browser, url: s
 
     assert _models(_shown(answer)) == names[100 * (number - 1) : 100 * number]
     assert f'aria-current="page">{number}<' in answer.content.decode()
+
+
+def test_a_page_reads_no_more_prices_than_it_shows(staff: Browser, url: str) -> None:
+    read: list[object] = []
+
+    def note(**facts: Any) -> None:
+        read.append(facts["instance"])
+
+    post_init.connect(note, sender=Price)
+    staff.get(url, {"deployments-page": "3"})
+    post_init.disconnect(note, sender=Price)
+    assert len(read) == 1
 
 
 def test_few_models_have_no_pages(staff: Browser, url: str) -> None:
