@@ -304,7 +304,7 @@ def save_route(route: Route, *, targets: Sequence[RouteTarget] | None = None, **
             for target in targets:
                 target.route = route
             RouteTarget.objects.bulk_create(targets)
-    return Route.objects.prefetch_related("targets__deployment__provider").get(pk=route.pk)
+    return Route.objects.with_targets().get(pk=route.pk)
 
 
 def _refuse_second_catch_all(route: Route) -> None:

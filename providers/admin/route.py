@@ -52,8 +52,8 @@ class RouteAdmin(EditedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
-        rows: QuerySet[Route] = super().get_queryset(request)
-        return rows.prefetch_related("targets__deployment__provider")
+        rows: QuerySet[Route] = super().get_queryset(request).with_targets()
+        return rows
 
     @column(description="Models, in the order they are tried")
     def tried(self, row: Route) -> str:

@@ -171,7 +171,7 @@ class ExchangeRates(Resource[ExchangeRate]):
 class NamedRoutes(Resource[Route]):
     """Public names and the models behind them."""
 
-    queryset = Route.objects.prefetch_related("targets__deployment__provider")
+    queryset = Route.objects.with_targets()
     writes = ("providers.add_routetarget", "providers.change_routetarget", "providers.delete_routetarget")
     serializer_class = RouteSerializer
     query_class: ClassVar[type[Query]] = RouteQuery

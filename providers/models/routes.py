@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.utils import timezone
 
 from accounts.audit import Audited, AuditedRows
@@ -25,6 +25,11 @@ class RouteQuerySet(AuditedRows["Route"]):
         chats = Deployment.objects.filter(type=chat, is_active=True, provider__is_active=True)
         default = Q(~Exists(reached.filter(deployment__type=chat)), Exists(chats), name=DEFAULT_ROUTE)
         return self.filter(~Exists(reached) | default, is_active=True)
+
+    def with_targets(self) -> RouteQuerySet:
+        """Joined: a prefetch of the models compares each id by itself, and SQLite compares at most a thousand."""
+        joined = RouteTarget.objects.select_related("deployment__provider")
+        return self.prefetch_related(Prefetch("targets", queryset=joined))
 
 
 class Route(Audited, Identified):

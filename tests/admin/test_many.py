@@ -95,6 +95,16 @@ def test_a_route_of_many_models_can_be_saved(staff: Browser) -> None:
     assert route.targets.filter(weight=9).count() == 1
 
 
+def test_a_route_may_have_more_models_than_sqlite_compares_at_once(staff: Browser) -> None:
+    provider = Provider.objects.get()
+    Deployment.objects.bulk_create(Deployment(provider=provider, name=f"more-{number}") for number in range(1_000))
+    route = Route.objects.create(name="all")
+    RouteTarget.objects.bulk_create(RouteTarget(route=route, deployment=each) for each in Deployment.objects.all())
+
+    assert staff.get(reverse("admin:providers_route_changelist")).status_code == 200
+    assert len(staff.get(f"/api/ai-providers/routes/{route.pk}").json()["targets"]) == 1_000 + MOST_OFFERED + 1
+
+
 # --- a provider's models, page by page ------------------------------------------------------------------------------
 
 
