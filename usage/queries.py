@@ -7,6 +7,7 @@ from the rollups wherever those can tell.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_args
@@ -22,6 +23,7 @@ from usage.sums import Figures, Grain, Line
 
 __all__ = [
     "GROUPINGS",
+    "MOST_GROUPS",
     "SERIES",
     "Bucket",
     "By",
@@ -30,7 +32,7 @@ __all__ = [
     "Group",
     "InFlight",
     "Point",
-    "TooManyTagsError",
+    "TooManyGroupsError",
     "Totals",
     "bucket_start",
     "grouped",
@@ -48,7 +50,8 @@ Field = Literal[
     "evidence",
 ]  # fmt: skip
 By = Literal[Field, "tag", Bucket]
-MOST_TAGS = 10_000  # different ones of a sum by tag: who tags each call with an id of its own has a million
+# Of a sum by what callers choose: who tags each call with an id of its own has a million. A group takes some kilobytes.
+MOST_GROUPS = {"tag": 10_000, "endUser": 25_000}
 _Key = TypeVar("_Key")
 SERIES: tuple[str, ...] = get_args(Field)
 GROUPINGS: tuple[str, ...] = (*SERIES, "tag", *get_args(Bucket))
@@ -130,11 +133,12 @@ class InFlight(msgspec.Struct, frozen=True, kw_only=True):
     amount_pico: int
 
 
-class TooManyTagsError(Exception):
-    """The calls of a sum by tag bear more than `MOST_TAGS` different tags."""
+class TooManyGroupsError(Exception):
+    """A sum by what callers choose has more than its `MOST_GROUPS`."""
 
-    def __init__(self) -> None:
-        super().__init__(f"These calls bear more than {MOST_TAGS:,} different tags: ask for fewer days, or one client.")
+    def __init__(self, by: str) -> None:
+        most = f"more than {MOST_GROUPS[by]:,} groups"
+        super().__init__(f"By {by} these calls fall into {most}: ask for fewer days, or one client.")
 
 
 def totals(start: datetime, end: datetime, **filters: Unpack[Filters]) -> Totals:
@@ -155,17 +159,18 @@ def grouped(
     """The sums of each group: time ascending, others dearest first. Only groups that have calls.
 
     `top`: of others than time, the dearest so many: there may be a hundred thousand end users. A call with several
-    tags counts once under each of them, so tag groups may add up to more than the total. Raises `TooManyTagsError`,
-    whatever `top` is: which of them are the dearest is only known of all.
+    tags counts once under each of them, so tag groups may add up to more than the total. Raises
+    `TooManyGroupsError`: of tags, and of what several tables tell, all are read, whatever `top` is.
     """
     asked = _by_column(filters)
     if by in ("hour", "day", "week", "month"):
         return _by_time(start, end, by, time_zone, asked)
     if by == "tag":
-        found = _by_tag(sums.lines(start, end, columns=("tags",), filters=asked))
+        lines = sums.lines(start, end, columns=("tags",), filters=asked)
+        found = _folded(((tag, line) for line in lines for tag in _tags(line.key[0])), by=by)
     else:
         lines = sums.lines(start, end, columns=_COLUMNS[by], filters=asked, top=top)
-        found = _folded((_text(line.key), line) for line in lines)
+        found = _folded(((_text(line.key), line) for line in lines), by=by)
     groups = [Group(key=key, **_totals(figures)) for key, figures in found.items()]
     return sorted(groups, key=lambda group: (-(group.cost_pico or 0), -group.requests, group.key))[:top]
 
@@ -242,16 +247,6 @@ def _by_time(
     return [Group(key=buckets.key(at, bucket), starts_at=at, **_totals(figures)) for at, figures in starts]
 
 
-def _by_tag(lines: Iterable[Line]) -> dict[str, Figures]:
-    found: dict[str, Figures] = {}
-    for line in lines:
-        for tag in _tags(line.key[0]):
-            found[tag] = sums.added(found.get(tag), line.figures)
-        if len(found) > MOST_TAGS:
-            raise TooManyTagsError
-    return found
-
-
 def _grain(bucket: Bucket) -> Grain:
     return "quarter" if bucket == "hour" else "day"
 
@@ -273,11 +268,14 @@ def _tags(tags: dict[str, str] | None) -> Iterator[str]:
         yield f"{name}={value}"
 
 
-def _folded(lines: Iterable[tuple[_Key, Line]]) -> dict[_Key, Figures]:
-    """The figures added up by key."""
+def _folded(lines: Iterable[tuple[_Key, Line]], *, by: str = "") -> dict[_Key, Figures]:
+    """The figures added up by key. Raises `TooManyGroupsError`."""
+    most = MOST_GROUPS.get(by, math.inf)
     found: dict[_Key, Figures] = {}
     for key, line in lines:
         found[key] = sums.added(found.get(key), line.figures)
+        if len(found) > most:
+            raise TooManyGroupsError(by)
     return found
 
 

@@ -157,17 +157,39 @@ def test_a_bad_grouping_says_what_is_allowed(api: APIClient) -> None:
 
 
 @pytest.mark.parametrize("url", [f"{URL}/usage", "/api/usage/exports"])
-def test_too_many_tags_are_refused_by_the_fields_name(
-    api: APIClient, new_record: NewRecord, noon: datetime, monkeypatch: pytest.MonkeyPatch, url: str
+@pytest.mark.parametrize("by", ["tag", "endUser"])
+def test_too_many_groups_are_refused_by_the_fields_name(
+    api: APIClient, new_record: NewRecord, noon: datetime, monkeypatch: pytest.MonkeyPatch, *, url: str, by: str
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_TAGS", 2)
+    monkeypatch.setitem(queries.MOST_GROUPS, by, 2)
     for number in range(3):
-        new_record(noon, tags={"trace": str(number)})
+        new_record(noon, tags={"trace": str(number)}, end_user=f"u{number}")
 
-    answer = api.get(url, MARCH | {"groupBy": "tag"})
+    answer = api.get(url, MARCH | {"groupBy": by})
 
     assert answer.status_code == 400
-    assert "more than 2 different tags: ask for fewer days" in answer.json()["fields"]["groupBy"][0]
+    expected = f"By {by} these calls fall into more than 2 groups: ask for fewer days, or one client."
+    assert answer.json()["fields"]["groupBy"] == [expected]
+
+
+def test_the_dearest_of_too_many_end_users_can_be_asked_for(
+    api: APIClient, new_record: NewRecord, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(queries.MOST_GROUPS, "endUser", 2)
+    for number in range(3):
+        new_record(noon, end_user=f"u{number}", cost_pico=number)
+
+    rows = api.get(f"{URL}/cost", MARCH | {"groupBy": "endUser", "limit": 2}).json()["rows"]
+
+    assert [row["endUser"] for row in rows] == ["u2", "u1"]
+
+
+@pytest.mark.parametrize("url", [f"{URL}/usage", "/api/usage/exports"])
+def test_hours_are_told_of_a_hundred_days(api: APIClient, url: str) -> None:
+    days = {"startDate": "2026-01-01", "endDate": "2026-04-11", "groupBy": "hour"}
+
+    assert api.get(url, days).json()["fields"] == {"groupBy": ["By hour, ask for at most 100 days."]}
+    assert api.get(url, days | {"endDate": "2026-04-10"}).status_code == 200
 
 
 def test_records_are_the_ledgers_rows(api: APIClient, books: list[UsageRecord]) -> None:

@@ -145,13 +145,13 @@ def test_a_call_counts_under_each_of_its_tags() -> None:
 
 @pytest.mark.parametrize("top", [None, 1])
 def test_more_tags_than_memory_should_hold_are_refused(top: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "MOST_TAGS", 3)
+    monkeypatch.setitem(queries.MOST_GROUPS, "tag", 3)
     for number in range(3):
         record(tags={"trace": str(number)})
     assert len(queries.grouped(LONG_AGO, FAR_AHEAD, by="tag")) == 3
     record(tags={"trace": "one more"})
 
-    with pytest.raises(queries.TooManyTagsError, match="more than 3 different tags"):
+    with pytest.raises(queries.TooManyGroupsError, match="By tag these calls fall into more than 3 groups"):
         queries.grouped(LONG_AGO, FAR_AHEAD, by="tag", top=top)
 
 

@@ -18,13 +18,13 @@ from rest_framework.views import APIView
 
 from accounts.api.resources import checked_query
 from usage import export, queries
-from usage.api.statistics import GROUP_BY, UsageFilters, figures
+from usage.api.statistics import GROUP_BY, SumsQuery, figures
 from usage.models import UsageRecord
 
 _CSV = "text/csv; charset=utf-8"
 
 
-class ExportQuery(UsageFilters):
+class ExportQuery(SumsQuery):
     """Which rows; with `groupBy`, their sums."""
 
     group_by = serializers.ChoiceField(choices=queries.GROUPINGS, required=False, help_text=GROUP_BY)

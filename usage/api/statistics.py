@@ -19,7 +19,11 @@ from usage.api.period import Period, Zone
 from usage.models import UsageRecord
 
 MOST_HOURLY_DAYS = 100
-GROUP_BY = f"By `tag`: where there are more than {queries.MOST_TAGS:,} different ones, this is refused."
+GROUP_BY = (
+    "Refused: by `hour` for more than {} days, by `tag` or `endUser` where there are more than {:,} or {:,}.".format(
+        MOST_HOURLY_DAYS, queries.MOST_GROUPS["tag"], queries.MOST_GROUPS["endUser"]
+    )
+)
 
 
 class TagField(serializers.CharField):
@@ -53,17 +57,27 @@ class UsageFilters(Period):
         names = queries.Filters.__annotations__
         return {name: self.validated_data[name] for name in names if name in self.validated_data}  # type: ignore[return-value]  # mypy loses the names
 
+
+class SumsQuery(UsageFilters):
+    """Which calls, for sums by a `group_by` of the subclass's own."""
+
+    def validate(self, attrs: Any) -> Any:
+        attrs = super().validate(attrs)
+        if attrs.get("group_by") == "hour" and (attrs["end_date"] - attrs["start_date"]).days >= MOST_HOURLY_DAYS:
+            raise serializers.ValidationError({"groupBy": [f"By hour, ask for at most {MOST_HOURLY_DAYS} days."]})
+        return attrs
+
     def grouped(self, *, by: queries.By, top: int | None = None) -> list[queries.Group]:
         """Raises `ValidationError`."""
         asked = self.validated_data
         zone = asked["time_zone"]
         try:
             return queries.grouped(asked["start"], asked["end"], by=by, time_zone=zone, top=top, **self.filters)
-        except queries.TooManyTagsError as error:
+        except queries.TooManyGroupsError as error:
             raise serializers.ValidationError({"groupBy": [str(error)]}) from error
 
 
-class StatisticsQuery(UsageFilters):
+class StatisticsQuery(SumsQuery):
     group_by = serializers.ChoiceField(choices=queries.GROUPINGS, default="provider", help_text=GROUP_BY)
     limit = serializers.IntegerField(
         min_value=1,
@@ -71,12 +85,6 @@ class StatisticsQuery(UsageFilters):
         required=False,
         help_text="At most so many rows, the dearest. Groups of time are all told.",
     )
-
-    def validate(self, attrs: Any) -> Any:
-        attrs = super().validate(attrs)
-        if attrs["group_by"] == "hour" and (attrs["end_date"] - attrs["start_date"]).days >= MOST_HOURLY_DAYS:
-            raise serializers.ValidationError({"groupBy": [f"By hour, ask for at most {MOST_HOURLY_DAYS} days."]})
-        return attrs
 
 
 class FiguresSerializer(CamelCase):
