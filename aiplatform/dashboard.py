@@ -24,6 +24,7 @@ from providers.operations import DEFAULT_ROUTE, DEMO
 from providers.prices import unpriced
 from providers.standing import STALE_AFTER, Standing, State
 from usage import queries
+from usage.models import UsageRecord
 from usage.queries import Group, Totals
 
 CHART_DAYS = 30
@@ -89,12 +90,13 @@ def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
 def _home(reader: Any, *, now: datetime, zone: tzinfo) -> dict[str, Any]:
     today, month = queries.bucket_start(now, "day", zone), queries.bucket_start(now, "month", zone)
     tomorrow = queries.next_bucket(today, "day", zone)
-    spent_month = queries.totals(month, tomorrow)
+    spent_today, spent_month = queries.totals(today, tomorrow), queries.totals(month, tomorrow)
+    interrupted = queries.totals(today, tomorrow, status=UsageRecord.Status.INTERRUPTED).requests
     providers = list(Provider.objects.select_related("health"))
     steps = [_open_to(reader, step) for step in _steps(providers)]
     standings = health.standings(providers, now=now)
     return {
-        "cards": [_open_to(reader, card) for card in _cards(queries.totals(today, tomorrow), spent_month, month)],
+        "cards": [_open_to(reader, card) for card in _cards(spent_today, interrupted, spent_month, month)],
         "providers": [
             _open_to(reader, _provider_card(row, standings[row.pk], now)) for row in providers if row.is_active
         ],
@@ -123,17 +125,16 @@ def _open_to(reader: Any, shown: _Linked) -> _Linked:
 # --- parts of the page --------------------------------------------------------------------------------------------
 
 
-def _cards(today: Totals, month: Totals, since: datetime) -> list[Card]:
+def _cards(today: Totals, interrupted: int, month: Totals, since: datetime) -> list[Card]:
     calls, flying = reverse("admin:usage_usagerecord_changelist"), queries.in_flight()
-    errors = f"{calls}?period=today&status__exact=error"
     return [
         Card("Spent today", *_money(today), f"{calls}?period=today", exact=display.dollars(today.cost_pico)),
         Card(f"Spent in {since:%B}", *_money(month), f"{calls}?period=month", exact=display.dollars(month.cost_pico)),
         Card(
             "Calls today",
             display.count(today.requests),
-            _failed(today),
-            errors if today.errors else f"{calls}?period=today",
+            _ended(today, interrupted),
+            f"{calls}?period=today{_listed(today, interrupted)}",
             "bad" if today.error_share > 0.05 else "",
         ),
         Card(
@@ -151,11 +152,20 @@ def _zone_of_days(zone: tzinfo) -> str:
     return "" if str(zone) == timezone.get_current_timezone_name() else str(zone)
 
 
-def _failed(today: Totals) -> str:
+def _ended(today: Totals, interrupted: int) -> str:
+    """How many did not end well, in the words of the list of calls."""
     if not today.requests:
         return "none yet"
-    failed = f"{display.count(today.errors)} failed" if today.errors else "none failed"
-    return f"{failed}, {display.count(today.refused)} refused" if today.refused else failed
+    counts = {"failed": today.errors - interrupted, "interrupted": interrupted, "refused": today.refused}
+    told = ", ".join(f"{display.count(number)} {how}" for how, number in counts.items() if number)
+    return told if today.errors else f"none failed, {told}".removesuffix(", ")
+
+
+def _listed(today: Totals, interrupted: int) -> str:
+    """The filter of that list: it shows one status at a time."""
+    if not today.errors:
+        return ""
+    return f"&status__exact={'error' if today.errors > interrupted else 'interrupted'}"
 
 
 def _money(spent: Totals) -> tuple[str, str]:

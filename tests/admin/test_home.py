@@ -7,13 +7,15 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.utils import timezone
 
 from providers.models import Deployment, Health, Provider, Route
-from tests.usage.rows import book
-from usage import queries
+from tests.usage.rows import book, hold, record
+from usage import ledger, queries
+from usage.ledger import Note
 from usage.models import UsageRecord
 
 
@@ -100,6 +102,26 @@ def test_calls_of_today_that_failed_and_that_were_refused_are_counted_apart(staf
 
     note = next(card.note for card in figures["cards"] if card.title == "Calls today")
     assert note == f"{before.errors + 2:,} failed, {before.refused + 23:,} refused"
+
+
+@pytest.mark.parametrize(
+    ("calls", "note", "listed"),
+    [
+        ({"ok": 1}, "none failed", ""),
+        ({"ok": 1, "interrupted": 2}, "2 interrupted", "&status__exact=interrupted"),
+        ({"error": 1, "interrupted": 2, "refused": 3}, "1 failed, 2 interrupted, 3 refused", "&status__exact=error"),
+    ],
+)
+def test_the_link_of_the_calls_that_failed_leads_to_them(
+    staff: Browser, calls: dict[str, int], note: str, listed: str
+) -> None:
+    for status, number in calls.items():
+        ledger.apply([Note(record(hold(started_at=timezone.now()), status=status)) for _ in range(number)])
+
+    card = next(card for card in home(staff)[0]["cards"] if card.title == "Calls today")
+
+    assert card.note == note
+    assert card.url == f"/admin/usage/usagerecord/?period=today{listed}"
 
 
 def _today() -> tuple[datetime, datetime]:
