@@ -87,6 +87,8 @@ def _font(zoom: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _dollars(value: float, top: float) -> str:
+    if top >= 1_000_000:
+        return f"${value / 1_000_000:,.3g}M" if value else "$0"
     if top >= 10_000:
         return f"${value / 1000:,.3g}k" if value else "$0"
     return f"${value:,.{_digits(top / _LINES)}f}" if value else "$0"

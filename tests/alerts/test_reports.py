@@ -409,6 +409,22 @@ def test_no_line_of_a_chart_is_shown_rounded(step: float, digits: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("most", "lines"),
+    [
+        (9_500, ["$2.5k", "$5k", "$7.5k", "$10k"]),
+        (75_000, ["$20k", "$40k", "$60k", "$80k"]),
+        (950_000, ["$0.25M", "$0.5M", "$0.75M", "$1M"]),
+        (1_100_000, ["$0.3M", "$0.6M", "$0.9M", "$1.2M"]),
+        (23_000_000, ["$6M", "$12M", "$18M", "$24M"]),
+    ],
+)
+def test_much_money_is_told_in_thousands_and_millions(most: float, lines: list[str]) -> None:
+    top = charts.nice_ceiling(most)
+
+    assert [charts._dollars(top * number / 4, top) for number in range(1, 5)] == lines
+
+
+@pytest.mark.parametrize(
     ("first", "last", "text"),
     [
         ("2026-11-08", "2026-11-09", "8 November 2026"),
