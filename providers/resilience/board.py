@@ -182,9 +182,13 @@ class Board:
         return circuit.figures.success_share(now, deployment.provider.circuit.window_s) if circuit else None
 
     def is_healthy(self, deployment: DeploymentSpec, now: float) -> bool:
-        """By what live calls have met; where there were none of late, by what the last probe found."""
-        if self.is_open(deployment):
-            return False
+        """By what live calls have met; where there were none of late, by what the last probe found.
+
+        Who is due for a trial is well enough to be given one, whichever process makes it.
+        """
+        circuit = self.circuits.get(deployment.id)
+        if circuit is not None and circuit.breaker.state is not State.CLOSED:
+            return circuit.breaker.is_due(now)
         share = self.success_share(deployment, now)
         if share is not None:
             return share >= _MOSTLY

@@ -91,6 +91,22 @@ def test_live_calls_say_more_than_probes() -> None:
     assert not board.is_healthy(ONE, 1_000)
 
 
+def test_an_open_circuit_speaks_against_a_deployment_until_it_is_due_for_a_trial() -> None:
+    """Whichever process may make it. Or where health decides who is asked first, it would never be asked again."""
+    board = Board(Random(0))
+    board.claims = set()
+    break_down(board)
+    assert not board.is_healthy(ONE, 59)
+    assert board.is_healthy(ONE, 60)
+
+    board.claims = {ONE.id}
+    trial = leave(board, now=61)
+    assert not board.is_healthy(ONE, 62)
+
+    board.answered(trial, 100, 63)
+    assert board.is_healthy(ONE, 63)
+
+
 class TestTwoProcesses:
     """What one tells the other."""
 
