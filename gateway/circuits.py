@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -70,22 +71,17 @@ class Circuits:
         self._heard: dict[Any, Any] = {}
         self._others: dict[str, Report] = {}
         self._reported_at = 0.0
-        self._probes_at = 0.0
         self._is_away = False
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                await self.round()
-            except Exception:  # whatever one round met, the next must come: resets would have no effect any more
-                log.exception("a round of sharing circuits has failed")
-            await asyncio.sleep(SYNC_S)
+        """Until cancelled. Probes are read apart: a database that hangs keeps no circuit from being shared or tried."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_repeat(self.round, SYNC_S))
+            both.create_task(_repeat(self._read_probes, _PROBES_EVERY_S))
 
     async def round(self) -> None:
         """In step once: in this order, so that a reset is known before what others told earlier is heard."""
         self._heed_configuration()
-        await self._read_probes()
         await self._share()
 
     async def close(self) -> None:
@@ -110,10 +106,6 @@ class Circuits:
             self._board.heed(topology.deployments, time.perf_counter())
 
     async def _read_probes(self) -> None:
-        now = time.monotonic()
-        if now - self._probes_at < _PROBES_EVERY_S:
-            return
-        self._probes_at = now
         try:
             self._board.unhealthy = await asyncio.to_thread(_read_unhealthy)
         except (DatabaseError, InterfaceError) as error:
@@ -216,6 +208,15 @@ class Circuits:
         if gone := [name for name, report in self._others.items() if report.told_at < time.time() - 60]:
             with contextlib.suppress(RedisError):
                 await redis.hdel(circuits.REPORTS_KEY, *gone)
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], every_s: float) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # whatever one round met, the next must come: resets would have no effect any more
+            log.exception("a round of sharing circuits has failed")
+        await asyncio.sleep(every_s)
 
 
 def unhealthy_providers(*, now: datetime) -> frozenset[UUID]:

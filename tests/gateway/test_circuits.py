@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,10 @@ class Process:
     def is_open(self) -> bool:
         return self.board.is_open(ONE)
 
+    def run(self) -> asyncio.Task[None]:
+        """As the gateway has it, until cancelled."""
+        return asyncio.create_task(self._circuits.run())
+
     async def close(self) -> None:
         await self._circuits.close()
 
@@ -106,7 +111,6 @@ def told(story: Callable[[Redis, Process, Process], Awaitable[None]]) -> None:
         asyncio.run(bounded(redis))
 
 
-@pytest.mark.django_db(transaction=True)
 def test_what_could_not_be_told_in_time_is_told_later() -> None:
     async def story(redis: Redis, here: Process, there: Process) -> None:
         await there.steps()
@@ -124,7 +128,6 @@ def test_what_could_not_be_told_in_time_is_told_later() -> None:
     told(story)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_reset_holds_also_where_redis_was_away_in_that_moment() -> None:
     """What the other one told before the reset is still to be found there, and is found again."""
 
@@ -143,5 +146,27 @@ def test_a_reset_holds_also_where_redis_was_away_in_that_moment() -> None:
         assert not there.is_open()
         await here.steps()
         assert not here.is_open()
+
+    told(story)
+
+
+def test_while_the_database_hangs_circuits_are_shared() -> None:
+    """Whoever asks it has no thread to wait in."""
+
+    async def story(redis: Redis, here: Process, there: Process) -> None:
+        thaw = threading.Event()
+        with ThreadPoolExecutor(1) as only:
+            asyncio.get_running_loop().set_default_executor(only)
+            only.submit(thaw.wait)
+            running = [process.run() for process in (here, there)]
+            here.break_down()
+            try:
+                while not there.is_open():  # noqa: ASYNC110 - it is told by nobody
+                    await asyncio.sleep(0.01)
+            finally:
+                for each in running:
+                    each.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+                thaw.set()
 
     told(story)
