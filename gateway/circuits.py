@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 
 from core.ids import uuid7
 from gateway.catalogue import Catalogue
+from gateway.trials import Trials
 from providers import circuits
 from providers.models import Health
 from providers.resilience.board import Board, Change
@@ -37,9 +38,8 @@ from providers.standing import STALE_AFTER
 SYNC_S = 0.25
 _REPORT_EVERY_S = 2.0
 _PROBES_EVERY_S = 15.0
-_TRIAL_LEASE_MS = 5_000
 _LIMIT_S = 1.0
-_NEWS, _SEQUENCE, _TRIAL = "aip:circuits:news", "aip:circuits:seq", "aip:circuits:trial:"
+_NEWS, _SEQUENCE = "aip:circuits:news", "aip:circuits:seq"
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class Circuits:
             self._redis = Redis.from_url(
                 redis_url, socket_timeout=_LIMIT_S, socket_connect_timeout=_LIMIT_S, retry=Retry(NoBackoff(), 0)
             )
+            self._trials = Trials(board, self._redis, self._me)
         self._known: Topology | None = None
         self._sequence = 0
         self._heard: dict[Any, Any] = {}
@@ -118,8 +119,9 @@ class Circuits:
         try:
             async with asyncio.timeout(_LIMIT_S):
                 await self._tell(self._redis)
-                await self._hear(self._redis)
-                await self._claim(self._redis)
+                claims = await self._trials.claim(self._catalogue.current.topology.by_id, time.perf_counter())
+                await self._hear(self._redis)  # after the claims: who gives one up has told before how its trial went
+                self._board.claims = claims
                 await self._report(self._redis)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             self._lose(error)
@@ -166,22 +168,6 @@ class Circuits:
                 left_s = max(news.open_s - max(wall - news.told_at, 0.0), 0.0)
                 self._board.hear(UUID(field.decode()), Change(news.state, now + left_s, news.forgiven_at), now)
         self._sequence, self._heard = sequence, found
-
-    async def _claim(self, redis: Redis) -> None:
-        """Which troubled circuits this process may try: one process at a time, while its trial is under way."""
-        claims: set[UUID] = set()
-        known = self._catalogue.current.topology.by_id
-        for deployment_id in self._board.troubled():
-            if deployment_id not in known:  # nobody calls it any more
-                continue
-            name = _TRIAL + deployment_id.hex
-            if await redis.set(name, self._me, nx=True, px=_TRIAL_LEASE_MS):
-                claims.add(deployment_id)
-            elif await redis.get(name) == self._me.encode():
-                claims.add(deployment_id)
-                if self._board.circuits[deployment_id].breaker.is_trying:
-                    await redis.pexpire(name, _TRIAL_LEASE_MS)
-        self._board.claims = claims
 
     async def _keep(self) -> None:
         if self._is_time_to_report():

@@ -71,6 +71,9 @@ class Board:
         self.circuits: dict[UUID, Circuit] = {}
         self.claims: set[UUID] | None = None  # whose trials are ours to make; None: nobody else makes any
         self.unhealthy: frozenset[UUID] = frozenset()  # providers whose last probe has failed
+        self._wanted: dict[
+            UUID, float
+        ] = {}  # circuits that calls would have tried, or have, and when the last one came
         self._budgets: dict[UUID, RetryBudget] = {}
         self._turns: dict[str, int] = {}
         self._forgiven: dict[UUID, datetime | None] = {}
@@ -89,8 +92,11 @@ class Board:
         `early`: an open circuit may be tried before its time; `any_key`: with a key that was refused, if need be.
         """
         breaker = self.circuit(deployment.id, now).breaker
-        if breaker.state is not State.CLOSED and not self._may_try(deployment.id, breaker, now, early=early):
-            return Obstacle(f"circuit {breaker.state.value}", breaker.ready_in_s(now))
+        if breaker.state is not State.CLOSED:
+            if breaker.is_due(now, early=early):
+                self._wanted[deployment.id] = now
+            if not self._may_try(deployment.id, breaker, now, early=early):
+                return Obstacle(f"circuit {breaker.state.value}", breaker.ready_in_s(now))
         chosen = self.keys.choose(deployment, now)
         credential = chosen.last_resort if isinstance(chosen, NoneReady) else chosen.credential
         if isinstance(chosen, NoneReady) and not (any_key and credential):
@@ -224,14 +230,24 @@ class Board:
         forgiven_at = self._forgiven.get(deployment_id)
         return forgiven_at is not None and (change.forgiven_at is None or change.forgiven_at < forgiven_at)
 
-    def is_trying(self, deployment: DeploymentSpec) -> bool:
-        """Whether a trial is under way there, in this process."""
+    def awaits_trial(self, deployment: DeploymentSpec, now: float) -> bool:
+        """Whether a trial is under way there, or due, and not yet this process's to make: there will be news soon."""
         circuit = self.circuits.get(deployment.id)
-        return circuit is not None and circuit.breaker.is_trying
+        if circuit is None or circuit.breaker.state is State.CLOSED:
+            return False
+        is_due = circuit.breaker.is_due(now, early=True)
+        return circuit.breaker.is_trying or (is_due and not self._is_ours(deployment.id))
 
-    def troubled(self) -> list[UUID]:
-        """Whose circuits are not closed: somebody will want to try them."""
-        return [key for key, circuit in self.circuits.items() if circuit.breaker.state is not State.CLOSED]
+    def wanted(self) -> dict[UUID, float]:
+        """Open circuits that calls here have tried, or would have, had it been theirs to: when the last one came."""
+        self._wanted = {key: at for key, at in self._wanted.items() if self._is_troubled(key)}
+        return self._wanted
+
+    def _is_troubled(self, deployment_id: UUID) -> bool:
+        return self.circuits[deployment_id].breaker.state is not State.CLOSED
 
     def _may_try(self, deployment_id: UUID, breaker: Breaker, now: float, *, early: bool = True) -> bool:
-        return breaker.is_due(now, early=early) and (self.claims is None or deployment_id in self.claims)
+        return breaker.is_due(now, early=early) and self._is_ours(deployment_id)
+
+    def _is_ours(self, deployment_id: UUID) -> bool:
+        return self.claims is None or deployment_id in self.claims

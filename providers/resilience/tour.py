@@ -20,7 +20,7 @@ from providers.specs import DeploymentSpec
 _MOST_ROUNDS = 10
 _MOST_KEYS = 3  # of one provider for one call
 _SPREAD_S = 1.0  # so that those who wait for one moment don't all come at it
-_TRIAL_WAIT_S = (0.2, 0.4)  # between looks at how another call's trial has gone
+_TRIAL_WAIT_S = (0.2, 0.4)  # between looks at how another call's trial has gone, or whether one may be made here
 _NO_TRIES_LEFT = "tried enough"
 
 
@@ -163,7 +163,7 @@ class Tour:
         """Until the candidate may be asked again; infinite where waiting has no sense, as at an open circuit."""
         deployment, board = self._deployments[place], self._board
         last = self._last_failure(place)
-        if last is None and board.is_trying(deployment):
+        if last is None and board.awaits_trial(deployment, now):
             return board.rng.uniform(*_TRIAL_WAIT_S)
         if board.is_open(deployment):
             return math.inf

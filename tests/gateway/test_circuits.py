@@ -19,6 +19,7 @@ from gateway.circuits import Circuits, unhealthy_providers
 from providers.errors import UpstreamError
 from providers.models import Health, Provider
 from providers.resilience.board import Board, Pass
+from providers.resilience.breaker import Policy
 from providers.specs import DeploymentSpec, Topology
 from providers.standing import STALE_AFTER
 from tests import servers as real
@@ -27,6 +28,7 @@ from tests.servers import PATIENCE_S, Redis
 from usage.budgets import Budgets
 
 ONE = deployment("one")
+QUICK = deployment("one", circuit=Policy(open_s=0.01))  # at once a trial is due
 RESET = deployment("one", forgiven_at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -47,21 +49,30 @@ def test_an_old_check_speaks_against_nobody() -> None:
 class Process:
     """One of an installation's, in step when it is told to."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *specs: DeploymentSpec) -> None:
         self.board = Board(Random(0))
-        self._catalogue = Catalogue(snapshot(ONE), Source(), ThreadPoolExecutor(1))
+        self._catalogue = Catalogue(snapshot(*specs), Source(), ThreadPoolExecutor(1))
         self._circuits = Circuits(self.board, self._catalogue, redis_url=redis.url)
 
     async def steps(self, count: int = 1) -> None:
         for _ in range(count):
             await self._circuits.round()
 
-    def break_down(self) -> None:
+    def break_down(self, spec: DeploymentSpec = ONE) -> None:
         now = time.perf_counter()
-        for _ in range(ONE.provider.circuit.failures):
-            leave = self.board.seek(ONE, now)
+        for _ in range(spec.provider.circuit.failures):
+            leave = self.board.seek(spec, now)
             assert isinstance(leave, Pass)
             self.board.failed(leave, UpstreamError("broken", status=500), now)
+
+    def call(self, spec: DeploymentSpec) -> Pass | None:
+        """What has nowhere else to go; None: it may not be made now."""
+        found = self.board.seek(spec, time.perf_counter(), early=True)
+        return found if isinstance(found, Pass) else None
+
+    def answer(self, leave: Pass | None) -> None:
+        assert leave is not None
+        self.board.answered(leave, 100, time.perf_counter())
 
     def learn_of_reset(self) -> None:
         self._catalogue.current = snapshot(RESET)
@@ -77,8 +88,8 @@ class Process:
         await self._circuits.close()
 
 
-def snapshot(spec: DeploymentSpec) -> Snapshot:
-    topology = Topology(names={}, deployments=(spec,), routes=(), catch_all=None)
+def snapshot(*specs: DeploymentSpec) -> Snapshot:
+    topology = Topology(names={}, deployments=specs, routes=(), catch_all=None)
     return Snapshot(revision=1, callers={}, topology=topology, budgets=Budgets(()))
 
 
@@ -97,9 +108,9 @@ async def stall(redis: Redis) -> None:
     await asyncio.to_thread(redis.client.execute_command, "CLIENT", "PAUSE", 1_500, "ALL")
 
 
-def told(story: Callable[[Redis, Process, Process], Awaitable[None]]) -> None:
+def told(story: Callable[[Redis, Process, Process], Awaitable[None]], *specs: DeploymentSpec) -> None:
     async def bounded(redis: Redis) -> None:
-        here, there = Process(redis), Process(redis)
+        here, there = (Process(redis, *(specs or (ONE,))) for _ in range(2))
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await story(redis, here, there)
@@ -170,3 +181,53 @@ def test_while_the_database_hangs_circuits_are_shared() -> None:
                 thaw.set()
 
     told(story)
+
+
+def test_one_process_at_a_time_tries_whichever_the_calls_come_to() -> None:
+    """The one that has made a trial leaves the next to another that is called when it is not."""
+
+    async def story(redis: Redis, here: Process, there: Process) -> None:
+        here.break_down(QUICK)
+        await here.steps()
+        await there.steps()
+        await asyncio.sleep(2 * QUICK.provider.circuit.open_s)
+        assert not here.call(QUICK)
+        await here.steps()
+        trial = here.call(QUICK)
+
+        for _ in range(2):
+            assert not there.call(QUICK)
+            await there.steps()
+            await here.steps()
+        here.answer(trial)
+
+        async with asyncio.timeout(PATIENCE_S):
+            while not (second := there.call(QUICK)):
+                await there.steps()
+                await here.steps()
+                await asyncio.sleep(0.05)
+        there.answer(second)
+        assert not here.call(QUICK)
+
+    told(story, QUICK)
+
+
+def test_thousands_of_open_circuits_are_shared_and_tried_in_a_few_commands() -> None:
+    models = [deployment("one", f"model-{number}", circuit=QUICK.provider.circuit) for number in range(2_000)]
+
+    async def story(redis: Redis, here: Process, there: Process) -> None:
+        await here.steps()
+        for model in models:
+            here.break_down(model)
+        await asyncio.sleep(2 * QUICK.provider.circuit.open_s)
+        asked = redis.client.info("stats")["total_reads_processed"]
+        for model in models:
+            assert not here.call(model)
+
+        await here.steps()
+
+        assert here.board.claims == {model.id for model in models}
+        # A read takes in 16 KiB of a long command.
+        assert redis.client.info("stats")["total_reads_processed"] - asked < 200
+
+    told(story, *models)

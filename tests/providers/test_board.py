@@ -192,6 +192,22 @@ class TestTwoProcesses:
         assert leave(board, now=61).permit.is_trial
 
 
+def test_trials_are_wanted_where_calls_come_that_would_make_them() -> None:
+    board = Board(Random(0))
+    break_down(board)
+    board.claims = set()
+    assert board.wanted() == {}
+    board.seek(ONE, 7)
+    assert board.wanted() == {}  # it has somewhere else to go
+
+    board.seek(ONE, 8, early=True)
+    board.seek(ONE, 61)
+    assert board.wanted() == {ONE.id: 61}
+
+    board.hear(ONE.id, Change(State.CLOSED, 0, None), 62)
+    assert board.wanted() == {}
+
+
 def test_a_reset_closes_the_circuit_and_forgives_the_keys() -> None:
     board = Board(Random(0))
     board.heed([ONE], 0)

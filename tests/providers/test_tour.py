@@ -254,6 +254,25 @@ def test_nobody_waits_long_for_a_trial() -> None:
     assert caller.now < 12
 
 
+def test_a_trial_that_is_another_processs_to_make_is_waited_for_and_made_where_that_lets_it() -> None:
+    board = Board(Random(0))
+    break_down(board, ONE)
+    board.claims = set()
+    early, refused, patient = (Caller(ONE, board=board, now=now) for now in (1, 7, 7))
+    assert (early.where, refused.where, patient.where) == ("stop", "wait", "wait")
+    assert board.wanted() == {ONE.id: 7}
+
+    while isinstance(refused.step, Wait):
+        refused.waits()
+    assert refused.step == Stop(6)
+    assert 8 < refused.now < 12
+
+    board.claims = {ONE.id}
+    assert patient.waits() == "one:a"
+    patient.answers()
+    assert Caller(ONE, board=board, now=8).where == "one:a"
+
+
 def test_with_another_to_go_to_nobody_tries_an_open_circuit_early() -> None:
     board = Board(Random(0))
     break_down(board, ONE)
