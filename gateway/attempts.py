@@ -32,7 +32,7 @@ from gateway.trace import trace
 from gateway.witness import Witness
 from providers import dispatch
 from providers.adapters import Answer
-from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError
+from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UnknownModelError
 from providers.resilience.board import Board
 from providers.resilience.tour import Go, Stop, Tour, Wait
 from usage.ledger import Reserve
@@ -77,10 +77,12 @@ class Attempts:
                     admission.leave(attempt.hold.id)
                 step = await self._after(call, tour, attempt, failure, sent_at)
                 again_s = step.retry_after_s if isinstance(step, Stop) else None
-                error = api_error(failure, plan.deployment.provider.slug, again_s=again_s)
+                if not isinstance(failure, UnknownModelError):
+                    error = api_error(failure, plan.deployment.provider.slug, again_s=again_s)
         if error is None:
-            error = self._never_sent(plans, tour, step)
-            self._books.detach(self._books.note(settlement.refusal(call, error)))
+            error = self._unanswered(plans, tour, step)
+            if not tour.failures:
+                self._books.detach(self._books.note(settlement.refusal(call, error)))
         try:
             raise error
         finally:
@@ -190,10 +192,14 @@ class Attempts:
         self._books.detach(self._books.note(settlement.left(call)))
 
     @staticmethod
-    def _never_sent(plans: list[Plan], tour: Tour, step: Stop) -> ApiError:
+    def _unanswered(plans: list[Plan], tour: Tour, step: Stop) -> ApiError:
+        """Nothing was sent, or only to those who do not know the model: that is told where nobody else is left."""
+        if tour.failures and not tour.unasked:
+            place, failure = tour.failures[-1]
+            return api_error(failure, plans[place].deployment.provider.slug)
         if tour.left_s(time.perf_counter()) <= 0:
             return ApiError(Code.PROVIDER_TIMEOUT, "The call's time was over before a provider could be asked.")
-        skipped = {plans[place].deployment.full_name: why for place, why in tour.skipped.items()}
+        skipped = {plans[place].deployment.full_name: why for place, why in tour.unasked.items()}
         return nobody_left(skipped, step.retry_after_s)
 
     async def _dispatched(self, attempt: Attempt, step: Go, sent_at: float) -> Reply | LiveStream:

@@ -17,8 +17,9 @@ from providers import loops
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.adapters.http import error_body
 from providers.adapters.openai import translator
-from providers.errors import from_status
+from providers.errors import UnknownModelError, from_status
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
+from wire.body import MALFORMED
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
 from wire.errors import ApiError, unsupported
 from wire.naming import in_callers_words
@@ -26,6 +27,7 @@ from wire.neutral import ChatRequest
 
 MAX_RETRY_AFTER_S = 86_400.0
 _DETAIL_CHARS = 500
+_UNKNOWN_MODEL = ("model_not_found", "DeploymentNotFound")  # OpenAI's API reference; Azure's, which repeats no name
 
 
 class Sendable(msgspec.Struct, frozen=True):
@@ -130,7 +132,9 @@ async def send(
 ) -> Answer:
     """A successful answer whose headers have come. Raises `ProviderFailureError` for everything else but a timeout.
 
-    Of the caller's headers in `forwarded`, those go along that mean something to the provider.
+    A 404 that repeats the model's name is about the model, as with Anthropic, Google, Ollama and vLLM; another one is
+    about something that the caller named, such as a file. Of the caller's headers in `forwarded`, those go along that
+    mean something to the provider.
     """
     adapter = ADAPTERS[deployment.provider.kind]
     headers = adapter.headers(deployment, credential)
@@ -140,9 +144,28 @@ async def send(
     if answer.status == 200:
         return answer
     provider = deployment.provider
-    detail = quotable(sendable.dialect.error_message(await error_body(answer)), provider, credential)
-    detail = detail or f"{provider.slug} answered {answer.status}."
+    content = await error_body(answer)
+    message = sendable.dialect.error_message(content)
+    detail = quotable(message, provider, credential) or f"{provider.slug} answered {answer.status}."
+    if answer.status == 404 and (deployment.model in message or _code(content) in _UNKNOWN_MODEL):
+        raise UnknownModelError(detail, status=404)
     raise from_status(answer.status, detail, retry_after_s=_retry_after(answer))
+
+
+class _Error(msgspec.Struct):
+    code: Any = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error
+
+
+def _code(body: bytes) -> Any:
+    """OpenAI's and Azure's word for what is wrong; None where a body has none."""
+    try:
+        return msgspec.json.decode(body, type=_Refusal).error.code
+    except MALFORMED:
+        return None
 
 
 def quotable(message: str, provider: ProviderSpec, credential: CredentialSpec | None) -> str:

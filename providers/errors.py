@@ -8,6 +8,7 @@ ProviderFailureError
 ├── DisconnectedError       provider   yes         yes        yes    the connection broke after the call was sent
 ├── TimedOutError           provider   yes         no         yes    connect, first token, between chunks, or the whole
 ├── RejectedError           caller     no          no         no     its 400, 404, 409, 413, 422: the call is wrong
+│   └── UnknownModelError   provider   yes         no         no     its 404 about the model, by a name that is ours
 ├── CredentialRefusedError  key        yes         no         no     its 401, 402, 403: our key, not the caller
 ├── RateLimitedError        key        yes         yes        (1)    its 429
 ├── UpstreamError           provider   yes         yes        yes    its 5xx, 408, or what it should not answer
@@ -85,11 +86,18 @@ class TimedOutError(ProviderFailureError):
 
 
 class RejectedError(ProviderFailureError):
-    fault = "caller"
+    fault: Fault = "caller"
     retryable = False
     repeatable = False
     counts = False
     code = "PROVIDER_REJECTED"
+
+
+class UnknownModelError(RejectedError):
+    """Perhaps it has been retired there. Callers are told so where no other candidate has said anything else."""
+
+    fault = "provider"
+    retryable = True
 
 
 class CredentialRefusedError(ProviderFailureError):

@@ -167,10 +167,20 @@ def _in_turn(equals: list[TargetSpec], route: RouteSpec, outlook: Outlook, end_u
 
 
 def _by_latency(equals: list[TargetSpec], route: RouteSpec, outlook: Outlook, end_user: str) -> Shared:
+    """Who only fails goes last: an unknown speed, or one of before, is no high one."""
     del route, end_user
-    found = [(outlook.latency_ms(target.deployment), outlook.chance(), target) for target in equals]
-    found.sort(key=lambda each: each[:2])
-    return [(target, f"answers in about {ms:.0f} ms" if ms else "speed not known yet") for ms, _, target in found]
+    found = [
+        (outlook.success_share(target.deployment) == 0, outlook.latency_ms(target.deployment), outlook.chance(), target)
+        for target in equals
+    ]
+    found.sort(key=lambda each: each[:3])
+    return [(target, _speed(ms, fails=fails)) for fails, ms, _, target in found]
+
+
+def _speed(ms: float, *, fails: bool) -> str:
+    if fails:
+        return "has only failed of late"
+    return f"answers in about {ms:.0f} ms" if ms else "speed not known yet"
 
 
 def _by_cost(equals: list[TargetSpec], route: RouteSpec, outlook: Outlook, end_user: str) -> Shared:

@@ -87,6 +87,11 @@ class Tour:
             self._place += 1
         return self._last_resort(now) or self._another_round(now)
 
+    @property
+    def unasked(self) -> dict[int, str]:
+        """The places to which nothing was sent, and why."""
+        return {place: why for place, why in self.skipped.items() if self._last_failure(place) is None}
+
     def left_s(self, now: float) -> float:
         """What is left of the call's whole time."""
         return self._deadline - now

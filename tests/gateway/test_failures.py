@@ -8,7 +8,7 @@ import pytest
 from core.vault import Secret
 from gateway.failures import api_error, error_headers, nobody_left
 from providers.dispatch import quotable
-from providers.errors import DisconnectedError, ProviderFailureError, TimedOutError, from_status
+from providers.errors import DisconnectedError, ProviderFailureError, TimedOutError, UnknownModelError, from_status
 from providers.specs import CredentialSpec
 from tests.providers.topologies import deployment, key
 from wire.errors import ApiError, Code
@@ -22,6 +22,7 @@ from wire.errors import ApiError, Code
         (from_status(429, "Slow down."), "acme answered 429: Slow down."),
         (TimedOutError("acme did not answer within 3 s."), "acme did not answer within 3 s."),
         (DisconnectedError("The provider's connection broke."), "acme: The provider's connection broke."),
+        (UnknownModelError("No model 'm'.", status=404), "acme answered 404: No model 'm'."),
         (from_status(422, "'n' is too large."), "'n' is too large."),
         (
             from_status(401, "Incorrect API key: sk-1"),

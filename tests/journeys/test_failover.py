@@ -114,6 +114,49 @@ def test_a_stream_that_fails_before_its_first_word(
     assert (second["provider"], second["status"], second["evidence"]) == ("steady", "ok", "reported")
 
 
+@every_door
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_provider_that_does_not_know_the_model(
+    house: Product, upstream: Upstream, door: Door, *, stream: bool
+) -> None:
+    """Its name there is ours: the caller has done nothing wrong."""
+    upstream.on("shaky-first", Fault(status=404, message="The model `shaky-first` does not exist."))
+
+    answer = door.call(house, "shaky-first", stream=stream)
+
+    first, second = operating.rows(house, answer.headers["x-request-id"])
+    assert answer.status == 200
+    assert (first["provider"], first["status"], first["error_code"]) == ("shaky", "error", "PROVIDER_REJECTED")
+    assert (bool(first["is_final"]), first["evidence"], first["cost_pico"]) == (False, "none", 0)
+    assert first["error_detail"] == "The model `shaky-first` does not exist."
+    assert (second["provider"], second["status"], bool(second["is_final"])) == ("steady", "ok", True)
+
+
+NO_MODEL = "The model does not exist: shaky-first"
+
+
+@pytest.mark.parametrize(
+    ("faults", "status", "code"),
+    [
+        ([Fault(status=404, message=NO_MODEL), Fault(status=404, message=NO_MODEL)], 404, "PROVIDER_REJECTED"),
+        ([Fault(status=503), Fault(status=404, message=NO_MODEL)], 502, "PROVIDER_ERROR"),
+        ([Fault(status=404, message=NO_MODEL), Fault(status=503)], 502, "PROVIDER_ERROR"),
+        ([Fault(status=404, message="No such file: file-1")], 404, "PROVIDER_REJECTED"),
+    ],
+)
+def test_that_a_model_is_unknown_is_told_where_all_have_said_so(
+    house: Product, upstream: Upstream, faults: list[Fault], status: int, code: str
+) -> None:
+    upstream.on("shaky-first", *faults)
+
+    answer = OPENAI.call(house, "shaky-first")
+
+    rows = operating.rows(house, answer.headers["x-request-id"])
+    assert (answer.status, OPENAI.code(answer.json())) == (status, code)
+    assert [row["status"] for row in rows] == ["error"] * len(faults)
+    assert [bool(row["is_final"]) for row in rows] == [False] * (len(faults) - 1) + [True]
+
+
 def test_what_the_provider_rejects_is_not_asked_elsewhere(house: Product, upstream: Upstream) -> None:
     upstream.on("shaky-first", Fault(status=400, message="the prompt is too long"))
 

@@ -29,6 +29,7 @@ from providers.errors import (
     ProviderFailureError,
     RateLimitedError,
     RejectedError,
+    UnknownModelError,
     UnreachableError,
     UpstreamError,
 )
@@ -414,6 +415,24 @@ def test_errors_are_told_apart(kind: str, status: int, failure: type[ProviderFai
     assert len(host.sent) == 1
     if status in (429, 503):
         assert caught.value.retry_after_s == 7
+
+
+_UNKNOWN = {
+    "anthropic": b'{"type":"error","error":{"type":"not_found_error","message":"model: house-large"}}',
+    "google": b'{"error":{"code":404,"message":"models/house-large is not found","status":"NOT_FOUND"}}',
+    "ollama": b'{"error":"model \'house-large\' not found"}',
+    "azure": b'{"error":{"code":"DeploymentNotFound","message":"The API deployment does not exist."}}',
+    "custom": b'{"object":"error","message":"The model `house-large` does not exist.","code":404}',
+}
+
+
+@over_http
+def test_a_model_that_the_provider_does_not_know_may_be_known_elsewhere(kind: str) -> None:
+    openais = b'{"error":{"message":"No such model.","type":"invalid_request_error","code":"model_not_found"}}'
+    with pytest.raises(UnknownModelError) as caught:
+        plain(Host(404, {}, _UNKNOWN.get(kind, openais)), kind, openai_chat)
+    assert caught.value.status == 404
+    assert caught.value.retryable
 
 
 @over_http

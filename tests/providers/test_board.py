@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from providers.errors import RejectedError, UpstreamError
+from providers.errors import RejectedError, UnknownModelError, UpstreamError
 from providers.resilience.board import Board, Change, Pass
 from providers.resilience.breaker import State
 from providers.resilience.figures import Figures
@@ -67,6 +67,16 @@ def test_what_callers_got_wrong_is_not_held_against_a_provider() -> None:
 
     assert not board.is_open(ONE)
     assert board.success_share(ONE, 0) is None
+
+
+def test_a_model_that_a_provider_does_not_know_is_no_success_and_opens_no_circuit() -> None:
+    board = Board(Random(0))
+    for _ in range(50):
+        board.failed(leave(board), UnknownModelError("no such model", status=404), 0)
+
+    assert not board.is_open(ONE)
+    assert board.success_share(ONE, 0) == 0
+    assert not board.is_healthy(ONE, 0)
 
 
 def test_a_trial_that_was_cut_after_its_beginning_opens_the_circuit_again() -> None:

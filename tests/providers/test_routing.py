@@ -180,6 +180,15 @@ def test_the_fastest_first_and_who_is_unknown_before_it() -> None:
     assert choices[1].why == "priority 10, answers in about 300 ms"
 
 
+def test_who_has_only_failed_of_late_is_not_the_fastest() -> None:
+    outlook = _Outlook(Random(0), latencies_ms={"one": 900, "two": 300}, shares={"one": 0.1, "two": 0.0, "three": 0.0})
+
+    choices = _share("least_latency", outlook)
+
+    assert _slugs(choices) == ["one", "three", "two"]
+    assert choices[1].why == "priority 10, has only failed of late"
+
+
 def test_the_cheapest_first_and_who_has_no_price_last() -> None:
     outlook = _Outlook(Random(0), costs_pico={"one": 20_000_000, "three": 3_000_000})
 

@@ -18,6 +18,7 @@ from providers.errors import (
     RateLimitedError,
     RejectedError,
     TimedOutError,
+    UnknownModelError,
     UnreachableError,
     UpstreamError,
     from_status,
@@ -109,6 +110,7 @@ def test_when_nobody_has_answered_they_are_asked_again_after_a_wait() -> None:
         (TimedOutError(""), "stop"),
         (BadAnswerError(""), "stop"),
         (RejectedError("", status=400), "stop"),
+        (UnknownModelError("", status=404), "stop"),
         (CredentialRefusedError("", status=401), "stop"),
         (RateLimitedError("", status=429), "wait"),
     ],
@@ -119,6 +121,24 @@ def test_what_is_tried_again_where_there_is_no_other(failure: ProviderFailureErr
 
 def test_what_the_provider_rejects_is_asked_nowhere_else() -> None:
     assert Caller(ONE, TWO).fails(from_status(400, "no")) == "stop"
+
+
+def test_a_model_that_one_provider_does_not_know_is_asked_of_the_next() -> None:
+    caller = Caller(ONE, TWO)
+
+    assert caller.fails(UnknownModelError("", status=404)) == "two:b"
+    assert caller.fails(BROKEN) == "wait"
+    assert caller.waits() == "two:b"
+
+
+def test_it_knows_whom_it_has_not_asked() -> None:
+    board = Board(Random(0))
+    break_down(board, ONE)
+
+    caller = Caller(ONE, TWO, board=board)
+
+    assert caller.fails(UnknownModelError("", status=404)) == "stop"
+    assert caller.tour.unasked == {0: "circuit open"}
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 429])
