@@ -22,7 +22,7 @@ from usage import estimates, pricing, taxonomy
 from usage.budgets import Window
 from usage.pricing import FREE, Cost, Rates
 from usage.rows import HoldRow, RecordRow, facts_of
-from wire.errors import ApiError, Code
+from wire.errors import ApiError
 from wire.neutral import Usage
 
 MOST_PICO = 9_000 * PICO_PER_USD  # of one hold: no call costs as much, and a sum of such must fit a column
@@ -268,7 +268,7 @@ def _undispatched(call: Call, **more: Any) -> RecordRow:
 
 def _status(outcome: Outcome) -> str:
     """What a provider rejects as its caller's mistake is refused, as it would be here: nobody has failed."""
-    is_rejected = outcome.failure is not None and not Code[outcome.failure.code].is_failure
+    is_rejected = outcome.failure is not None and outcome.failure.fault == "caller"
     return "refused" if is_rejected else outcome.status
 
 

@@ -98,6 +98,7 @@ class UnknownModelError(RejectedError):
 
     fault = "provider"
     retryable = True
+    code = "MODEL_NOT_FOUND"
 
 
 class CredentialRefusedError(ProviderFailureError):
