@@ -204,6 +204,6 @@ QUEUE_LENGTH = env.integer("QUEUE_LENGTH", 100)  # who may wait for each model t
 QUEUE_TIMEOUT_S = env.integer("QUEUE_TIMEOUT", 30)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 10 * 1024 * 1024, least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 15_000  # a route's page has six for each of its models, and Django takes 2,000 rows
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000  # a provider's page has ten for each of a hundred models, and what is added
 TRACING = collectors.tracing()  # None: no traces
 LOGGING = logs.config(level=env.log_level(), style=env.choice("LOG_FORMAT", "text", ("json", "text")))

@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import TabularInline
 from unfold.decorators import display as column
-from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts.admin_locked import lock
@@ -20,6 +19,7 @@ from core import display
 from providers import operations
 from providers.admin import rates
 from providers.admin.fields import NewKeyField, SecondsField, is_new
+from providers.admin.paged import PER_PAGE, PagedFormSet
 from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Provider
 
@@ -122,42 +122,25 @@ class KeyInline(TabularInline):
         return key.hint or "none yet"
 
 
-class ModelFormSet(PaginationInlineFormSet):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if self.is_bound:  # a row that was on this page when it was opened may be on another by now
-            self._queryset = self.queryset
-
-    def get_page_num(self) -> int:
-        try:
-            return int(super().get_page_num())
-        except ValueError:  # of "²", which the theme takes for a number
-            return 1
+class ModelFormSet(PagedFormSet):
+    unique = "name"
+    taken = "Another page has a model of this name."
 
     def clean(self) -> None:
         """Only what was never priced can go: prices are history, and their models' calls name them."""
         super().clean()
-        self._refuse_names_of_other_pages()
         for row in self.deleted_forms:
             if not is_new(row.instance) and row.instance.prices.exists():
                 raise ValidationError(
                     f"{row.instance.name} has a price, and prices are history: switch it off instead."
                 )
 
-    def _refuse_names_of_other_pages(self) -> None:
-        """Django compares the rows of this one."""
-        here = [row.instance.pk for row in self.initial_forms]
-        taken = set(self.queryset.exclude(pk__in=here).values_list("name", flat=True))
-        rows = [row for row in self.forms if not self._should_delete_form(row)]
-        for row in (row for row in rows if row.cleaned_data.get("name") in taken):
-            row.add_error("name", "Another page has a model of this name.")
-
 
 class ModelInline(TabularInline):
     model = Deployment
     form = rates.PricedModelForm
     formset = ModelFormSet
-    per_page = 100  # a page of a thousand rows takes seconds to be drawn
+    per_page = PER_PAGE
     fields = ("name", "upstream_name", "type", "input_price", "output_price", "cached_price", "since", "is_active")
     readonly_fields = ("since",)
     hide_title = True

@@ -14,14 +14,22 @@ from unfold.decorators import display as column
 
 from accounts.admin_meanwhile import EditedAdmin
 from core import display
+from providers.admin.paged import PER_PAGE, PagedFormSet
 from providers.models import Deployment, Route, RouteTarget
 from providers.operations import DEFAULT_ROUTE
 
 _MAY_VIEW = "providers.view_route"
 
 
+class TargetFormSet(PagedFormSet):
+    unique = "deployment"
+    taken = "Another page of this route has this model."
+
+
 class TargetInline(TabularInline):
     model = RouteTarget
+    formset = TargetFormSet
+    per_page = PER_PAGE
     hide_title = True
     fields = ("deployment", "priority", "weight")
     autocomplete_fields = ("deployment",)
