@@ -103,15 +103,14 @@ def _choices(call: Call, snapshot: Snapshot, board: Board, now: datetime) -> lis
         if seen is not snapshot.topology:
             with suppress(routing.ModelNotFoundError):
                 candidates(snapshot.topology)
-                raise _not_allowed(envelope.model, seen) from None
+                raise _not_allowed(envelope.model, call.provider, seen) from None
         raise ApiError(Code.MODEL_NOT_FOUND, str(error), param="model") from error
 
 
-def _not_allowed(model: str, seen: Topology) -> ApiError:
+def _not_allowed(model: str, provider: str | None, seen: Topology) -> ApiError:
+    wanted = (repr(model) if model else "that") + (f" at provider {provider!r}" if provider else "")
     may = f"It may use: {routing.some_of(seen.listed)}." if seen.listed else "There is none that it may use."
-    return ApiError(
-        Code.MODEL_NOT_ALLOWED, f"This key may not use {repr(model) if model else 'that'}. {may}", param="model"
-    )
+    return ApiError(Code.MODEL_NOT_ALLOWED, f"This key may not use {wanted}. {may}", param="model")
 
 
 def _way(call: Call, snapshot: Snapshot, choice: Choice, now: datetime) -> Way:

@@ -73,9 +73,9 @@ def candidates(
 
     `kind` is what they are for: chat or embedding.
     `provider` narrows them to one provider: its slug or id, else its kind; where unknown names are answered, those of
-    providers are too. Raises `ModelNotFoundError`.
+    providers are too, but no call for one that there is goes to another. Raises `ModelNotFoundError`.
     """
-    if provider and topology.catch_all and not _is_known(topology, provider):
+    if provider and topology.catch_all and provider not in topology.providers:
         provider = None
     targets = [target for target in _named(topology, model, provider) if target.deployment.type == kind]
     if provider:
@@ -91,10 +91,6 @@ def candidates(
 
 def _is(provider: ProviderSpec, name: str) -> bool:
     return provider.slug == name or str(provider.id) == name
-
-
-def _is_known(topology: Topology, name: str) -> bool:
-    return name in topology.by_provider or name in topology.by_kind
 
 
 def _named(topology: Topology, model: str, provider: str | None) -> Iterable[TargetSpec]:

@@ -94,8 +94,9 @@ class Topology(msgspec.Struct, frozen=True, dict=True):
     """`names` maps every name that a call may use (route, deployment, provider/model) to its targets.
 
     `hidden` are names that there are, but not for whom this topology is for: a call for one of them is refused, and
-    not taken for one of an unknown name. `sharing` says of routes how their targets share. What is worked out of these
-    is worked out once.
+    not taken for one of an unknown name. `providers` are the slugs, ids and kinds of all providers that there are, also
+    of those that take no calls. `sharing` says of routes how their targets share. What is worked out of these is worked
+    out once.
     """
 
     names: dict[str, Targets]
@@ -104,6 +105,7 @@ class Topology(msgspec.Struct, frozen=True, dict=True):
     catch_all: str | None
     sharing: dict[str, RouteSpec] = {}
     hidden: Mapping[str, Targets] = {}
+    providers: frozenset[str] = frozenset()
 
     def targets(self, name: str) -> Targets | None:
         """Who answers to `name`; None: nobody knows it."""

@@ -41,7 +41,7 @@ class Deployments:
         self.topology = Topology(names={}, deployments=(), routes=(), catch_all=None)
         self.capacity = Capacity()
         self._tables: dict[str, Table[Any]] = {
-            "hosts": Table(Provider.objects.filter(is_active=True), rows.OF_PROVIDER, rows.host),
+            "hosts": Table(Provider.objects.all(), rows.OF_PROVIDER, rows.host),
             "keys": Table(Credential.objects.filter(is_active=True), rows.OF_CREDENTIAL, rows.credential),
             "models": Table(
                 Deployment.objects.filter(is_active=True).order_by("name", "pk"), rows.OF_DEPLOYMENT, rows.model
@@ -108,7 +108,7 @@ class Deployments:
                 keys[provider_id].append(key)
         for provider_id, host in self._tables["hosts"].made.items():
             kind = KINDS.get(host.spec.kind)
-            if kind is not None and (provider_id in keys or not kind.needs_key):
+            if host.is_active and kind is not None and (provider_id in keys or not kind.needs_key):
                 yield provider_id, (host, tuple(keys[provider_id]))
 
     def _parts(self, models: Iterable[rows.Model]) -> Iterator[tuple[UUID, _Parts]]:
@@ -132,6 +132,11 @@ class Deployments:
             routes=tuple(spec.name for spec, _ in routes),
             catch_all=next((spec.name for spec, catch_all in routes if catch_all), None),
             sharing={spec.name: spec for spec, _ in routes},
+            providers=frozenset(
+                name
+                for key, host in self._tables["hosts"].made.items()
+                for name in (str(key), host.spec.slug, host.spec.kind)
+            ),
         )
         _work_out(topology, pace)
         return topology
@@ -146,7 +151,7 @@ class Deployments:
         return targets
 
     def _capacity(self, models: Iterable[rows.Model], pace: Pace) -> Capacity:
-        hosts = self._tables["hosts"].made
+        hosts = {key: host for key, host in self._tables["hosts"].made.items() if host.is_active}
         bounds = (
             (each.id, (each.limits, hosts[each.provider_id].limits))
             for each in pace.over(models)

@@ -24,6 +24,7 @@ class Host(msgspec.Struct, frozen=True, gc=False):
 
     spec: ProviderSpec
     limits: tuple[Limit, ...]
+    is_active: bool
 
 
 class Model(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +47,7 @@ _MS = ("connect_timeout_ms", "first_token_timeout_ms", "between_chunks_timeout_m
 _CIRCUIT = ("failure_threshold", "success_threshold", "open_ms", "monitoring_period_ms", "circuits_reset_at")
 OF_PROVIDER = (
     *("slug", "kind", "base_url", "organization", "priority", "weight", *_MS, "on_disconnect"),
-    *("retry_attempts", "retry_delay_ms", *_CIRCUIT, *COLUMNS),
+    *("retry_attempts", "retry_delay_ms", "is_active", *_CIRCUIT, *COLUMNS),
 )
 OF_CREDENTIAL = ("provider_id", "label", "secret", "weight")
 OF_DEPLOYMENT = (
@@ -84,7 +85,7 @@ def host(row: Any) -> Host:
         ),
         forgiven_at=row.circuits_reset_at,
     )
-    return Host(spec, tuple(limits(f"provider:{row.pk}", f"the provider {row.slug}", numbers(row))))
+    return Host(spec, tuple(limits(f"provider:{row.pk}", f"the provider {row.slug}", numbers(row))), row.is_active)
 
 
 def credential(row: Any) -> tuple[UUID, CredentialSpec | None]:

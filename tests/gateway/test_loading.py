@@ -99,6 +99,19 @@ def test_after_each_change_it_is_as_if_read_anew() -> None:
         assert (deployments.topology, deployments.capacity) == (anew.topology, anew.capacity), what
 
 
+def test_a_provider_that_is_switched_off_is_known_and_takes_no_calls() -> None:
+    """Or who asks for it would be answered by another, where unknown names are."""
+    west = Provider.objects.get(slug="west")
+    Provider.objects.filter(pk=west.pk).update(is_active=False, kind="azure")
+    deployments = Deployments()
+
+    deployments.refresh(HURRIED)
+
+    assert {"west", str(west.pk), "azure", "east", "custom"} < deployments.topology.providers
+    assert "anthropic" not in deployments.topology.providers
+    assert {each.provider.slug for each in deployments.topology.deployments} == {"east"}
+
+
 def test_each_change_shows() -> None:
     callers, deployments = Callers(), Deployments()
     for what, change in {"nothing": lambda: None, **CHANGES}.items():

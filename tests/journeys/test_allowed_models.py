@@ -41,6 +41,7 @@ def test_the_same_model_under_its_full_name_or_at_its_provider_is_refused_too(ho
     body = {"messages": [{"role": "user", "content": "Hello"}], "provider": "upstream-anthropic"}
     answer = house.request("POST", "/api/v1/completion", body=body, key=key["key"])
     assert (answer.status, answer.json()["error_code"]) == (403, "MODEL_NOT_ALLOWED")
+    assert "at provider 'upstream-anthropic'" in answer.json()["error"]
 
 
 def test_what_there_is_not_is_not_found(house: Product, key: Key) -> None:

@@ -6,11 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import routing
+from providers.allowed import narrowed
 from providers.routing import Choice, ModelNotFoundError
 from providers.specs import DeploymentSpec, RouteSpec, Strategy, TargetSpec, Topology
 from tests.providers.topologies import deployment
@@ -130,6 +132,29 @@ def test_a_catch_all_route_answers_any_name() -> None:
         names=_TOPOLOGY.names, deployments=_TOPOLOGY.deployments, routes=_TOPOLOGY.routes, catch_all="default"
     )
     assert _find("gpt-99", topology=open_to_all) == [_CLAUDE, _US]
+
+
+class TestACatchAllRoute:
+    """Where unknown names are answered, those of providers are too; one that is known is never replaced by another."""
+
+    TOPOLOGY = msgspec.structs.replace(
+        _TOPOLOGY, catch_all="default", providers=frozenset({"openai", "openai-eu", "anthropic", "switched-off"})
+    )
+
+    def test_it_answers_for_a_provider_that_nobody_knows(self) -> None:
+        assert _find("claude", provider="nobody", topology=self.TOPOLOGY) == [_CLAUDE]
+        assert _find("gpt-99", provider="nobody", topology=self.TOPOLOGY) == [_CLAUDE, _US]
+
+    def test_not_for_one_that_is_known(self) -> None:
+        assert _find("gpt-99", provider="openai", topology=self.TOPOLOGY) == [_US]
+        for model, provider in (("claude", "openai-eu"), ("gpt", "switched-off"), ("", "switched-off")):
+            with pytest.raises(ModelNotFoundError, match=f"at provider '{provider}'"):
+                _find(model, provider=provider, topology=self.TOPOLOGY)
+
+    def test_not_for_one_that_the_caller_may_not_use(self) -> None:
+        mine = narrowed(self.TOPOLOGY, [["claude"]])
+        with pytest.raises(ModelNotFoundError, match=r"No model 'claude' at provider 'openai-eu'\. There is: claude"):
+            _find("claude", provider="openai-eu", topology=mine)
 
 
 _THREE = [deployment(name) for name in ("one", "two", "three")]
