@@ -1,6 +1,6 @@
 """Circuits shared by all processes: what one learns of a provider, the others know within a quarter of a second.
 
-Calls never wait for this: every process decides by what it knows. A task of its own tells Redis what has opened or
+No call asks Redis: every process decides by what it knows. A task of its own tells Redis what has opened or
 closed here, hears what has elsewhere, and sees to it that one process at a time makes the trials of an open circuit.
 Without Redis, or while it is away, each process goes by its own experience.
 """
