@@ -176,7 +176,7 @@ class Redis(Server):
 
     @cached_property
     def client(self) -> redis_client.Redis:
-        return redis_client.Redis(host="127.0.0.1", port=self.port, socket_timeout=2)
+        return redis_client.Redis(host="127.0.0.1", port=self.port, socket_timeout=PATIENCE_S)
 
 
 class Servers:

@@ -9,7 +9,7 @@ from tests.on_postgresql import LEFT_OUT, SecondRun
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="this is that run")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_400)
 def test_the_database_tests_pass_on_postgresql_too() -> None:
     run = SecondRun()
     try:

@@ -150,7 +150,7 @@ def test_whole_answers_that_nobody_takes_are_thrown_away_with_their_connection(
 
 
 def test_a_whole_answer_that_is_taken_slowly_is_taken_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.http, "STALLED_S", 0.5)
+    monkeypatch.setattr(gateway.http, "STALLED_S", 2.0)
 
     async def story() -> None:
         async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
@@ -161,7 +161,7 @@ def test_a_whole_answer_that_is_taken_slowly_is_taken_whole(run: Run, monkeypatc
             writer.write(REQUEST)
             await reader.readuntil(b"\r\n\r\n")
             for _ in range(16):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.15)
                 assert len(await reader.readexactly(4 * ANSWER_BYTES)) == 4 * ANSWER_BYTES
 
     run(story())

@@ -17,7 +17,7 @@ from celery import Celery
 
 from aiplatform.supervisor import StartError, check_port, local_url, worker_command
 from tests import environment
-from tests.servers import free_port, is_alive, redis, wait_until
+from tests.servers import PATIENCE_S, free_port, is_alive, redis, wait_until
 
 _SERVER = """
 import http.server, os, pathlib, sys
@@ -69,8 +69,8 @@ def short(): pathlib.Path("short").touch()
 _SUPERVISE = """
 import sys
 from aiplatform import supervisor
-supervisor._STOP_GRACE_S, supervisor._BACK_OFF_S, supervisor._READY_TIMEOUT_S = 1.5, (0.2,), 10
-port, web, worker = sys.argv[1:]
+port, web, worker, grace_s = sys.argv[1:]
+supervisor._STOP_GRACE_S, supervisor._BACK_OFF_S, supervisor._READY_TIMEOUT_S = float(grace_s), (0.2,), 60
 children = [supervisor.Child("The web server", [sys.executable, "-c", web, port]),
             supervisor.Child("The worker", [sys.executable, "-c", worker])]
 try:
@@ -100,10 +100,11 @@ class Run:
 
 
 @contextmanager
-def _supervising(folder: Path, *, web: str = _SERVER, worker: str = _WORKER) -> Iterator[Run]:
+def _supervising(folder: Path, *, web: str = _SERVER, worker: str = _WORKER, grace_s: float = 1.5) -> Iterator[Run]:
     # A proxy that nobody is: what stays on this machine must not ask it.
     env = {**environment.bare(), "PYTHONPATH": str(environment.ROOT), "http_proxy": "http://127.0.0.1:9"}
-    script = [sys.executable, "-c", _SUPERVISE, str(free_port()), textwrap.dedent(web), textwrap.dedent(worker)]
+    words = (str(free_port()), textwrap.dedent(web), textwrap.dedent(worker), str(grace_s))
+    script = [sys.executable, "-c", _SUPERVISE, *words]
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(script, cwd=folder, env=env, stdout=out, stderr=out)
     try:
@@ -137,7 +138,7 @@ def test_a_child_that_will_not_stop_is_killed_after_the_grace_period(tmp_path: P
 
 
 def test_a_second_signal_cuts_the_grace_period_short(tmp_path: Path) -> None:
-    with _supervising(tmp_path, worker=_STUBBORN) as run:
+    with _supervising(tmp_path, worker=_STUBBORN, grace_s=PATIENCE_S) as run:
         wait_until(run.is_ready)
         run.pid("worker")
 
@@ -146,7 +147,7 @@ def test_a_second_signal_cuts_the_grace_period_short(tmp_path: Path) -> None:
             run.process.wait(0.4)
         run.process.send_signal(signal.SIGINT)
 
-        assert run.process.wait(0.6) == 0
+        assert run.process.wait(PATIENCE_S / 2) == 0
 
 
 _NAMELESS = 40  # a real-time signal, of which Python knows the first and the last by name

@@ -31,6 +31,7 @@ from tests.core.hosts import Run
 from tests.gateway import gateways
 from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
+from usage import writer
 from usage.models import UsageRecord
 
 KERNEL_BYTES = 4_096  # as little as it keeps on its own of what nobody takes
@@ -134,7 +135,7 @@ def test_who_takes_nothing_has_left(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_who_takes_what_is_sent_is_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.http, "STALLED_S", 1.0)
+    monkeypatch.setattr(gateway.http, "STALLED_S", 2.0)
     messages = 200
 
     async def story() -> None:
@@ -150,7 +151,7 @@ def test_who_takes_what_is_sent_is_waited_for(run: Run, monkeypatch: pytest.Monk
                 last = last[-10:] + await asyncio.get_running_loop().sock_recv(caller, 10_000)
                 taken += 1
                 if taken % 20 == 0:
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.25)
 
     run(story())
 
@@ -212,6 +213,7 @@ def test_the_call_of_who_takes_nothing_is_settled(
     run: Run, tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(gateway.http, "STALLED_S", 0.2)
+    monkeypatch.setattr(writer, "_LOOK_EVERY_S", PATIENCE_S)  # a slow machine is no database that is away
     house = Provider.objects.create(name="House", slug="house", kind="custom", base_url=upstream.openai_url)
     Deployment.objects.create(provider=house, name="long")
     _, key = ApiKey.mint(client=Client.objects.create(name="alice"))

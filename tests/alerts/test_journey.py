@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.alerts.receivers import MailReceiver
 from tests.conftest import NewProduct
+from tests.journeys import operating
 from tests.product import Product
 from tests.servers import wait_until
 from tests.upstream import Fault, Upstream
@@ -19,6 +20,7 @@ def test_failing_calls_bring_an_email_through_the_worker(new_product: NewProduct
         _make(product, "rules", rule | {"channels": ["On-call"]})
         for _ in range(3):
             assert product.chat(model="up-chat").status == 502
+        operating.settled(product)
         [alert] = product.request("GET", "/api/ai-providers/alerts", key=product.manage_key).json()["alerts"]
         assert (alert["provider"], alert["value"], alert["state"]) == ("upstream", 100, "new")
 

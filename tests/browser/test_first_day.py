@@ -88,6 +88,7 @@ def test_revoking_a_key_asks_first(page: Page, live_server: Any) -> None:
 
     page.once("dialog", lambda dialog: dialog.dismiss())
     page.get_by_role("link", name="Revoke").click()
+    page.reload()
     key.refresh_from_db()
     assert key.is_active
 

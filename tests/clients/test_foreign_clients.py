@@ -213,6 +213,7 @@ def _vercel() -> Client:
 
 
 def _last_row(house: Product) -> dict[str, Any]:
+    operating.settled(house)
     (row,) = house.sql("SELECT * FROM usage_usagerecord ORDER BY id DESC LIMIT 1")
     return row
 

@@ -150,6 +150,7 @@ def test_thoughts_and_what_was_cached_are_counted(
     (bill,) = upstream.dispatches("up-gemini")
     assert answer.usage_metadata is not None
     assert (answer.usage_metadata.candidates_token_count, answer.usage_metadata.thoughts_token_count) == (8, 30)
+    operating.settled(house)
     (row,) = house.sql("SELECT * FROM usage_usagerecord ORDER BY id DESC LIMIT 1")
     assert (row["input_tokens"], row["cached_input_tokens"]) == (bill.input_tokens, 3)
     assert (row["output_tokens"], row["reasoning_tokens"], row["evidence"]) == (38, 30, "reported")
@@ -194,7 +195,7 @@ def test_an_array_that_breaks_ends_in_an_error(house: Product, upstream: Upstrea
 
 @pytest.mark.parametrize("alt", ["?alt=sse", ""])
 def test_who_leaves_in_mid_stream_is_billed_all_the_same(house: Product, upstream: Upstream, alt: str) -> None:
-    upstream.on("up-gemini", Fault(chunk_s=0.05))
+    upstream.on("up-gemini", Fault(chunk_s=0.05, words=40))
     path = f"/v1beta/models/up-gemini:streamGenerateContent{alt}"
 
     with house.opened("POST", path, body=BODY, headers={"x-goog-api-key": house.key}) as answer:

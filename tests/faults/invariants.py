@@ -17,7 +17,6 @@ from uuid import UUID
 
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Dispatch
 
 LEASE = timedelta(seconds=15)
@@ -34,6 +33,7 @@ _DOUBTFUL = {"estimated", "upper_bound"}
 
 Row = dict[str, Any]
 CostOf = Callable[[Dispatch], int | None]
+settled = operating.settled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +68,6 @@ def name_of(line: Dispatch) -> str:
     found = NAME.search(json.dumps(line.body))
     assert found, f"dispatch {line.number} carries no name"
     return found[0]
-
-
-def settled(product: Product, *others: Product, timeout_s: float = PATIENCE_S) -> None:
-    """Wait until nothing is held, and no journal of these installations waits to be replayed."""
-
-    def is_quiet() -> bool:
-        return not any(map(operating.is_journalling, (product, *others))) and operating.open_holds(product) == 0
-
-    wait_until(is_quiet, timeout_s=timeout_s, what="the books to close")
 
 
 def check(product: Product, bill: Iterable[Dispatch], *, cost_of: CostOf = list_price) -> Books:

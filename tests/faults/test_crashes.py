@@ -24,7 +24,7 @@ from tests.product import Product
 from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
 
-LEASE_S, SWEEP_S, SLACK_S = 15, 10, 5
+LEASE_S, SWEEP_S, SLACK_S = 15, 10, 15
 LIMITS = (Limit(name="alice", cap_pico=10**15), Limit(name="all", scope="all", cap_pico=10**15, hard=False))
 
 
@@ -33,7 +33,7 @@ def test_1_and_2_a_killed_worker_is_settled_by_the_others(
 ) -> None:
     """One worker of three, with plain calls and streams on all: no process of ours is told, and service continues."""
     with new_installation(workers=3, limits=LIMITS) as product, ThreadPoolExecutor(12) as callers:
-        upstream.always("up-chat", Fault(delay_s=6))
+        upstream.always("up-chat", Fault(delay_s=20))
         plain = [callers.submit(_call, product, number) for number in range(6)]
         wait_until(lambda: len(upstream.bill) == 6)
         heard = rng.randrange(1, 6)
@@ -174,7 +174,8 @@ def _kill_unsettled(product: Product, postgres: MortalPostgres, upstream: Upstre
     """A call whose provider finishes while PostgreSQL hangs; its name. `journalled`: the journal has it by then."""
     name = load.new_name()
     dispatched = len(upstream.bill)
-    upstream.on("up-chat", Fault(delay_s=0.4))
+    # Soon where nothing may be in the journal: a process that knows that PostgreSQL is away waits for it no more.
+    upstream.on("up-chat", Fault(delay_s=2 if journalled else 0.4))
     with ThreadPoolExecutor(1) as callers:
         call = callers.submit(_call, product, 0, name)
         wait_until(lambda: len(upstream.bill) > dispatched)

@@ -34,7 +34,7 @@ CALLS = 500
 CANCELS = 200
 SLOTS = 8
 CAP_USD = "0.03"  # of bob: some of his calls
-TOKENS = 50_000_000  # of alice, a minute: she is counted, and never refused
+TOKENS = 50_000_000  # of alice, an hour: she is counted, and never refused
 FAULTS = [
     *[Fault()] * 12,
     *[Fault(delay_s=0.15)] * 4,
@@ -127,10 +127,14 @@ def _play(product: Product, upstream: Upstream, rng: random.Random) -> None:
         upstream.on(model, *(rng.choice(FAULTS) for _ in range(3 * CALLS)))
     upstream.on("frail", *[Fault(status=500)] * 3 * CALLS)
 
+    earlier = _final_rows(product)
+
     told = load.run(product, lambda callers: _all(callers, product, asks))
 
     upstream.reset_scripts()
     invariants.settled(product)
+    answered = earlier + sum(each.status > 0 for each in told)
+    wait_until(lambda: _final_rows(product) >= answered, what="the rows behind the answers")
     books = invariants.check(product, upstream.bill)
     load.say(f"all at once: {load.statuses(told)} (0: left); {len(upstream.bill)} dispatches, {books.by_evidence()}")
     _one_final_row_a_call(books, told)
@@ -153,7 +157,7 @@ def _furnish(product: Product, upstream: Upstream) -> None:
     add("frail", "frail", failureThreshold=3, circuitTimeout=1_000)
     product.sql("UPDATE providers_provider SET on_disconnect = 'abort' WHERE slug = 'aborting'")
     product.sql("UPDATE providers_deployment SET max_concurrent = %s WHERE name = 'crowded'", SLOTS)
-    product.sql("UPDATE accounts_client SET tokens_per_minute = %s WHERE name = 'alice'", TOKENS)
+    product.sql("UPDATE accounts_client SET tokens_per_hour = %s WHERE name = 'alice'", TOKENS)
     for who, hard in (("alice", False), ("bob", True)):
         budget = {"name": who, "scope": "client", "subject": who, "amountUsd": CAP_USD, "period": "total", "hard": hard}
         operating.manage(product, "POST", "/api/usage/budgets", budget)
@@ -197,6 +201,10 @@ async def _all(callers: Callers, product: Product, asks: list[Ask]) -> list[Told
             )
 
     return list(await asyncio.gather(*map(one, asks)))
+
+
+def _final_rows(product: Product) -> int:
+    return int(product.sql("SELECT count(*) AS calls FROM usage_usagerecord WHERE is_final")[0]["calls"])
 
 
 def _one_final_row_a_call(books: Books, told: list[Told]) -> None:

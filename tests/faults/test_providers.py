@@ -84,7 +84,7 @@ def cost_of(line: Dispatch) -> int:
 class Test20RateLimits:
     """429 with Retry-After in seconds, as a date, without one, and absurd."""
 
-    @pytest.mark.parametrize(("said", "span_s"), [("1", (1.0, 15)), ("date", (0.5, 15)), (None, (0.9, 15))])
+    @pytest.mark.parametrize(("said", "span_s"), [("1", (1.0, 15)), ("date", (0.0, 15)), (None, (0.9, 15))])
     def test_it_is_honoured(
         self,
         shop: Product,
@@ -94,7 +94,8 @@ class Test20RateLimits:
         span_s: tuple[float, float],
     ) -> None:
         model = add(shop, upstream, retryAttempts=3, retryDelay=0)
-        date = email.utils.formatdate(time.time() + 2, usegmt=True)
+        until = int(time.time()) + 2  # a date has no more
+        date = email.utils.formatdate(until, usegmt=True)
         upstream.on(model, Fault(status=429, retry_after=date if said == "date" else said))
 
         answer = ask(shop, model)
@@ -102,6 +103,7 @@ class Test20RateLimits:
         first, second = upstream.dispatches(model)
         assert answer.status == 200
         assert span_s[0] <= second.arrived_at - first.arrived_at <= span_s[1]
+        assert said != "date" or second.arrived_at >= until
         assert [row["status"] for row in rows_of(shop, answer)] == ["error", "ok"]
         check(shop, upstream.bill, earlier_bill)
 
@@ -264,7 +266,7 @@ def test_24_a_long_healthy_stream_is_not_cut(shop: Product, upstream: Upstream) 
 
     assert "word39" in whole.text
     assert "[DONE]" in whole.text
-    assert "word5" in cut.text
+    assert "word0" in cut.text
     assert "[DONE]" not in cut.text
     assert [row["status"] for row in (*rows_of(shop, whole), *rows_of(shop, cut))] == ["ok", "error"]
 
@@ -349,6 +351,9 @@ def test_29_a_provider_that_fails_at_everything(new_product: NewProduct, upstrea
         model = add(shop, upstream, retryAttempts=3, retryDelay=50, failureThreshold=5, circuitTimeout=2_000)
         upstream.always(model, Fault(status=500))
         seconds, rate = 4, 100
+        opening = [ask(shop, model)]
+        while opening[-1].status != 503:
+            opening.append(ask(shop, model))
 
         async def story(callers: Callers) -> list[Told]:
             began, calls = time.monotonic(), []
@@ -362,9 +367,12 @@ def test_29_a_provider_that_fails_at_everything(new_product: NewProduct, upstrea
         load.say(f"row 29: {len(told)} calls, {dispatches} dispatches, {load.statuses(told)}")
         assert dispatches <= 1.2 * len(told) + FLOOR + seconds
         assert dispatches < len(told) / 4  # the circuit is open nearly all the time
-        assert {each.status for each in told} == {502, 503}
+        assert {each.status for each in told} <= {502, 503}
         final = "SELECT count(*) AS calls FROM usage_usagerecord WHERE is_final"
-        wait_until(lambda: shop.sql(final)[0]["calls"] == len(told), what="the refusals' rows, written behind them")
+        wait_until(
+            lambda: shop.sql(final)[0]["calls"] == len(opening) + len(told),
+            what="the refusals' rows, written behind them",
+        )
         check(shop, upstream.bill)
 
         upstream.reset()

@@ -201,7 +201,7 @@ def pair(product: Product, upstream: Upstream) -> tuple[str, dict[str, str]]:
 
 def limit(product: Product, deployment_id: str, **fields: Any) -> None:
     manage(product, "PATCH", f"/api/ai-providers/deployments/{deployment_id}", fields)
-    time.sleep(operating.IN_FORCE_S)
+    operating.until_all_is_in_force(product)
 
 
 def test_a_model_at_its_limit_is_passed_over_for_the_next(product: Product, pair: tuple[str, dict[str, str]]) -> None:
@@ -282,7 +282,7 @@ def test_whoever_finds_no_place_in_time_is_told_so(
     model, ids = pair
     for each in ids.values():
         limit(product, each, maxConcurrent=1)
-    upstream.always(model, Fault(delay_s=1.0))
+    upstream.always(model, Fault(delay_s=3.0))
 
     def call(timeout_ms: int) -> Answer:
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
@@ -307,7 +307,7 @@ def test_the_urgent_are_served_first(product: Product, upstream: Upstream, pair:
     first, second = ids
     limit(product, ids[first], maxConcurrent=1)
     manage(product, "PATCH", f"/api/ai-providers/deployments/{ids[second]}", {"isActive": False})
-    time.sleep(operating.IN_FORCE_S)
+    operating.until_all_is_in_force(product)
     upstream.on(model, Fault(delay_s=4))
 
     def call(priority: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from tests.conftest import NewProduct
 from tests.journeys import operating
 from tests.product import Product
-from tests.servers import free_port
 from tests.upstream import Upstream
 
 
@@ -18,11 +18,13 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
     """It logs all there is to log, and an unknown model is an error.
 
     `dead-first`: nobody listens, then the scripted provider. `shaky-first`: the scripted provider in OpenAI's dialect,
-    then in Anthropic's. `all-dead`: nobody at all. `hasty`: waits a second for a chunk. `leaving`: aborts its calls.
+    then in Anthropic's. `all-dead`: nobody at all. `hasty`: waits a second for a chunk. `hurried`: waits three.
+    `leaving`: aborts its calls.
     """
-    nobody = f"http://127.0.0.1:{free_port()}/v1"
     openai, anthropic = session_upstream.openai_url, session_upstream.url
-    with new_product(env={"LOG_LEVEL": "DEBUG"}) as running:
+    with new_product(env={"LOG_LEVEL": "DEBUG"}) as running, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
         def add(
             name: str, endpoint: str, model: str, *, kind: str = "custom", priority: int = -20, wait: bool = False
@@ -32,11 +34,13 @@ def house(new_product: NewProduct, session_upstream: Upstream) -> Iterator[Produ
             )
 
         add("hasty", openai, "hasty")
+        add("hurried", openai, "hurried")
         add("leaving", openai, "leaving")
         running.sql(
             "UPDATE providers_provider SET first_token_timeout_ms = 1000, between_chunks_timeout_ms = 1000 "
             "WHERE slug = 'hasty'"
         )
+        running.sql("UPDATE providers_provider SET between_chunks_timeout_ms = 3000 WHERE slug = 'hurried'")
         running.sql("UPDATE providers_provider SET on_disconnect = 'abort' WHERE slug = 'leaving'")
         add("dead", nobody, "dead-first")
         add("alive", openai, "dead-first", priority=-30)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.product import Answer, Product
-from tests.servers import wait_until
+from tests.servers import PATIENCE_S, wait_until
 
 IN_FORCE_S = 3.0  # a change of the configuration is in force within a second; the rest for a busy machine
 _numbers = itertools.count(1)
@@ -69,6 +69,16 @@ def answer_known_names_alone(product: Product) -> None:
     until_in_force(lambda: product.chat(model="nobody-knows-it").status == 404)
 
 
+def until_all_is_in_force(product: Product) -> None:
+    """Wait for whatever was changed, where nothing shows it: what is changed later is not known earlier."""
+    limited_key(product)
+
+
+def until_ready(product: Product) -> None:
+    """The database of a busy machine may have been slow just now, and who asks has been told so."""
+    wait_until(lambda: product.request("GET", "/readyz").status == 200, what="the product to be ready")
+
+
 def until_in_force(condition: Callable[[], bool]) -> None:
     """Wait for a change of the configuration to be in force in every web process."""
     wait_until(lambda: all(condition() for _ in range(_TIMES)), what="the change to be in force")
@@ -95,6 +105,15 @@ def is_journalling(product: Product) -> bool:
     """Whether rows wait for their database, on disk."""
     journals = (product.state_dir / "journal").glob("*.journal")
     return any(path.stat().st_size for path in journals if path.exists())
+
+
+def settled(product: Product, *others: Product, timeout_s: float = PATIENCE_S) -> None:
+    """Wait until nothing is held, and no journal of these installations waits to be replayed."""
+
+    def is_quiet() -> bool:
+        return not any(map(is_journalling, (product, *others))) and open_holds(product) == 0
+
+    wait_until(is_quiet, timeout_s=timeout_s, what="the books to close")
 
 
 def open_holds(product: Product) -> int:

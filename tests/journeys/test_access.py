@@ -9,6 +9,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
+from tests.journeys import operating
 from tests.product import Product
 
 OPEN = {
@@ -79,6 +80,7 @@ def test_the_admin_pages_lead_to_the_login(house: Product, path: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in OPEN if path not in ("/", "/admin/logout/")])
 def test_what_is_open_answers(house: Product, path: str) -> None:
+    operating.until_ready(house)
     assert house.request("GET", path).status == 200
 
 

@@ -32,8 +32,8 @@ def test_a_model_that_is_not_allowed_is_refused_by_name_and_leaves_its_row(house
     assert "'up-claude'" in refused.json()["error"]["message"]
     assert "demo, up-chat" in refused.json()["error"]["message"]
     assert house.chat(model="up-chat", key=key["key"]).status == 200
-    [row] = house.sql("SELECT * FROM usage_usagerecord WHERE error_code = 'MODEL_NOT_ALLOWED' LIMIT 1")
-    assert (row["status"], row["cost_pico"] or 0) == ("refused", 0)
+    row = operating.row_of(house, refused)
+    assert (row["status"], row["error_code"], row["cost_pico"] or 0) == ("refused", "MODEL_NOT_ALLOWED", 0)
 
 
 def test_the_same_model_under_its_full_name_or_at_its_provider_is_refused_too(house: Product, key: Key) -> None:

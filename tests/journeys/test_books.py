@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from core.money import pico_from_usd
+from tests.journeys import operating
 from tests.product import Product
 
 
@@ -18,6 +19,7 @@ def proved(product: Product) -> dict[str, Any]:
 
 def recorded(product: Product) -> tuple[int, int]:
     """How many rows there are, and what they cost in pico-dollars: read at once, where a proof takes seconds."""
+    operating.settled(product)
     [row] = product.sql("SELECT count(*) AS number, coalesce(sum(cost_pico), 0) AS cost FROM usage_usagerecord")
     return row["number"], int(row["cost"])
 
@@ -28,6 +30,7 @@ def test_the_books_balance_and_agree(topology: Product) -> None:
         assert topology.chat(f"Hello {number}", model="up-chat").status == 200
     assert topology.chat("Hello", model="demo", user="=cmd()").status == 200
 
+    operating.settled(topology)
     after = proved(topology)
 
     assert after["ok"]
@@ -44,6 +47,7 @@ def test_the_books_balance_and_agree(topology: Product) -> None:
 
 def test_the_export_streams_the_rows(topology: Product) -> None:
     topology.chat("Hello", model="demo", user="=cmd()")
+    operating.settled(topology)
     with topology.opened(
         "GET", "/api/usage/exports?groupBy=endUser", key=topology.manage_key, headers={"Accept": "text/csv"}
     ) as answer:

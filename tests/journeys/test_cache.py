@@ -160,7 +160,7 @@ def test_savings_are_in_the_statistics(product: Product, upstream: Upstream) -> 
     key = product.keys["charlie"]
     body = OPENAI.body("up-chat", "savings") | {"temperature": 0}
     for _ in range(3):
-        product.request("POST", OPENAI.path, body=body, key=key)
+        operating.row_of(product, product.request("POST", OPENAI.path, body=body, key=key))
     figures = operating.manage(product, "GET", "/api/ai-providers/statistics/cost?client=charlie")["totals"]
 
     assert figures["cachedRequests"] == 2

@@ -136,6 +136,7 @@ def test_equal_providers_share_the_calls_by_weight(house: Product, upstream: Ups
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/ping", "/health", "/v1/health"])
 def test_health_is_open_and_tells_nothing_else(house: Product, path: str) -> None:
+    operating.until_ready(house)
     answer = house.request("GET", path)
 
     assert (answer.status, answer.json()) == (200, {"status": "ok"})

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.journeys import operating
 from tests.product import Product
 
 OPEN = ["/ping", "/livez", "/readyz", "/health", "/v1/health"]
@@ -29,6 +30,7 @@ CHATS = ["/v1/chat/completions", "/v1/messages", "/generate", "/api/v1/completio
 
 @pytest.mark.parametrize("path", OPEN)
 def test_these_need_no_key(house: Product, path: str) -> None:
+    operating.until_ready(house)
     answer = house.request("GET", path)
 
     assert answer.status == 200

@@ -13,7 +13,7 @@ from tests.product import Product
 from tests.servers import wait_until
 from tests.upstream import Fault, Upstream
 
-LEASE_S, SWEEP_S, SLACK_S = 15, 10, 5
+LEASE_S, SWEEP_S, SLACK_S = 15, 10, 15
 
 
 def test_killed_calls_are_settled_and_service_continues(new_product: NewProduct, upstream: Upstream) -> None:

@@ -178,9 +178,10 @@ def test_a_deadline_is_the_calls_own(client: Client, served: Product, upstream: 
     upstream.on("up-chat", Fault(delay_s=3))
 
     with pytest.raises(grpc.RpcError) as failed:
-        list(client.stream(model_id="up-chat", prompt="Hello", timeout=0.5))
+        list(client.stream(model_id="up-chat", prompt="Hello", timeout=1.5))
 
     assert failed.value.code().name == "DEADLINE_EXCEEDED"
+    assert len(upstream.bill) == 1
     wait_until(lambda: operating.open_holds(served) == 0, what="the call to be settled")
 
 

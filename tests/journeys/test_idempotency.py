@@ -129,11 +129,8 @@ def test_who_gave_up_waiting_asks_again_for_the_same_call(
     upstream.on("up-chat", Fault(delay_s=2))
     body = OPENAI.body("up-chat", "Hello") | {"stream": stream}
     headers = {"Idempotency-Key": key}
-    with (
-        pytest.raises(TimeoutError),
-        product.opened("POST", OPENAI.path, body=body, key=product.key, headers=headers, timeout_s=0.2),
-    ):
-        pass
+    with product.asking("POST", OPENAI.path, body=body, key=product.key, headers=headers):
+        wait_until(lambda: upstream.bill, what="the provider to be asked")
     again = [named(OPENAI, product, "up-chat", key, stream=stream) for _ in range(2)]
 
     assert [answer.status for answer in again] == [200, 200]
@@ -213,6 +210,7 @@ def test_a_key_that_cannot_be_kept(product: Product, bad: str) -> None:
 
 def test_answers_lie_encrypted(product: Product, upstream: Upstream, key: str) -> None:
     answer = named(ANTHROPIC, product, "up-claude", key, "canary-question")
+    operating.settled(product)
     (kept,) = product.sql("SELECT * FROM usage_idempotencykey WHERE key = %s", key)
 
     words = ANTHROPIC.text(answer.json())
@@ -221,4 +219,5 @@ def test_answers_lie_encrypted(product: Product, upstream: Upstream, key: str) -
 
 
 def test_the_books_balance(product: Product) -> None:
+    operating.settled(product)
     assert json.loads(product.manage("verifyledger", "--json"))["ok"]

@@ -59,7 +59,7 @@ def test_the_figures_equal_the_rows(new_product: NewProduct, upstream: Upstream)
     port = free_port()
     with new_product(env={"METRICS_PORT": str(port)}) as product:
         _make_calls(product, upstream)
-        wait_until(lambda: operating.open_holds(product) == 0)
+        operating.settled(product)
 
         _check(product, port)
 
@@ -85,7 +85,7 @@ def test_the_figures_of_several_processes_are_one(new_production: NewProduct, up
     port = free_port()
     with new_production(workers=2, env={"METRICS_PORT": str(port)}) as product:
         _make_calls(product, upstream)
-        wait_until(lambda: operating.open_holds(product) == 0)
+        operating.settled(product)
 
         rows = len(_rows(product))
         wait_until(lambda: sum(scrape(port)["ai_proxy_requests_total"].values()) == rows, what="all tallies")

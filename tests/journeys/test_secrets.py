@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.journeys import operating
 from tests.journeys.admin_session import AdminSession
 from tests.journeys.dialects import DOORS, Door
 from tests.product import Product
@@ -77,8 +78,7 @@ def test_a_provider_that_repeats_our_key_is_not_quoted(
 
     answer = door.call(house, "up-chat", stream=fault.error_after is not None)
 
-    row = house.sql("SELECT * FROM usage_usagerecord WHERE request_id = %s", answer.headers["x-request-id"])
-    assert row
+    row = operating.row_of(house, answer)
     assert "sk-canary" not in answer.text + str(row)
 
 

@@ -116,7 +116,7 @@ def test_a_call_is_answered_booked_and_counted_apart_from_the_webs(
         assert answer.content.startswith("word0 word1")
         assert (row["surface"], row["status"], row["evidence"]) == ("spec_c.grpc", "ok", "reported")
         assert row["cost_pico"] == operating.cost_pico(first.input_tokens, first.output_tokens)
-        assert second.finished
+        wait_until(lambda: second.finished, what="the provider to have said all")
         assert scrape(served.metrics_port)["ai_proxy_requests_total"] == _counted(installation, grpc=True)
         webs = int(installation.env["METRICS_PORT"])
         others = _counted(installation, grpc=False)

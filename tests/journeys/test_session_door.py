@@ -142,6 +142,7 @@ def test_many_at_once_are_each_their_own(house: Product, upstream: Upstream) -> 
 
     assert [answer.status for answer in answers] == [200 if name else 401 for name, _ in asked]
     assert [answer.headers["x-request-id"] for answer in answers] == [headers["X-Request-ID"] for _, headers in asked]
+    operating.settled(house)
     whose = {
         row["request_id"]: row["end_user"] for row in house.sql("SELECT request_id, end_user FROM usage_usagerecord")
     }

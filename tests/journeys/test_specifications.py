@@ -284,6 +284,7 @@ def test_b_tells_how_providers_do(house: Product) -> None:
 
 def test_b_tells_metrics_and_costs_that_agree_with_the_books(house: Product) -> None:
     house.chat(model="up-chat", key=house.keys["charlie"])
+    operating.settled(house)
     metrics = _get(house, "/api/v1/metrics", key=house.keys["charlie"]).json()
     costs = _get(house, "/api/v1/analytics/costs", key=house.keys["charlie"]).json()
 
@@ -317,6 +318,7 @@ def test_e_tells_the_usage_of_one_user_of_the_callers_own_client(house: Product)
         body = {"messages": [{"role": "user", "content": "Hi"}], "model": "up-chat", "user_id": "user_123"}
         assert house.request("POST", "/v1/llm/generate", body=body, key=key).status == 200
 
+    operating.settled(house)
     told = _get(house, "/v1/llm/usage?user_id=user_123", key=house.keys["alice"]).json()
 
     assert (told["total_requests"], told["requests_by_model"]) == (1, {"up-chat": 1})
@@ -330,6 +332,7 @@ def test_e_tells_the_usage_of_embeddings_alone(house: Product) -> None:
     house.request("POST", "/v1/llm/generate-embeddings", body={"texts": ["one"], "model": "demo-embedding"}, key=key)
     house.chat(model="up-chat", key=key)
 
+    operating.settled(house)
     assert _get(house, "/v1/llm/embedding-usage", key=key).json()["total_requests"] == before + 1
 
 

@@ -58,7 +58,8 @@ def test_the_fastest(house: Product, upstream: Upstream, pair: tuple[str, str], 
 
 
 def test_by_weight(house: Product, pair: tuple[str, str]) -> None:
-    assert pair[0] in answered_by(house, route(house, pair, (1_000, 1), strategy="weighted"))
+    answered = answered_by(house, route(house, pair, (1_000, 1), strategy="weighted"))
+    assert answered.count(pair[0]) >= CALLS - 1
 
 
 def test_an_end_user_is_kept(house: Product, pair: tuple[str, str]) -> None:

@@ -86,7 +86,7 @@ def test_a_call_is_a_server_span_with_a_client_span_for_its_dispatch(
     assert answer.status == 200
     spans = collector.await_spans(2)
     (server,), (client,) = _of(spans, "SERVER"), _of(spans, "CLIENT")
-    (row,) = traced.sql("SELECT * FROM usage_usagerecord WHERE request_id = 'trace-me'")
+    row = operating.row(traced, "trace-me")
     assert server.service == client.service == "house"
     assert server.name == "openai.chat"
     assert server.parent_id == ""
@@ -200,7 +200,7 @@ def test_langfuse_gets_users_tags_tokens_and_costs(
 
     spans = langfuse.await_spans(2)
     (server,), (client,) = _of(spans, "SERVER"), _of(spans, "CLIENT")
-    (row,) = traced.sql("SELECT * FROM usage_usagerecord WHERE request_id = 'for-langfuse'")
+    row = operating.row(traced, "for-langfuse")
     (post,) = langfuse.posts
     assert post.path == "/api/public/otel/v1/traces"
     assert post.headers["authorization"] == "Basic " + base64.b64encode(b"pk-lf-1:sk-lf-canary").decode()

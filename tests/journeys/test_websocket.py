@@ -200,7 +200,7 @@ def test_who_leaves_is_settled(house: Product, upstream: Upstream) -> None:
 
     wait_until(lambda: operating.open_holds(house) == 0, what="the call to be settled")
     (line,) = upstream.bill
-    assert line.finished
+    wait_until(lambda: line.finished, what="the provider to have said all")
 
 
 @pytest.mark.parametrize(

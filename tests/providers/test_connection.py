@@ -137,9 +137,11 @@ def test_the_time_is_the_requests_alone(host: ModelHost, monkeypatch: pytest.Mon
         return load(listing)
 
     monkeypatch.setattr(Listing, "load", slowly)
+    began = time.monotonic()
     finding = check(target(host, kind))
+    taken_ms = (time.monotonic() - began) * 1000
     assert finding.latency_ms is not None
-    assert 0 < finding.latency_ms < 400
+    assert 0 < finding.latency_ms <= taken_ms - 500
 
 
 def test_an_answer_without_end_is_cut(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:

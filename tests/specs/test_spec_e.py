@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.journeys import operating
 from tests.specs.conftest import Installation
 
 EXPLAIN = {"role": "user", "content": "Explain machine learning."}
@@ -56,6 +57,7 @@ def test_usage_statistics(installation: Installation, path: str, query: str) -> 
 def test_usage_counts_what_was_asked(installation: Installation) -> None:
     before = installation.get("/v1/llm/usage").json()
     installation.post("/v1/llm/generate", TESTED)
+    operating.settled(installation.product)
     after = installation.get("/v1/llm/usage").json()
 
     assert after["total_requests"] == before["total_requests"] + 1
@@ -73,6 +75,7 @@ def test_embedding_usage_counts_those_of_every_door(installation: Installation, 
     body = bodies.get(path.rpartition(":")[2], {"model": model, "input": "One text."})
     before = installation.get("/v1/llm/embedding-usage").json()["total_requests"]
     installation.post(path.format(model), body)
+    operating.settled(installation.product)
     assert installation.get("/v1/llm/embedding-usage").json()["total_requests"] == before + 1
 
 

@@ -9,6 +9,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from tests.servers import PATIENCE_S
+from tests.usage.locks import until_one_waits
 from tests.usage.rows import hold
 from usage import ledger, spending
 from usage.budgets import window_of
@@ -29,7 +31,7 @@ def test_a_hold_that_comes_to_light_after_its_void_is_gone_all_the_same() -> Non
         with transaction.atomic():
             ledger.apply([Reserve(held, (window,))])
             written.set()
-            thaw.wait(10)
+            thaw.wait(PATIENCE_S)
         connection.close()
 
     def take_back() -> None:
@@ -38,13 +40,14 @@ def test_a_hold_that_comes_to_light_after_its_void_is_gone_all_the_same() -> Non
 
     with ThreadPoolExecutor(2) as pool:
         hanging = pool.submit(hang_before_the_commit)
-        assert written.wait(10)
+        assert written.wait(PATIENCE_S)
         void = pool.submit(take_back)
+        until_one_waits()
         with pytest.raises(TimeoutError):
             void.result(0.3)  # it waits for the other transaction
         thaw.set()
-        hanging.result(10)
-        void.result(10)
+        hanging.result(PATIENCE_S)
+        void.result(PATIENCE_S)
     assert not Hold.objects.exists()
     assert BudgetWindow.objects.get().held_pico == 0
 
@@ -66,7 +69,7 @@ def test_a_limit_that_is_lowered_while_its_first_window_is_being_opened_is_the_w
         with transaction.atomic():
             ledger.apply([Reserve(held, (window,))])
             written.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_S)
         connection.close()
 
     def lower_the_limit() -> None:
@@ -76,11 +79,12 @@ def test_a_limit_that_is_lowered_while_its_first_window_is_being_opened_is_the_w
 
     with ThreadPoolExecutor(2) as pool:
         opening = pool.submit(open_the_window)
-        assert written.wait(10)
+        assert written.wait(PATIENCE_S)
         lowering = pool.submit(lower_the_limit)
+        until_one_waits()
         with pytest.raises(TimeoutError):
             lowering.result(0.3)
         go_on.set()
-        opening.result(10)
-        lowering.result(10)
+        opening.result(PATIENCE_S)
+        lowering.result(PATIENCE_S)
     assert BudgetWindow.objects.get().cap_pico == 400

@@ -11,6 +11,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import acting
+from tests.servers import PATIENCE_S
+from tests.usage.locks import until_one_waits
 from tests.usage.rows import hold
 from usage import ledger, spending
 from usage.budgets import window_of
@@ -45,7 +47,7 @@ def test_a_budget_is_deleted_while_a_call_opens_its_next_period() -> None:
         with transaction.atomic():
             ledger.apply([Reserve(hold(windows=f'["{windows[0].id}"]'), (windows[0],))])
             begun.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_S)
             ledger.apply([Reserve(hold(windows=f'["{windows[1].id}"]'), (windows[1],))])
         connection.close()
 
@@ -56,12 +58,13 @@ def test_a_budget_is_deleted_while_a_call_opens_its_next_period() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         calls = pool.submit(count_in_both)
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE_S)
         deletion = pool.submit(delete)
+        until_one_waits()
         with pytest.raises(TimeoutError):
             deletion.result(0.3)  # it waits for the window
         go_on.set()
-        calls.result(10)  # raises what PostgreSQL says of a deadlock
-        deletion.result(10)
+        calls.result(PATIENCE_S)  # raises what PostgreSQL says of a deadlock
+        deletion.result(PATIENCE_S)
     assert Hold.objects.count() == 3
     assert not BudgetWindow.objects.exists()
