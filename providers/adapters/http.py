@@ -40,13 +40,13 @@ class HttpAnswer:
         except http1.TooLargeError as error:
             raise BadAnswerError("The provider's answer is larger than this platform accepts.") from error
         except http1.HttpError as error:
-            raise DisconnectedError("The provider's connection broke in mid-answer.") from error
+            raise _broken(error) from error
 
     async def next_chunk(self) -> bytes | None:
         try:
             return await self._answer.chunk()
         except http1.HttpError as error:
-            raise DisconnectedError("The provider's connection broke in mid-answer.") from error
+            raise _broken(error) from error
 
     def close(self) -> None:
         self._answer.close()
@@ -88,9 +88,18 @@ async def post(session: Session, provider: ProviderSpec, request: Request) -> Ht
         raise UnreachableError(f"{provider.slug} cannot be reached at its address.") from error
     except http1.InvalidHeaderError as error:
         raise RejectedError("The call has a header that cannot be sent.", sent=False) from error
+    except http1.MalformedAnswerError as error:
+        raise BadAnswerError(f"{provider.slug} sent what cannot be read. {error}") from error
     except http1.HttpError as error:
         raise DisconnectedError(f"{provider.slug} closed the connection without an answer.") from error
     return HttpAnswer(answer)
+
+
+def _broken(error: http1.HttpError) -> ProviderFailureError:
+    """Why an answer that has begun does not go on."""
+    if isinstance(error, http1.MalformedAnswerError):
+        return BadAnswerError(f"The provider sent what cannot be read. {error}")
+    return DisconnectedError("The provider's connection broke in mid-answer.")
 
 
 async def error_body(answer: Answer) -> bytes:
