@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from providers.adapters.http import MAX_ANSWER_BYTES
 from wire.dialect import CallerDialect, Dialect, StreamMeter
 from wire.neutral import Settled
 
-MAX_EVENT_BYTES = 4 * 1024 * 1024
+MAX_EVENT_BYTES = MAX_ANSWER_BYTES  # one event of Gemini's holds a whole picture
 
 
 class Relay(Protocol):

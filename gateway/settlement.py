@@ -16,7 +16,7 @@ from gateway.calls import Call
 from gateway.failures import OverBudgetError
 from gateway.plans import Plan
 from providers.dispatch import Sendable
-from providers.errors import ProviderFailureError
+from providers.errors import ErrorEventError, ProviderFailureError
 from providers.specs import CredentialSpec, DeploymentSpec
 from usage import estimates, pricing, taxonomy
 from usage.budgets import Window
@@ -34,9 +34,10 @@ _MOST_PAYLOAD_BYTES = 16_384  # of a provider's usage object, as its row keeps i
 
 
 class Heard(msgspec.Struct):
-    """What a stream had said when it broke off before its first word for the caller."""
+    """What a stream had said when it was cut. `usage` is what its provider had told by then: the input, at most."""
 
     output_bytes: int = 0
+    usage: Usage | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -284,21 +285,32 @@ def _usage(attempt: Attempt, outcome: Outcome) -> tuple[Usage, str]:
     """What was used, and how well that is known: reported, guessed from what was heard, at most the hold, none."""
     if outcome.usage is not None:
         return outcome.usage, "reported"
-    hold, envelope = attempt.hold, attempt.call.envelope
-    output_bytes = outcome.output_bytes or attempt.heard.output_bytes
-    if output_bytes == 0 and outcome.status != "ok":
+    hold, heard = attempt.hold, attempt.heard
+    output_bytes = outcome.output_bytes or heard.output_bytes
+    told = heard.usage if heard.usage and heard.usage.input_tokens else None  # some hosts count nothing at first
+    if output_bytes == 0 and told is None and outcome.status != "ok":
         if outcome.failure is not None and _is_free(outcome.failure):
             return Usage(), "none"
         return Usage(input_tokens=hold.input_tokens, output_tokens=hold.output_tokens), "upper_bound"
     output_tokens = estimates.likely_tokens(output_bytes)
-    if envelope.max_output_tokens is not None:  # the provider was told to stop there
+    if attempt.call.envelope.max_output_tokens is not None:  # the provider was told to stop there
         output_tokens = min(output_tokens, hold.output_tokens)
-    return Usage(input_tokens=estimates.likely_tokens(envelope.input_bytes), output_tokens=output_tokens), "estimated"
+    return _guessed(attempt, told, output_tokens), "estimated"
+
+
+def _guessed(attempt: Attempt, told: Usage | None, output_tokens: int) -> Usage:
+    """The input as the provider has told it, cached parts and all, where it has; of the output that was the least."""
+    if told is None:
+        input_tokens = estimates.likely_tokens(attempt.call.envelope.input_bytes)
+        return Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    return msgspec.structs.replace(told, output_tokens=max(output_tokens, told.output_tokens))
 
 
 def _is_free(failure: ProviderFailureError) -> bool:
-    """Never seen by the provider, or refused by it: no provider bills an error status.
+    """Never seen by the provider, or refused by it: none bills an error status, or an error event without an answer.
 
     A timeout's status says only that somebody on the way, or the provider itself, would not wait for the answer.
     """
-    return not failure.sent or (failure.status is not None and failure.status not in _PERHAPS_BILLED)
+    if failure.status is None:
+        return not failure.sent or isinstance(failure, ErrorEventError)
+    return failure.status not in _PERHAPS_BILLED

@@ -25,7 +25,7 @@ from gateway.settlement import Attempt, Outcome
 from gateway.witness import Witness
 from providers.adapters import Answer
 from providers.dispatch import quotable
-from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UpstreamError
+from providers.errors import BadAnswerError, ErrorEventError, ProviderFailureError, TimedOutError
 from usage import estimates
 from usage.idempotency import Answer as KeptAnswer
 from usage.ledger import Extend
@@ -112,7 +112,7 @@ class LiveStream:
                 chunk = await self._next(limit_s - waited_s, "began no answer")
                 self._first = self._feed(self._require_chunk(chunk))
         except BaseException:  # cancelled too: who settles must know what was heard, and the connection is closed
-            self.attempt.heard.output_bytes = self._relay.meter.output_bytes
+            self._note_what_was_heard()
             self._answer.close()
             raise
         self._first_at = time.perf_counter()
@@ -216,11 +216,12 @@ class LiveStream:
         meter = self._relay.meter
         call_started = self.attempt.call.started
         whole = meter.finished or (failure is None and status == "ok")
+        if not whole:
+            self._note_what_was_heard()
         return settlement.record(
             self.attempt,
             Outcome(
                 status=status,
-                # A stream that was cut has reported at most a part of its usage (Anthropic tells the input up front).
                 usage=meter.usage if whole else None,
                 output_bytes=meter.output_bytes,
                 served_model=meter.model,
@@ -232,6 +233,11 @@ class LiveStream:
             ),
         )
 
+    def _note_what_was_heard(self) -> None:
+        """A stream that was cut has reported at most a part of its usage (Anthropic tells the input up front)."""
+        heard, meter = self.attempt.heard, self._relay.meter
+        heard.output_bytes, heard.usage = meter.output_bytes, meter.usage
+
     def _feed(self, chunk: bytes) -> bytes:
         if self._tape is not None:
             self._tape.add(chunk)
@@ -239,7 +245,7 @@ class LiveStream:
             return self._relay.feed(chunk)
         except StreamFailedError as error:
             detail = quotable(error.message, self.attempt.deployment.provider, self.attempt.credential)
-            raise UpstreamError(detail or "The provider ended its stream with an error.") from error
+            raise ErrorEventError(detail or "The provider ended its stream with an error.") from error
         except BadBodyError as error:
             raise BadAnswerError("The provider sent an event that its API does not have.") from error
 

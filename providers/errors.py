@@ -12,6 +12,7 @@ ProviderFailureError
 ├── CredentialRefusedError  key        yes         no         no     its 401, 402, 403: our key, not the caller
 ├── RateLimitedError        key        yes         yes        (1)    its 429
 ├── UpstreamError           provider   yes         yes        yes    its 5xx, 408, or what it should not answer
+│   └── ErrorEventError     provider   yes         yes        yes    the error event of its stream
 └── BadAnswerError          provider   yes         no         yes    not what its dialect promises, or a stream cut
 
 (1) once, when it leaves the deployment without a key that may be used: the wait that it asks for is kept anyway.
@@ -112,6 +113,10 @@ class RateLimitedError(ProviderFailureError):
 
 
 class UpstreamError(ProviderFailureError):
+    pass
+
+
+class ErrorEventError(UpstreamError):
     pass
 
 

@@ -15,7 +15,14 @@ from gateway import catalogue, failures, plans, settlement
 from gateway.calls import Call
 from gateway.catalogue import Caller
 from gateway.settlement import Attempt, Outcome
-from providers.errors import BadAnswerError, ProviderFailureError, TimedOutError, UnreachableError, from_status
+from providers.errors import (
+    BadAnswerError,
+    ErrorEventError,
+    ProviderFailureError,
+    TimedOutError,
+    UnreachableError,
+    from_status,
+)
 from providers.models import Deployment, ExchangeRate, Price, Provider
 from providers.resilience.board import Board
 from usage.budgets import BudgetExceededError
@@ -116,6 +123,7 @@ FAILURES = [
     (from_status(400, "bad"), "none"),
     (from_status(500, "broken"), "none"),
     (from_status(503, "busy"), "none"),
+    (ErrorEventError("busy"), "none"),
     (from_status(408, "slow"), "upper_bound"),
     (from_status(504, "slow"), "upper_bound"),
     (from_status(524, "slow"), "upper_bound"),
@@ -147,6 +155,43 @@ def test_what_was_heard_of_a_stream_is_what_it_is_guessed_from(price: Price) -> 
     attempt.heard.output_bytes = 40
     row = settlement.record(attempt, Outcome(status="cancelled", usage=None))
     assert (row.evidence, row.output_tokens) == ("estimated", 10)
+
+
+TOLD = Usage(input_tokens=1_000, cached_input_tokens=990, output_tokens=1, raw=b'{"as": "told"}')
+
+
+@pytest.mark.parametrize(("output_bytes", "output_tokens"), [(0, 1), (400, 100)])
+def test_the_input_that_a_stream_had_told_before_it_was_cut_is_no_guess(
+    price: Price, output_bytes: int, output_tokens: int
+) -> None:
+    _rate("1")
+    attempt = _attempt()
+    attempt.heard.usage, attempt.heard.output_bytes = TOLD, output_bytes
+
+    row = settlement.record(attempt, Outcome(status="cancelled", usage=None))
+
+    assert (row.evidence, row.input_tokens, row.cached_input_tokens) == ("estimated", 1_000, 990)
+    assert (row.output_tokens, row.usage_payload) == (output_tokens, '{"as": "told"}')
+
+
+def test_an_input_of_nothing_is_not_believed_of_a_stream_that_was_cut(price: Price) -> None:
+    """Some hosts of Anthropic's dialect begin with zeros, and count at the end."""
+    _rate("1")
+    attempt = _attempt()
+    attempt.heard.usage = Usage(output_tokens=1)
+    assert settlement.record(attempt, Outcome(status="cancelled", usage=None)).evidence == "upper_bound"
+    attempt.heard.output_bytes = 40
+    row = settlement.record(attempt, Outcome(status="cancelled", usage=None))
+    assert (row.evidence, row.output_tokens) == ("estimated", 10)
+    assert row.input_tokens > 0
+
+
+def test_what_was_told_before_an_error_event_may_have_been_billed(price: Price) -> None:
+    _rate("1")
+    attempt = _attempt()
+    attempt.heard.usage = TOLD
+    row = settlement.record(attempt, Outcome(status="error", usage=None, failure=ErrorEventError("busy")))
+    assert (row.evidence, row.input_tokens, row.output_tokens) == ("estimated", 1_000, 1)
 
 
 def test_a_bound_without_a_price_is_unknown(price: Price) -> None:

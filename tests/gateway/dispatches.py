@@ -1,0 +1,114 @@
+"""Calls that go to hosts in the test's own process, with the real books."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from core.http import open_session
+from gateway.attempts import Attempts
+from gateway.bookkeeping import Bookkeeper
+from gateway.calls import Call
+from gateway.plans import Plan
+from gateway.replies import Reply, Stream
+from providers import dispatch
+from providers.resilience.board import Board
+from tests.core.hosts import framed
+from tests.gateway.cache_calls import PROVIDER, call, way
+from usage.writer import Writer
+from wire import anthropic_messages, gemini, sse
+
+replace = msgspec.structs.replace
+STREAM = framed(["Content-Type: text/event-stream", "Transfer-Encoding: chunked"])
+END = b"0\r\n\r\n"
+DONE = b"data: [DONE]\n\n"
+USAGE = sse.event(b'{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}')
+ANSWER = msgspec.json.encode(
+    {
+        "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 2},
+    }
+)
+
+
+def part(*events: bytes) -> bytes:
+    """One chunk of a body, as HTTP frames it."""
+    content = b"".join(events)
+    return b"%x\r\n%b\r\n" % (len(content), content)
+
+
+def words(text: str, finish: str | None = None) -> bytes:
+    """An event of OpenAI's."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return sse.event(msgspec.json.encode({"model": "m", "choices": [choice]}))
+
+
+def frame(kind: str, **fields: Any) -> bytes:
+    """An event of Anthropic's."""
+    return sse.event(msgspec.json.encode({"type": kind, **fields}), name=kind)
+
+
+def streamed(**facts: Any) -> Call:
+    return call(asked={"stream": True}, **facts)
+
+
+def to_anthropic(**facts: Any) -> Call:
+    """A stream for a caller who speaks what its provider, of that kind, speaks."""
+    body = {"model": "gpt", "max_tokens": 100, "stream": True, "messages": [{"role": "user", "content": "x" * 4000}]}
+    envelope = anthropic_messages.open_chat(msgspec.json.encode(body))
+    return replace(call(**facts), dialect=anthropic_messages, envelope=envelope)
+
+
+def to_gemini() -> Call:
+    """The same for Google's."""
+    envelope = gemini.open_chat(b'{"contents": [{"parts": [{"text": "Draw."}]}]}')
+    return replace(call(), dialect=gemini, envelope=replace(envelope, model="gpt", stream=True))
+
+
+class Desk:
+    """Makes calls. Each of `ports` is a provider of its own, asked in that order; `settings` are those of all."""
+
+    def __init__(self, attempts: Attempts, books: Bookkeeper) -> None:
+        self.books = books
+        self._attempts = attempts
+
+    async def make(self, made: Call, *ports: int, kind: str = "custom", **settings: Any) -> Reply | Stream:
+        return await self._attempts.make(
+            made, [_plan(made, n, port, kind, settings) for n, port in enumerate(ports)], None
+        )
+
+    async def hear(self, made: Call, *ports: int, kind: str = "custom", **settings: Any) -> Sequence[bytes]:
+        """The frames of a stream, to its end."""
+        stream = await self.make(made, *ports, kind=kind, **settings)
+        assert not isinstance(stream, Reply)
+        return [each async for each in stream.frames()]
+
+
+def _plan(made: Call, number: int, port: int, kind: str, settings: dict[str, Any]) -> Plan:
+    address = f"http://127.0.0.1:{port}" + ("/v1" if kind == "custom" else "")
+    facts = {"retry_attempts": 1, "retry_delay_s": 0.0, "kind": kind, "address": address} | settings
+    provider = replace(PROVIDER, id=UUID(int=number + 1), slug=f"own{number}", **facts)
+    chosen = way(number + 1, provider=provider)
+    sendable = dispatch.encode(made.envelope, made.dialect, chosen.deployment, max_output_tokens=None)
+    return Plan(chosen.deployment, sendable, chosen.output_tokens, None, ())
+
+
+@asynccontextmanager
+async def desk(folder: Path, board: Board | None = None) -> AsyncIterator[Desk]:
+    """On the test's database, whose rows must be committed."""
+    writer, session = Writer(folder), open_session()
+    await writer.start()
+    books = Bookkeeper(writer, lambda _: None)
+    try:
+        yield Desk(Attempts(books=books, session=session, board=board or Board(Random(0))), books)
+        await books.stop(within_s=0)
+    finally:
+        await writer.stop()
+        await session.close()
