@@ -8,6 +8,7 @@ the client asks a real server, both with their part of the kernel's work.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import time
@@ -117,7 +118,16 @@ async def _climb(set_up: Stage) -> None:  # noqa: PLR0915 -- a step a line
 
     async def dispatched() -> bytes:
         key, said = step.leave.credential, plan.sendable
-        answer = await dispatch.send(session, plan.deployment, key, said, attempt.body, forwarded={})
+        answer = await dispatch.send(
+            session,
+            plan.deployment,
+            key,
+            said,
+            attempt.body,
+            forwarded={},
+            ends_at=math.inf,
+            sent=attempt.heard.note_sent,
+        )
         return await answer.read()
 
     content = await dispatched()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,6 +41,7 @@ from wire.errors import ApiError, Code
 
 _ELSEWHERE = {Code.BUDGET_EXCEEDED, Code.RATE_LIMITED, Code.QUEUE_FULL}  # what another deployment may not say
 _TICK_S = 0.001  # of uvloop's timers
+_NEARLY = 0.9  # of the usual time: who has so much is in no hurry, but has had a hold written first
 T = TypeVar("T")
 
 
@@ -120,8 +121,7 @@ class Attempts:
             attempt = self._attempt(call, plan, step, tour, routing=routing)
             gone = None if plan.deployment.provider.drains or call.watch is None else call.watch()
             await self._books.reserve(Reserve(attempt.hold, plan.windows, call.claim))
-            if gone is not None and gone.done():
-                self._take_back(attempt)
+            self._require_sense(attempt, gone)
         except BaseException as error:  # a caller who leaves too: what was taken for the dispatch is given back
             if seat is not None:
                 seat.abandon()
@@ -134,13 +134,16 @@ class Attempts:
             seat.bind(attempt.hold.id)
         return attempt
 
-    def _take_back(self, attempt: Attempt) -> NoReturn:
-        """Nothing is sent for a caller who has left while the hold was written, where it would be aborted at once.
+    def _require_sense(self, attempt: Attempt, gone: asyncio.Future[Any] | None) -> None:
+        """Nothing is sent that would be aborted at once: for a caller who has left while the hold was written, or
+        whose time was over by then. The hold is taken back.
 
-        Raises `CallerLeftError`.
+        Raises `CallerLeftError` or `ApiError`.
         """
-        self._books.take_back(attempt.hold.id)
-        raise CallerLeftError
+        has_left = gone is not None and gone.done()
+        if has_left or attempt.ends_at <= time.perf_counter():
+            self._books.take_back(attempt.hold.id)
+            raise CallerLeftError if has_left else _too_late()
 
     def _attempt(self, call: Call, plan: Plan, step: Go, tour: Tour, *, routing: str) -> Attempt:
         return settlement.attempt(
@@ -198,7 +201,7 @@ class Attempts:
             place, failure = tour.failures[-1]
             return api_error(failure, plans[place].deployment.provider.slug)
         if tour.left_s(time.perf_counter()) <= 0:
-            return ApiError(Code.PROVIDER_TIMEOUT, "The call's time was over before a provider could be asked.")
+            return _too_late()
         skipped = {plans[place].deployment.full_name: why for place, why in tour.unasked.items()}
         return nobody_left(skipped, step.retry_after_s)
 
@@ -211,12 +214,14 @@ class Attempts:
             raise
         except (CallerLeftError, asyncio.CancelledError):  # nobody waits any more, but the call may have been billed
             witness.left()
-            outcome = Outcome(status="cancelled", usage=None, provider_s=time.perf_counter() - sent_at)
+            spent_s, is_sent = time.perf_counter() - sent_at, attempt.heard.is_sent
+            outcome = Outcome(status="cancelled", usage=None, is_sent=is_sent, provider_s=spent_s)
             self._books.detach(self._books.settle(settlement.record(attempt, outcome)))
             raise
         except Exception:  # a fault of ours: the dispatch has its row all the same, and the door its last resort
             witness.left()
-            outcome = Outcome(status="error", usage=None, refusal=OUR_FAULT, provider_s=time.perf_counter() - sent_at)
+            spent_s, is_sent = time.perf_counter() - sent_at, attempt.heard.is_sent
+            outcome = Outcome(status="error", usage=None, refusal=OUR_FAULT, is_sent=is_sent, provider_s=spent_s)
             await self._books.settle(settlement.record(attempt, outcome))
             raise
         if isinstance(reply, Reply):
@@ -226,7 +231,7 @@ class Attempts:
     async def _answer(self, attempt: Attempt, witness: Witness, sent_at: float) -> Reply | LiveStream:
         is_stream, provider = attempt.call.envelope.stream, attempt.deployment.provider
         usual_s = provider.first_token_timeout_s if is_stream else provider.timeout_s
-        limit_s = min(attempt.timeout_s, usual_s)
+        limit_s = min(attempt.ends_at - sent_at, usual_s)
         answer: Answer | None = None
         try:
             with self._patience.within(limit_s):
@@ -237,14 +242,20 @@ class Attempts:
                     attempt.sendable,
                     attempt.body,
                     forwarded=attempt.call.forwarded,
+                    ends_at=sent_at + limit_s,
+                    sent=attempt.heard.note_sent,
                 )
                 content = b"" if is_stream else await answer.read()
         except TimeoutError as error:
             if answer is not None:
                 answer.close()
+            is_sent = attempt.heard.is_sent
             raise TimedOutError(
-                f"{provider.slug} did not answer within {limit_s:.3g} s.",
-                hurried_s=limit_s if limit_s < usual_s else None,
+                f"{provider.slug} did not answer within {limit_s:.3g} s."
+                if is_sent
+                else f"No connection to {provider.slug} within {limit_s:.3g} s.",
+                hurried_s=limit_s if limit_s < usual_s * _NEARLY else None,
+                sent=is_sent,
             ) from error
         if not is_stream:
             return self._reply(attempt, witness, content, sent_at)
@@ -294,6 +305,10 @@ async def pause(call: Call, seconds: float) -> None:
         if (seconds := until - time.perf_counter()) <= 0:
             return
         seconds = max(seconds, _TICK_S)
+
+
+def _too_late() -> ApiError:
+    return ApiError(Code.PROVIDER_TIMEOUT, "The call's time was over before a provider could be asked.")
 
 
 def _deadline(call: Call, plans: list[Plan]) -> float:

@@ -34,17 +34,24 @@ _MOST_PAYLOAD_BYTES = 16_384  # of a provider's usage object, as its row keeps i
 
 
 class Heard(msgspec.Struct):
-    """What a stream had said when it was cut. `usage` is what its provider had told by then: the input, at most."""
+    """How far a dispatch came: whether a byte of it went out, and what its stream had said when that was cut.
 
+    `usage` is what the provider had told by then: the input, at most.
+    """
+
+    is_sent: bool = False
     output_bytes: int = 0
     usage: Usage | None = None
+
+    def note_sent(self) -> None:
+        self.is_sent = True
 
 
 class Attempt(msgspec.Struct, frozen=True):
     """One dispatch of a call: what its hold says, and the rates in force when the call began.
 
-    It may take `timeout_s`; a stream that has begun may go on for `lasts_s` in all. `is_limited`: a hard budget must
-    be asked before it may cost more.
+    It may take until `ends_at`, a stream that has begun until `stream_ends_at` (`time.perf_counter`). `is_limited`: a
+    hard budget must be asked before it may cost more.
     """
 
     call: Call
@@ -54,8 +61,8 @@ class Attempt(msgspec.Struct, frozen=True):
     credential: CredentialSpec | None
     hold: HoldRow
     rates: Rates | None
-    timeout_s: float
-    lasts_s: float
+    ends_at: float
+    stream_ends_at: float
     is_limited: bool = False
     heard: Heard = msgspec.field(default_factory=Heard)
 
@@ -63,7 +70,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """How a dispatch ended. `usage` None: the provider told none; `output_bytes` is then what it is guessed from.
 
-    `refusal` is ours: it was ended in the middle.
+    `refusal` is ours: it was ended in the middle. `is_sent` is False only with proof that the provider never saw it.
     """
 
     status: str
@@ -73,6 +80,7 @@ class Outcome(msgspec.Struct, frozen=True):
     finish: str = ""
     failure: ProviderFailureError | None = None
     refusal: ApiError | None = None
+    is_sent: bool = True
     is_final: bool = True
     provider_s: float = 0.0
     first_token_s: float | None = None
@@ -131,7 +139,19 @@ def attempt(
         deadline_at=now + timedelta(seconds=lasts_s),
     )
     is_limited = bool(plan.windows) and any(window.hard for window in plan.windows)
-    return Attempt(call, deployment, plan.sendable, body, credential, hold, rates, timeout_s, lasts_s, is_limited)
+    asked_at = time.perf_counter()
+    return Attempt(
+        call,
+        deployment,
+        plan.sendable,
+        body,
+        credential,
+        hold,
+        rates,
+        ends_at=asked_at + timeout_s,
+        stream_ends_at=asked_at + lasts_s,
+        is_limited=is_limited,
+    )
 
 
 def _amount_pico(rates: Rates | None, input_tokens: int, output_tokens: int) -> int | None:
@@ -289,7 +309,7 @@ def _usage(attempt: Attempt, outcome: Outcome) -> tuple[Usage, str]:
     output_bytes = outcome.output_bytes or heard.output_bytes
     told = heard.usage if heard.usage and heard.usage.input_tokens else None  # some hosts count nothing at first
     if output_bytes == 0 and told is None and outcome.status != "ok":
-        if outcome.failure is not None and _is_free(outcome.failure):
+        if _is_free(outcome):
             return Usage(), "none"
         return Usage(input_tokens=hold.input_tokens, output_tokens=hold.output_tokens), "upper_bound"
     output_tokens = estimates.likely_tokens(output_bytes)
@@ -306,11 +326,14 @@ def _guessed(attempt: Attempt, told: Usage | None, output_tokens: int) -> Usage:
     return msgspec.structs.replace(told, output_tokens=max(output_tokens, told.output_tokens))
 
 
-def _is_free(failure: ProviderFailureError) -> bool:
+def _is_free(outcome: Outcome) -> bool:
     """Never seen by the provider, or refused by it: none bills an error status, or an error event without an answer.
 
     A timeout's status says only that somebody on the way, or the provider itself, would not wait for the answer.
     """
+    failure = outcome.failure
+    if failure is None:
+        return not outcome.is_sent
     if failure.status is None:
         return not failure.sent or isinstance(failure, ErrorEventError)
     return failure.status not in _PERHAPS_BILLED

@@ -67,7 +67,7 @@ class LiveStream:
         self._witness = witness
         self._patience = patience()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ends_at = sent_at + attempt.timeout_s
+        self._ends_at = attempt.ends_at
         windows = attempt.hold.windows != "[]"
         self._room_bytes = estimates.likely_bytes(attempt.hold.output_tokens) if windows else math.inf
         self._settled = False
@@ -116,7 +116,7 @@ class LiveStream:
             self._answer.close()
             raise
         self._first_at = time.perf_counter()
-        self._ends_at = self._sent_at + self.attempt.lasts_s
+        self._ends_at = self.attempt.stream_ends_at
         self._witness.began()
 
     async def frames(self) -> AsyncIterator[bytes]:

@@ -129,22 +129,25 @@ async def send(
     body: bytes,
     *,
     forwarded: dict[str, str],
+    ends_at: float,
+    sent: Callable[[], None],
 ) -> Answer:
     """A successful answer whose headers have come. Raises `ProviderFailureError` for everything else but a timeout.
 
     A 404 that repeats the model's name is about the model, as with Anthropic, Google, Ollama and vLLM; another one is
     about something that the caller named, such as a file. Of the caller's headers in `forwarded`, those go along that
-    mean something to the provider.
+    mean something to the provider. `ends_at` and `sent` as in `Request`.
     """
     adapter = ADAPTERS[deployment.provider.kind]
     headers = adapter.headers(deployment, credential)
     headers[loops.HEADER] = loops.mark()
     headers.update({name: value for name, value in forwarded.items() if name in adapter.forwarded_headers})
-    answer = await adapter.send(session, deployment, Request(sendable.url, headers, body))
+    request = Request(sendable.url, headers, body, ends_at, sent)
+    answer = await adapter.send(session, deployment, request)
     if answer.status == 200:
         return answer
     provider = deployment.provider
-    content = await error_body(answer)
+    content = await error_body(answer, request)
     message = sendable.dialect.error_message(content)
     detail = quotable(message, provider, credential) or f"{provider.slug} answered {answer.status}."
     if answer.status == 404 and (deployment.model in message or _code(content) in _UNKNOWN_MODEL):

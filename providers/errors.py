@@ -24,6 +24,7 @@ from typing import Literal
 
 Fault = Literal["caller", "key", "provider"]
 _PATIENCE_S = 10.0
+_CONNECT_PATIENCE_S = 2.0  # one lost packet included: it is sent again after a second (RFC 6298, section 2)
 
 
 class ProviderFailureError(Exception):
@@ -81,9 +82,9 @@ class TimedOutError(ProviderFailureError):
     repeatable = False
     code = "PROVIDER_TIMEOUT"
 
-    def __init__(self, detail: str, *, hurried_s: float | None = None) -> None:
-        super().__init__(detail)
-        self.counts = hurried_s is None or hurried_s >= _PATIENCE_S
+    def __init__(self, detail: str, *, hurried_s: float | None = None, sent: bool = True) -> None:
+        super().__init__(detail, sent=sent)
+        self.counts = hurried_s is None or hurried_s >= (_PATIENCE_S if sent else _CONNECT_PATIENCE_S)
 
 
 class RejectedError(ProviderFailureError):

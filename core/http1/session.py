@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -29,15 +29,23 @@ class Session:
         self._is_closed = False
 
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, connect_timeout_s: float
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        connect_timeout_s: float,
+        sent: Callable[[], None] | None = None,
     ) -> Answer | UnpackedAnswer:
         """Returns when the answer's headers have come. Raises `HttpError`. How long that may take is the caller's
-        to say: cancelled, it closes what it has opened.
+        to say: cancelled, it closes what it has opened. `sent` is called just before the first byte goes out.
         """
         target = target_of(url)
         head = target.head(headers, len(body))
         pool = self._pools.get(target.origin) or self._open(target.origin)
         connection = pool.rested() or await pool.connection(connect_timeout_s=connect_timeout_s)
+        if sent is not None:
+            sent()
         answer = await connection.ask(head, body)
         return unpacked(answer) if "content-encoding" in answer.headers else answer
 

@@ -51,6 +51,6 @@ class AnthropicAdapter:
         answer = await post(session, deployment.provider, request)
         if answer.status != 400:
             return answer
-        body = await error_body(answer)
+        body = await error_body(answer, request)
         is_ours = anthropic_messages.error_message(body).startswith(_MAY_NOT_SPEND)
         return ReadAnswer(402 if is_ours else 400, answer.headers, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 import msgspec
@@ -14,11 +14,16 @@ from wire.neutral import ChatRequest
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A call, ready to be sent."""
+    """A call, ready to be sent. `sent` is called just before its first byte goes out.
+
+    Nobody waits for its answer's headers, or for what a refusal says of itself, past `ends_at` (`time.perf_counter`).
+    """
 
     url: str
     headers: dict[str, str]
     body: bytes
+    ends_at: float
+    sent: Callable[[], None]
 
 
 class Answer(Protocol):

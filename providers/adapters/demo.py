@@ -40,6 +40,7 @@ class DemoAdapter:
 
     async def send(self, session: Session, deployment: DeploymentSpec, request: Request) -> Answer:
         del session, deployment
+        request.sent()
         try:
             if request.url.endswith(_EMBEDDINGS):
                 return _Vectors(demo_vectors.decode(request.body))

@@ -53,7 +53,7 @@ class GoogleAdapter:
         answer = await post(session, deployment.provider, request)
         if answer.status == 200:
             return answer
-        body = await error_body(answer)
+        body = await error_body(answer, request)
         error = _error(body)
         is_ours = answer.status == 400 and not _OUR_ACCOUNTS.isdisjoint((error.status, *error.reasons))
         headers = {"retry-after": error.retry_after} if error.retry_after else answer.headers

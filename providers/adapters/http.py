@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 from core import http1
@@ -21,6 +22,7 @@ from providers.specs import ProviderSpec
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _ERROR_BODY_TIMEOUT_S = 5.0
+_BEFORE_ALL_IS_OVER_S = 0.2
 
 
 class HttpAnswer:
@@ -76,7 +78,11 @@ async def post(session: Session, provider: ProviderSpec, request: Request) -> Ht
     """Send `request`; returns when the answer's headers have come. Raises `ProviderFailureError`."""
     try:
         answer = await session.post(
-            request.url, request.headers, request.body, connect_timeout_s=provider.connect_timeout_s
+            request.url,
+            request.headers,
+            request.body,
+            connect_timeout_s=provider.connect_timeout_s,
+            sent=request.sent,
         )
     except http1.ConnectTimeoutError as error:
         raise UnreachableError(f"No connection to {provider.slug} within {provider.connect_timeout_s:g} s.") from error
@@ -102,13 +108,14 @@ def _broken(error: http1.HttpError) -> ProviderFailureError:
     return DisconnectedError("The provider's connection broke in mid-answer.")
 
 
-async def error_body(answer: Answer) -> bytes:
+async def error_body(answer: Answer, request: Request) -> bytes:
     """What a refusal says of itself, and the answer closed; b"" where it breaks off or takes too long.
 
-    Its status has come, and stands whatever becomes of its words.
+    Its status has come, and stands whatever becomes of its words: they are given up before the request itself is.
     """
+    left_s = request.ends_at - time.perf_counter() - _BEFORE_ALL_IS_OVER_S
     try:
-        async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
+        async with asyncio.timeout(min(left_s, _ERROR_BODY_TIMEOUT_S)):
             return await answer.read()
     except (TimeoutError, ProviderFailureError):
         return b""

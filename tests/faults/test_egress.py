@@ -26,7 +26,7 @@ from tests.faults import invariants
 from tests.faults.conftest import NewInstallation
 from tests.journeys import operating
 from tests.product import Product
-from tests.providers.topologies import deployment
+from tests.providers.topologies import deployment, sent_to
 from tests.upstream import Upstream
 from wire import openai_chat
 
@@ -145,7 +145,7 @@ def test_36_a_name_that_comes_to_mean_this_machine(upstream: Upstream) -> None:
 
     async def send(*addresses: str) -> None:
         async with open_session(policy=closed, lookup=Names(*addresses)) as session:
-            await dispatch.send(session, target, None, call, call.body(), forwarded={})
+            await sent_to(session, target, None, call)
 
     for addresses in (("127.0.0.1",), ("169.254.169.254", "127.0.0.1"), ("::ffff:7f00:1",)):
         with pytest.raises(ForbiddenAddressError, match="is not called") as caught:

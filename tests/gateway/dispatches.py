@@ -19,6 +19,7 @@ from gateway.plans import Plan
 from gateway.replies import Reply, Stream
 from providers import dispatch
 from providers.resilience.board import Board
+from providers.specs import DeploymentSpec
 from tests.core.hosts import framed
 from tests.gateway.cache_calls import PROVIDER, call, way
 from usage.writer import Writer
@@ -75,39 +76,40 @@ def to_gemini() -> Call:
 class Desk:
     """Makes calls. Each of `ports` is a provider of its own, asked in that order; `settings` are those of all."""
 
-    def __init__(self, attempts: Attempts, books: Bookkeeper) -> None:
-        self.books = books
+    def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
 
-    async def make(self, made: Call, *ports: int, kind: str = "custom", **settings: Any) -> Reply | Stream:
-        return await self._attempts.make(
-            made, [_plan(made, n, port, kind, settings) for n, port in enumerate(ports)], None
-        )
+    async def make(self, made: Call, *ports: int, **settings: Any) -> Reply | Stream:
+        plans = [_plan(made, target(number, port, **settings)) for number, port in enumerate(ports)]
+        return await self._attempts.make(made, plans, None)
 
-    async def hear(self, made: Call, *ports: int, kind: str = "custom", **settings: Any) -> Sequence[bytes]:
+    async def hear(self, made: Call, *ports: int, **settings: Any) -> Sequence[bytes]:
         """The frames of a stream, to its end."""
-        stream = await self.make(made, *ports, kind=kind, **settings)
+        stream = await self.make(made, *ports, **settings)
         assert not isinstance(stream, Reply)
         return [each async for each in stream.frames()]
 
 
-def _plan(made: Call, number: int, port: int, kind: str, settings: dict[str, Any]) -> Plan:
+def target(number: int, port: int, *, kind: str = "custom", **settings: Any) -> DeploymentSpec:
+    """The model of the provider `own0`, or `own1` and so on."""
     address = f"http://127.0.0.1:{port}" + ("/v1" if kind == "custom" else "")
     facts = {"retry_attempts": 1, "retry_delay_s": 0.0, "kind": kind, "address": address} | settings
-    provider = replace(PROVIDER, id=UUID(int=number + 1), slug=f"own{number}", **facts)
-    chosen = way(number + 1, provider=provider)
-    sendable = dispatch.encode(made.envelope, made.dialect, chosen.deployment, max_output_tokens=None)
-    return Plan(chosen.deployment, sendable, chosen.output_tokens, None, ())
+    return way(number + 1, provider=replace(PROVIDER, id=UUID(int=number + 1), slug=f"own{number}", **facts)).deployment
+
+
+def _plan(made: Call, deployment: DeploymentSpec) -> Plan:
+    sendable = dispatch.encode(made.envelope, made.dialect, deployment, max_output_tokens=None)
+    return Plan(deployment, sendable, 100, None, ())
 
 
 @asynccontextmanager
-async def desk(folder: Path, board: Board | None = None) -> AsyncIterator[Desk]:
+async def desk(folder: Path, *, board: Board | None = None, keep: type[Bookkeeper] = Bookkeeper) -> AsyncIterator[Desk]:
     """On the test's database, whose rows must be committed."""
     writer, session = Writer(folder), open_session()
     await writer.start()
-    books = Bookkeeper(writer, lambda _: None)
+    books = keep(writer, lambda _: None)
     try:
-        yield Desk(Attempts(books=books, session=session, board=board or Board(Random(0))), books)
+        yield Desk(Attempts(books=books, session=session, board=board or Board(Random(0))))
         await books.stop(within_s=0)
     finally:
         await writer.stop()

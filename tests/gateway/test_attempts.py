@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
-from uuid import UUID
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,13 +17,16 @@ import pytest
 from core.http import open_session
 from gateway.attempts import Attempts
 from gateway.bookkeeping import Bookkeeper
-from gateway.calls import Call
 from gateway.http import CallerLeftError, Exchange
-from gateway.plans import Plan, Way
+from gateway.plans import Plan
 from providers import dispatch
 from providers.resilience.board import Board
+from providers.resilience.breaker import Policy
+from tests.core.hosts import HELLO, Line, framed, raw_host, saying
 from tests.gateway.cache_calls import PROVIDER, call, way
+from tests.gateway.dispatches import desk, target
 from tests.upstream import Fault, Upstream
+from usage.ledger import Extend, Reserve
 from usage.models import Hold, UsageRecord
 from usage.writer import Writer
 from wire.errors import ApiError, Code
@@ -32,8 +38,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_nothing_is_sent_for_who_left_while_the_hold_was_written(tmp_path: Path) -> None:
     async def story() -> None:
         exchange = Exchange({"headers": []}, _left, _unheard)
-        with pytest.raises(CallerLeftError):
-            await _made(tmp_path, call(watch=exchange.watch), way(provider=replace(PROVIDER, drains=False)))
+        made = call(watch=exchange.watch)
+        chosen = way(provider=replace(PROVIDER, drains=False))
+        sendable = dispatch.encode(made.envelope, made.dialect, chosen.deployment, max_output_tokens=None)
+        plan = Plan(chosen.deployment, sendable, chosen.output_tokens, None, ())
+        writer, session = Writer(tmp_path), open_session()
+        await writer.start()
+        try:
+            books = Bookkeeper(writer, lambda _: None)
+            attempts = Attempts(books=books, session=session, board=Board(Random(0)))
+            with pytest.raises(CallerLeftError):
+                await attempts.make(made, [plan], None)
+            await books.stop(within_s=0)
+        finally:
+            await writer.stop()
+            await session.close()
 
     asyncio.run(story())
 
@@ -46,45 +65,142 @@ def test_a_model_that_is_unknown_here_may_be_known_where_nobody_could_be_asked(
     tmp_path: Path, upstream: Upstream
 ) -> None:
     """Its caller may try again: it is no 404, which a client takes for the last word."""
-    broken = way(1, provider=replace(PROVIDER, slug="broken"))
     board = Board(Random(0))
-    board.circuit(broken.deployment.id, 0).breaker.open(600, time.perf_counter())
+    board.circuit(target(0, upstream.port).id, 0).breaker.open(600, time.perf_counter())
     upstream.on("gpt-1", Fault(status=404, message="No model gpt-1"))
-    other = way(2, provider=replace(PROVIDER, id=UUID(int=2), slug="other", address=upstream.openai_url))
 
-    with pytest.raises(ApiError) as told:
-        asyncio.run(_made(tmp_path, call(), broken, other, board=board))
+    async def story() -> ApiError:
+        async with desk(tmp_path, board=board) as own:
+            with pytest.raises(ApiError) as told:
+                await own.make(call(), upstream.port, upstream.port)
+            return told.value
 
-    assert (told.value.code, told.value.message) == (
+    told = asyncio.run(story())
+
+    assert (told.code, told.message) == (
         Code.PROVIDER_UNAVAILABLE,
-        "No provider can take this call now: broken/gpt (circuit open).",
+        "No provider can take this call now: own0/gpt (circuit open).",
     )
     row = UsageRecord.objects.get()
-    assert (row.provider, row.error_code, row.is_final) == ("other", "PROVIDER_REJECTED", True)
+    assert (row.provider, row.error_code, row.is_final) == ("own1", "MODEL_NOT_FOUND", True)
     assert not Hold.objects.exists()
 
 
-async def _made(folder: Path, made: Call, *ways: Way, board: Board | None = None) -> None:
-    """What is left of it when its books are closed."""
-    plans = [
-        Plan(
-            each.deployment,
-            dispatch.encode(made.envelope, made.dialect, each.deployment, max_output_tokens=None),
-            each.output_tokens,
-            None,
-            (),
-        )
-        for each in ways
-    ]
-    writer, session = Writer(folder), open_session()
-    await writer.start()
-    books = Bookkeeper(writer, lambda _: None)
-    try:
-        await Attempts(books=books, session=session, board=board or Board(Random(0))).make(made, plans, None)
-    finally:
-        await books.stop(within_s=0)
-        await writer.stop()
-        await session.close()
+@contextmanager
+def _nobody_accepts() -> Iterator[int]:
+    """A port whose listener's queue is full: connections are neither refused nor made."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+class _SlowBooks(Bookkeeper):
+    """As over a database that hangs for a moment."""
+
+    async def reserve(self, entry: Reserve | Extend) -> None:
+        await super().reserve(entry)
+        await asyncio.sleep(0.3)
+
+
+def _failed() -> list[tuple[str, str, str]]:
+    rows = UsageRecord.objects.order_by("attempt")
+    return [(row.status, row.error_code, row.evidence) for row in rows]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_whose_time_ends_without_a_connection_costs_nothing(tmp_path: Path, *, stream: bool) -> None:
+    async def story() -> None:
+        async with desk(tmp_path) as own:
+            with _nobody_accepts() as port, pytest.raises(ApiError, match="No connection to own0"):
+                await own.make(call(timeout_s=0.2, asked={"stream": stream}), port)
+
+    asyncio.run(story())
+
+    assert _failed() == [("error", "PROVIDER_TIMEOUT", "none")]
+
+
+def test_nor_does_one_whose_caller_leaves_before_there_is_a_connection(tmp_path: Path) -> None:
+    async def story() -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.2, gone.set_result, None)
+        async with desk(tmp_path) as own:
+            with _nobody_accepts() as port, pytest.raises(CallerLeftError):
+                await own.make(call(watch=lambda: gone), port, drains=False)
+
+    asyncio.run(story())
+
+    assert _failed() == [("cancelled", "", "none")]
+
+
+def test_what_has_no_answer_may_have_been_billed(tmp_path: Path) -> None:
+    """The other side of both: the call has been sent."""
+
+    async def story() -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def silence(_: Line) -> None:
+            gone.set_result(None)
+
+        async with raw_host(silence) as host, desk(tmp_path) as own:
+            with pytest.raises(CallerLeftError):
+                await own.make(call(watch=lambda: gone), host.port, drains=False)
+        async with raw_host(saying(b"")) as host, desk(tmp_path) as own:
+            with pytest.raises(ApiError, match="did not answer"):
+                await own.make(call(timeout_s=0.2), host.port)
+
+    asyncio.run(story())
+
+    assert sorted(_failed()) == [("cancelled", "", "upper_bound"), ("error", "PROVIDER_TIMEOUT", "upper_bound")]
+
+
+@pytest.mark.parametrize(("limit_s", "is_open"), [(0.2, False), (1.0, True)])
+def test_a_provider_whose_own_time_is_short_counts_all_the_same(
+    tmp_path: Path, limit_s: float, *, is_open: bool
+) -> None:
+    """Only a caller in a hurry says nothing of it."""
+    board = Board(Random(0))
+
+    async def story() -> bool:
+        settings: dict[str, Any] = {"timeout_s": 1.0, "circuit": Policy(failures=1)}
+        async with raw_host(saying(b"")) as host, desk(tmp_path, board=board) as own:
+            with pytest.raises(ApiError, match="did not answer"):
+                await own.make(call(timeout_s=limit_s), host.port, **settings)
+            return board.is_open(target(0, host.port, **settings))
+
+    assert asyncio.run(story()) is is_open
+
+
+def test_nothing_is_sent_for_who_has_no_time_left_when_the_hold_is_written(tmp_path: Path) -> None:
+    async def story() -> int:
+        async with raw_host(saying(HELLO)) as host, desk(tmp_path, keep=_SlowBooks) as own:
+            with pytest.raises(ApiError, match="time was over before a provider could be asked"):
+                await own.make(call(timeout_s=0.2), host.port)
+            return len(host.requests)
+
+    assert asyncio.run(story()) == 0
+    assert _failed() == [("error", "PROVIDER_TIMEOUT", "none")]
+    assert not Hold.objects.exists()
+
+
+def test_a_refusal_whose_words_never_come_is_a_refusal(tmp_path: Path) -> None:
+    """Its status has come, and when to come again; the rest does not within the caller's time."""
+    refusal = framed(["Content-Length: 50", "Retry-After: 7"], b"{", status="429 no")
+
+    async def story() -> ApiError:
+        async with raw_host(saying(refusal)) as host, desk(tmp_path) as own:
+            with pytest.raises(ApiError) as caught:
+                await own.make(call(timeout_s=1.0), host.port)
+            return caught.value
+
+    assert asyncio.run(story()).retry_after_s == 7
+    assert _failed() == [("error", "PROVIDER_ERROR", "none")]
 
 
 async def _left() -> dict[str, str]:

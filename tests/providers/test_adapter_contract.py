@@ -37,7 +37,7 @@ from providers.kinds import KINDS
 from providers.specs import CredentialSpec, DeploymentSpec
 from tests import upstream as upstream_module
 from tests import upstream_gemini, upstream_ollama, upstream_responses
-from tests.providers.topologies import deployment, key
+from tests.providers.topologies import deployment, key, sent_to
 from tests.upstream import DEFAULT_WORDS, Upstream
 from wire import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from wire.dialect import Dialect, Envelope
@@ -157,7 +157,7 @@ async def _send_to(
     there = target(kind, address)
     async with open_session() as session:
         call = dispatch.encode(opened(caller, request), caller, there, max_output_tokens=None)
-        answer = await dispatch.send(session, there, _credential(), call, call.body(), forwarded={})
+        answer = await sent_to(session, there, _credential(), call)
         try:
             return await use(answer, spoken(kind, caller))
         finally:
@@ -470,7 +470,7 @@ def test_where_nothing_listens_nothing_was_sent(kind: str) -> None:
             call = dispatch.encode(
                 openai_chat.open_chat(openai_chat.encode_chat(ask())), openai_chat, there, max_output_tokens=None
             )
-            await dispatch.send(session, there, None, call, call.body(), forwarded={})
+            await sent_to(session, there, None, call)
 
     with pytest.raises(UnreachableError) as caught:
         asyncio.run(send())

@@ -15,7 +15,7 @@ from core.vault import Secret
 from providers import dispatch
 from providers.errors import CredentialRefusedError, ProviderFailureError, RateLimitedError, RejectedError
 from providers.specs import CredentialSpec, DeploymentSpec
-from tests.providers.topologies import deployment
+from tests.providers.topologies import deployment, sent_to
 from wire import gemini, openai_chat, openai_embeddings
 
 HELLO = b'{"contents":[{"parts":[{"text":"Hi"}]}]}'
@@ -83,7 +83,7 @@ def _refused(status: int, error: Any) -> ProviderFailureError:
         sendable = dispatch.encode(gemini.open_chat(HELLO), gemini, target, max_output_tokens=None)
         try:
             async with open_session() as session:
-                await dispatch.send(session, target, key, sendable, sendable.body(), forwarded={})
+                await sent_to(session, target, key, sendable)
         finally:
             await runner.cleanup()
 

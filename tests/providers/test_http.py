@@ -11,7 +11,7 @@ from core.http import open_session
 from providers import dispatch
 from providers.errors import BadAnswerError, ProviderFailureError
 from tests.core.hosts import framed, raw_host, saying, sized
-from tests.providers.topologies import deployment
+from tests.providers.topologies import deployment, sent_to
 from wire import openai_chat
 
 BODY = b'{"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]}'
@@ -27,7 +27,7 @@ def _failure(answer: bytes) -> ProviderFailureError:
             provider = msgspec.structs.replace(acme.provider, address=f"http://127.0.0.1:{host.port}/v1")
             target = msgspec.structs.replace(acme, provider=provider)
             call = dispatch.encode(openai_chat.open_chat(BODY), openai_chat, target, max_output_tokens=None)
-            found = await dispatch.send(session, target, None, call, call.body(), forwarded={})
+            found = await sent_to(session, target, None, call)
             await found.read()
 
     with pytest.raises(ProviderFailureError) as caught:

@@ -348,6 +348,13 @@ def test_callers_in_a_hurry_do_not_shut_a_provider_out() -> None:
     assert board.is_open(ONE)
 
 
+@pytest.mark.parametrize(("hurried_s", "counts"), [(1, False), (2, True)])
+def test_a_connection_takes_nobody_long(hurried_s: float, *, counts: bool) -> None:
+    """A host that drops packets is shut out by callers in a hurry too, unless that is a great one."""
+    assert TimedOutError("", hurried_s=hurried_s, sent=False).counts is counts
+    assert not TimedOutError("", hurried_s=hurried_s).counts
+
+
 _FAILURES = st.one_of(
     st.sampled_from([401, 402, 403, 408, 429, 500, 503, 529]).map(lambda status: from_status(status, "")),
     st.floats(0, 20).map(lambda wait: from_status(429, "", retry_after_s=wait)),

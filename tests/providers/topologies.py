@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
+from core.http1 import Session
 from core.vault import Secret
+from providers import dispatch
+from providers.adapters import Answer
+from providers.dispatch import Sendable
 from providers.resilience.breaker import Policy
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 from usage.pricing import Rates
+
+
+async def sent_to(
+    session: Session, target: DeploymentSpec, credential: CredentialSpec | None, call: Sendable
+) -> Answer:
+    """What `target` answers; the call has all the time that there is."""
+    return await dispatch.send(
+        session, target, credential, call, call.body(), forwarded={}, ends_at=math.inf, sent=lambda: None
+    )
 
 
 def key(label: str, *, weight: int = 1, secret: str = "") -> CredentialSpec:
