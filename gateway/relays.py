@@ -7,14 +7,19 @@ from typing import Protocol
 from providers.adapters.http import MAX_ANSWER_BYTES
 from wire.dialect import CallerDialect, Dialect, StreamMeter
 from wire.neutral import Settled
+from wire.sse import is_comment
 
 MAX_EVENT_BYTES = MAX_ANSWER_BYTES  # one event of Gemini's holds a whole picture
 
 
 class Relay(Protocol):
-    """Provider bytes in, caller bytes out. `meter` reads the books' figures on the way."""
+    """Provider bytes in, caller bytes out. `meter` reads the books' figures on the way.
+
+    `is_silent`: what was fed last was comments alone, which are no words.
+    """
 
     meter: StreamMeter
+    is_silent: bool
 
     def feed(self, chunk: bytes) -> bytes: ...
 
@@ -29,11 +34,13 @@ class PassThrough:
 
     def __init__(self, dialect: Dialect, *, show_usage: bool) -> None:
         self.meter = dialect.meter(show_usage=show_usage)
+        self.is_silent = False
         self._splitter = dialect.splitter(max_event_bytes=MAX_EVENT_BYTES)
 
     def feed(self, chunk: bytes) -> bytes:
         see = self.meter.see
         events = self._splitter.feed(chunk)
+        self.is_silent = _are_comments(events)
         return see(events[0]) if len(events) == 1 else b"".join([see(event) for event in events])
 
     def unended(self) -> bytes:
@@ -49,13 +56,16 @@ class Translation:
 
     def __init__(self, provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> None:
         self.meter = provider.meter(show_usage=True)
+        self.is_silent = False
         self._decoder = provider.decoder()
         self._encoder = caller.encoder(show_usage=show_usage)
         self._splitter = provider.splitter(max_event_bytes=MAX_EVENT_BYTES)
 
     def feed(self, chunk: bytes) -> bytes:
         out: list[bytes] = []
-        for event in self._splitter.feed(chunk):
+        events = self._splitter.feed(chunk)
+        self.is_silent = _are_comments(events)
+        for event in events:
             self.meter.see(event)
             out += [self._encoder.encode(neutral) for neutral in self._decoder.decode(event)]
         return b"".join(out)
@@ -65,6 +75,10 @@ class Translation:
 
     def close(self, settled: Settled) -> bytes:
         return self._encoder.encode(settled) + self._encoder.close()
+
+
+def _are_comments(events: list[bytes]) -> bool:
+    return bool(events) and events[0].startswith(b":") and all(map(is_comment, events))
 
 
 def relay_between(provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> Relay:

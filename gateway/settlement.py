@@ -70,7 +70,8 @@ class Attempt(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """How a dispatch ended. `usage` None: the provider told none; `output_bytes` is then what it is guessed from.
 
-    `refusal` is ours: it was ended in the middle. `is_sent` is False only with proof that the provider never saw it.
+    `refusal` is ours: it was ended in the middle. `provider_s` is the time that was not ours: a stream's caller may
+    have taken some of it. `is_sent` is False only with proof that the provider never saw it.
     """
 
     status: str

@@ -35,7 +35,8 @@ from wire.dialect import BadBodyError, CallerDialect, Dialect, StreamFailedError
 from wire.errors import ApiError
 from wire.neutral import Settled, Usage
 
-_TAIL_S = 1.0
+_TAIL_S = 1.0  # for the end of the body, behind the event that ends the stream
+_CLOSING_S = 5.0  # for that event, where nothing else is to come
 
 
 class Books(Protocol):
@@ -74,7 +75,9 @@ class LiveStream:
         self._whole = False
         self._tape = Tape() if attempt.call.is_kept else None
         self._sent_at = sent_at
-        self._waited_s = 0.0
+        self._asked_at = sent_at  # for the next chunk
+        self._silent_s = 0.0  # in which nothing but comments came, since the last words
+        self._ours_s = sent_at - attempt.call.started  # before it was sent, and since then of work on its events
         self._first = b""
         self._first_at: float | None = None
         # Embeddings do not stream.
@@ -109,8 +112,10 @@ class LiveStream:
         try:
             while not self._first and not self._relay.meter.closing:
                 waited_s = time.perf_counter() - self._sent_at
-                chunk = await self._next(limit_s - waited_s, "began no answer")
-                self._first = self._feed(self._require_chunk(chunk))
+                chunk = await self._next(limit_s - waited_s, "began no answer in time")
+                out = self._feed(self._require_chunk(chunk))
+                if not self._relay.is_silent:
+                    self._first = out
         except BaseException:  # cancelled too: who settles must know what was heard, and the connection is closed
             self._note_what_was_heard()
             self._answer.close()
@@ -214,7 +219,7 @@ class LiveStream:
 
     def _record(self, status: str, failure: ProviderFailureError | None, refusal: ApiError | None) -> RecordRow:
         meter = self._relay.meter
-        call_started = self.attempt.call.started
+        call_started, now = self.attempt.call.started, time.perf_counter()
         whole = meter.finished or (failure is None and status == "ok")
         if not whole:
             self._note_what_was_heard()
@@ -228,7 +233,7 @@ class LiveStream:
                 finish=meter.finish or "",
                 failure=failure,
                 refusal=refusal,
-                provider_s=self._waited_s,
+                provider_s=now - call_started - self._ours_s,
                 first_token_s=None if self._first_at is None else self._first_at - call_started,
             ),
         )
@@ -239,6 +244,7 @@ class LiveStream:
         heard.output_bytes, heard.usage = meter.output_bytes, meter.usage
 
     def _feed(self, chunk: bytes) -> bytes:
+        began = time.perf_counter()
         if self._tape is not None:
             self._tape.add(chunk)
         try:
@@ -248,15 +254,18 @@ class LiveStream:
             raise ErrorEventError(detail or "The provider ended its stream with an error.") from error
         except BadBodyError as error:
             raise BadAnswerError("The provider sent an event that its API does not have.") from error
+        finally:
+            self._silent_s = self._silent_s + began - self._asked_at if self._relay.is_silent else 0.0
+            self._ours_s += time.perf_counter() - began
 
     async def _next_or_end(self) -> bytes | None:
-        """After the closing event only the end of the body is awaited, and not for long: it frees the connection."""
-        if not self._relay.meter.closing:
-            return await self._next(
-                self.attempt.deployment.provider.between_chunks_timeout_s, "fell silent in mid-answer"
-            )
+        """When all has come that matters only the end is awaited, and not for long: it frees the connection."""
+        meter = self._relay.meter
+        limit_s = self.attempt.deployment.provider.between_chunks_timeout_s - self._silent_s
+        if not meter.closing and not (meter.finished and meter.usage is not None):
+            return await self._next(limit_s, "fell silent in mid-answer")
         try:
-            return await self._next(_TAIL_S, "did not end its answer")
+            return await self._next(_TAIL_S if meter.closing else min(limit_s, _CLOSING_S), "did not end its answer")
         except ProviderFailureError:
             return None
 
@@ -265,7 +274,7 @@ class LiveStream:
 
         Raises `TimedOutError` after `limit_s` or past the call's own deadline, and `CallerLeftError`.
         """
-        began = time.perf_counter()
+        self._asked_at = began = time.perf_counter()
         left_s = self._ends_at - began
         try:
             with self._patience.within(min(limit_s, left_s)):
@@ -276,8 +285,6 @@ class LiveStream:
         except TimeoutError as error:
             self._answer.close()
             raise TimedOutError(
-                f"{self.attempt.deployment.provider.slug} {complaint} in time.",
+                f"{self.attempt.deployment.provider.slug} {complaint}.",
                 hurried_s=began + left_s - self._sent_at if left_s < limit_s else None,
             ) from error
-        finally:
-            self._waited_s += time.perf_counter() - began

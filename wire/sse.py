@@ -79,6 +79,11 @@ def data_of(event: bytes) -> bytes:
     return b"\n".join(_data_lines(event))
 
 
+def is_comment(event: bytes) -> bool:
+    """Whether it is nothing else: by such a host keeps a stream open while a call queues, or its model thinks."""
+    return event.startswith(b":") and not data_of(event)
+
+
 def is_done(data: bytes) -> bool:
     """OpenAI's mark behind the last chunk of a chat, which some hosts send behind streams of other dialects too."""
     return data.startswith(b"[DONE]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.calls import Call
 from gateway.http import CallerLeftError
 from gateway.replies import Reply
-from tests.core.hosts import raw_host, saying
+from tests.core.hosts import Line, Turn, raw_host, saying
 from tests.gateway.dispatches import (
+    DONE,
     END,
     STREAM,
+    USAGE,
     desk,
     frame,
     part,
     streamed,
     to_anthropic,
     to_gemini,
+    words,
 )
 from usage.models import UsageRecord
 from wire import sse
@@ -121,3 +126,104 @@ def test_a_picture_is_one_event_however_large(tmp_path: Path) -> None:
 
     (row,) = _rows()
     assert (row.status, row.evidence, row.output_tokens) == ("ok", "reported", 2_000)
+
+
+QUEUED = part(b": keep-alive\n\n")
+WHOLE = part(words("Hi", "stop"), USAGE, DONE)
+
+
+def _queueing(times: int, *, every_s: float) -> Turn:
+    """A host that keeps a stream open without a word, as DeepSeek's and OpenRouter do where calls queue."""
+
+    async def turn(line: Line) -> None:
+        await line.say(STREAM)
+        for _ in range(times):
+            await line.say(QUEUED)
+            await asyncio.sleep(every_s)
+        await line.say(WHOLE, END)
+
+    return turn
+
+
+@pytest.mark.parametrize("made", [streamed, to_anthropic], ids=["passed through", "translated"])
+def test_a_comment_is_no_first_word(tmp_path: Path, made: Callable[[], Call]) -> None:
+    """The next provider is asked, where the first has said nothing else in time."""
+
+    async def story() -> bytes:
+        slow, quick = _queueing(100, every_s=0.05), saying(STREAM, WHOLE, END)
+        async with raw_host(slow) as one, raw_host(quick) as other, desk(tmp_path) as own:
+            return b"".join(await own.hear(made(), one.port, other.port, first_token_timeout_s=1.0))
+
+    told = asyncio.run(story())
+
+    assert b"keep-alive" not in told
+    assert [(row.provider, row.status, row.error_code) for row in _rows()] == [
+        ("own0", "error", "PROVIDER_TIMEOUT"),
+        ("own1", "ok", ""),
+    ]
+
+
+def test_the_first_word_is_what_comes_after_comments(tmp_path: Path) -> None:
+    async def story() -> bytes:
+        async with raw_host(_queueing(4, every_s=0.1)) as host, desk(tmp_path) as own:
+            return b"".join(await own.hear(streamed(), host.port))
+
+    assert asyncio.run(story()).startswith(words("Hi", "stop"))
+
+    (row,) = _rows()
+    assert row.first_token_ms >= 300
+
+
+def test_comments_do_not_lengthen_the_silence_between_words(tmp_path: Path) -> None:
+    async def turn(line: Line) -> None:
+        await line.say(STREAM, part(words("Hi")))
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            await line.say(QUEUED)
+
+    async def story() -> bytes:
+        async with raw_host(turn) as host, desk(tmp_path) as own:
+            return b"".join(await own.hear(streamed(), host.port, between_chunks_timeout_s=0.5))
+
+    told = asyncio.run(story())
+
+    assert told.startswith(words("Hi") + b": keep-alive\n\n")  # they go on, all the same
+    assert b"own0 fell silent in mid-answer." in told
+    (row,) = _rows()
+    assert (row.status, row.error_code) == ("error", "PROVIDER_TIMEOUT")
+
+
+def test_what_a_stream_waits_for_is_not_our_overhead(tmp_path: Path) -> None:
+    """For its headers, its words, and a caller who takes its time."""
+
+    async def turn(line: Line) -> None:
+        await asyncio.sleep(0.2)
+        await line.say(STREAM)
+        await asyncio.sleep(0.2)
+        await line.say(part(words("Hi")), WHOLE, END)
+
+    async def story() -> None:
+        async with raw_host(turn) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(), host.port)
+            assert not isinstance(stream, Reply)
+            async for _ in stream.frames():
+                await asyncio.sleep(0.2)
+
+    asyncio.run(story())
+
+    (row,) = _rows()
+    assert row.latency_ms - row.overhead_ms >= 600
+    assert row.overhead_ms > 0
+
+
+def test_an_answer_that_is_whole_needs_no_end(tmp_path: Path) -> None:
+    """Some hosts send no [DONE], and leave the connection open."""
+
+    async def story() -> bytes:
+        async with raw_host(saying(STREAM, part(words("Hi", "stop"), USAGE))) as host, desk(tmp_path) as own:
+            return b"".join(await own.hear(streamed(), host.port, between_chunks_timeout_s=2.0))
+
+    assert asyncio.run(story()) == words("Hi", "stop")
+
+    (row,) = _rows()
+    assert (row.status, row.evidence, row.output_tokens) == ("ok", "reported", 2)
