@@ -12,13 +12,12 @@ from typing import Any
 
 import structlog
 
-from gateway.http import CallerLeftError
+from gateway.http import STALLED_S, CallerLeftError
 from gateway.replies import Stream
 
 log = structlog.get_logger(__name__)
 
 _QUEUED_FRAMES = 1_000
-_STALLED_S = 60.0
 
 Queue = asyncio.Queue[bytes | Exception | None]  # None: the stream has come to its end
 
@@ -52,7 +51,7 @@ async def _taken(stream: Stream, queue: Queue, left: asyncio.Event) -> AsyncIter
 
 
 async def _pump(stream: Stream, queue: Queue, left: asyncio.Event) -> None:
-    """Reads on where the caller has left and the stream drains. Who takes no frame for `_STALLED_S` counts as gone."""
+    """Reads on where the caller has left and the stream drains. Who takes no frame for `STALLED_S` counts as gone."""
     end: Exception | None = None
     try:
         async for frame in stream.frames():
@@ -78,7 +77,7 @@ async def _pump(stream: Stream, queue: Queue, left: asyncio.Event) -> None:
 
 async def _has_room(queue: Queue, item: bytes | Exception | None) -> bool:
     try:
-        async with asyncio.timeout(_STALLED_S):
+        async with asyncio.timeout(STALLED_S):
             await queue.put(item)
     except TimeoutError:
         return False

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from core.money import usd_text
 from gateway import settlement
+from gateway.bookkeeping import Bookkeeper
 from gateway.cache import remembered
 from gateway.cache.stored import Stored, Tape, stored
 from gateway.failures import api_error
@@ -27,7 +28,6 @@ from providers.adapters import Answer
 from providers.dispatch import quotable
 from providers.errors import BadAnswerError, ErrorEventError, ProviderFailureError, TimedOutError
 from usage import estimates
-from usage.idempotency import Answer as KeptAnswer
 from usage.ledger import Extend
 from usage.pricing import more_output_bound_pico
 from usage.rows import RecordRow
@@ -37,14 +37,6 @@ from wire.neutral import Settled, Usage
 
 _TAIL_S = 1.0  # for the end of the body, behind the event that ends the stream
 _CLOSING_S = 5.0  # for that event, where nothing else is to come
-
-
-class Books(Protocol):
-    """The pipeline's side of the ledger."""
-
-    async def settle(self, record: RecordRow, answer: KeptAnswer | None = None) -> None: ...
-
-    async def reserve(self, entry: Extend) -> None: ...
 
 
 class Flight(Protocol):
@@ -59,7 +51,9 @@ class Flight(Protocol):
 class LiveStream:
     """Iterate `frames()` once `open` has returned. `aclose` in any state settles what is not settled yet."""
 
-    def __init__(self, attempt: Attempt, answer: Answer, books: Books, witness: Witness, *, sent_at: float) -> None:
+    def __init__(
+        self, attempt: Attempt, answer: Answer, books: Bookkeeper, witness: Witness, *, sent_at: float
+    ) -> None:
         self.attempt = attempt
         self.cache: CacheWord = "off"
         self.flights: list[Flight] = []  # of others, who wait for the same answer

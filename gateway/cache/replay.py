@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 
 from gateway import settlement
 from gateway.cache import stored
+from gateway.cache.flights import Books
 from gateway.cache.stored import Stored
 from gateway.calls import Call
 from gateway.relays import relay_between
@@ -19,20 +20,15 @@ from wire.dialect import BadBodyError, CallerDialect, Dialect
 from wire.neutral import Settled, Usage
 
 
-class Notes(Protocol):
-    async def note(self, record: RecordRow) -> None:
-        """Returns when the row is durable."""
-
-
 class Replay:
     """A kept stream on its way to a caller (`gateway.replies.Stream`)."""
 
     drains = False
 
-    def __init__(self, call: Call, answer: Stored, notes: Notes) -> None:
+    def __init__(self, call: Call, answer: Stored, books: Books) -> None:
         self._call = call
         self._answer = answer
-        self._notes = notes
+        self._books = books
         self._noted = False
         dialect, caller = stored.dialect_of(answer), cast("CallerDialect", call.dialect)
         self._relay = relay_between(cast("Dialect", dialect), caller, show_usage=call.envelope.show_usage)
@@ -59,7 +55,7 @@ class Replay:
     async def _note(self) -> None:
         if not self._noted:
             self._noted = True
-            await self._notes.note(settlement.cached(self._call, self._answer))
+            await self._books.note(settlement.cached(self._call, self._answer))
 
     def _settled(self) -> Settled:
         answer = self._answer
@@ -78,17 +74,17 @@ class Replay:
         )
 
 
-async def replay(call: Call, answer: Stored, notes: Notes) -> Reply | Replay | None:
+async def replay(call: Call, answer: Stored, books: Books) -> Reply | Replay | None:
     """The answer, its row durable; or its stream. None where this version cannot read it."""
     try:
         if call.envelope.stream:
-            return Replay(call, answer, notes)
+            return Replay(call, answer, books)
         dialect = stored.dialect_of(answer)
         response = None if dialect is call.dialect else dialect.decode_response(answer.body)
     except (KeyError, BadBodyError):
         return None
     record = settlement.cached(call, answer)
-    await notes.note(record)
+    await books.note(record)
     return Reply(
         record=_as_told(record, answer), body=None if response else answer.body, response=response, cache="hit"
     )

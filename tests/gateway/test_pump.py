@@ -105,7 +105,7 @@ def test_a_door_that_is_cancelled_leaves_it_to_the_provider_s_policy(*, drains: 
 def test_who_takes_nothing_for_long_is_told_so_and_not_that_it_was_all(
     monkeypatch: pytest.MonkeyPatch, *, drains: bool
 ) -> None:
-    monkeypatch.setattr(pump, "_STALLED_S", 0.05)
+    monkeypatch.setattr(pump, "STALLED_S", 0.05)
     monkeypatch.setattr(pump, "_QUEUED_FRAMES", 1)
 
     async def story() -> None:
@@ -120,7 +120,7 @@ def test_who_takes_nothing_for_long_is_told_so_and_not_that_it_was_all(
 
 
 def test_who_takes_the_last_frame_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "_STALLED_S", 0.05)
+    monkeypatch.setattr(pump, "STALLED_S", 0.05)
     monkeypatch.setattr(pump, "_QUEUED_FRAMES", len(FRAMES))
 
     async def story() -> None:
