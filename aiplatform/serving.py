@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,12 +47,18 @@ class Serving:
 
         Raises RuntimeError where the port is taken, OSError where the certificate cannot be read.
         """
+        self._loop = asyncio.get_running_loop()
         self._grpc = await _start_grpc(self.gateway)
 
     def told_to_stop(self) -> None:
-        """The grace begins, unless it has: may be called in the handler of a signal."""
+        """The grace begins, unless it has: may be called in the handler of a signal.
+
+        gRPC takes no new calls from then on; whoever serves HTTP sees to that itself.
+        """
         if self._cut_at is None:
             self._cut_at = time.monotonic() + GRACE_S
+            if self._grpc is not None:
+                asyncio.run_coroutine_threadsafe(self._grpc.stop(GRACE_S), self._loop)
 
     async def stop(self) -> None:
         """Calls under way may go on until the grace is over; what is left then is cut off, and settled as it stands."""

@@ -174,7 +174,7 @@ class Gateway:
         self.pipeline.books.tally.add_error(door.surface, error)
         body = door.dialect.encode_error(error, request_id=exchange.request_id, stream=exchange.started)
         if exchange.started:
-            await exchange.send(body)
+            await exchange.send(exchange.ended_by(body))
             await exchange.end_stream()
             return
         await exchange.answer(error.status, body, [JSON, *error_headers(error)])

@@ -27,10 +27,13 @@ WHOLE_ANSWER, HANG_UP = "aiplatform.whole_answer", "aiplatform.hang_up"
 class Exchange:
     """`started` says that the status line is out: from then on an error can only be a last event.
 
-    `told` are headers that the answer will have, whatever it will be.
+    `told` are headers that the answer will have, whatever it will be; `ended_by` makes a stream's end of such an event.
     """
 
-    __slots__ = ("_gone", "_headers", "_patience", "_receive", "_send", "request_id", "scope", "started", "told")
+    __slots__ = (
+        *("_gone", "_headers", "_patience", "_receive", "_send"),
+        *("ended_by", "request_id", "scope", "started", "told"),
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -40,6 +43,7 @@ class Exchange:
         self._gone: asyncio.Future[Any] | None = None
         self._patience: Patience | None = None
         self.started = False
+        self.ended_by: Callable[[bytes], bytes] = bytes
         self.told: Headers = []
         self.request_id = safe_request_id(self.header(b"x-request-id"))
 

@@ -21,7 +21,7 @@ from gateway.doors.embeddings import embedded, encoded
 from gateway.doors.models import list_models, show_model
 from gateway.http import JSON, Exchange
 from gateway.relays import MAX_EVENT_BYTES
-from gateway.replies import Outset, Passing, Reply
+from gateway.replies import Outset, Passing, Reply, Stream
 from usage import estimates
 from wire import gemini, gemini_embeddings
 from wire.body import open_body
@@ -66,7 +66,9 @@ async def _stream(gateway: Gateway, exchange: Exchange, caller: Caller, model: s
     call = open_call(exchange, surface=surface, caller=caller, dialect=gemini, envelope=named, started=started)
     reply = await gateway.pipeline.complete(call)
     assert not isinstance(reply, Reply), "a stream was asked for"
-    await relay(gateway, exchange, _ArrayStream(reply))
+    stream = _ArrayStream(reply)
+    exchange.ended_by = stream.ended_by
+    await relay(gateway, exchange, stream)
 
 
 async def _count(gateway: Gateway, exchange: Exchange, caller: Caller, model: str) -> None:
@@ -105,16 +107,22 @@ async def _embedded(
 class _ArrayStream(Passing):
     """A stream whose events go out as the elements of a JSON array."""
 
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self._framing = ArrayFraming(max_event_bytes=MAX_EVENT_BYTES)
+
+    def ended_by(self, event: bytes) -> bytes:
+        return self._framing.feed(event) + self._framing.close()
+
     @property
     def outset(self) -> Outset:
         return msgspec.structs.replace(self._stream.outset, content_type=CONTENT_TYPE)
 
     async def frames(self) -> AsyncIterator[bytes]:
-        framing = ArrayFraming(max_event_bytes=MAX_EVENT_BYTES)
         async for frame in self._stream.frames():
-            if elements := framing.feed(frame):
+            if elements := self._framing.feed(frame):
                 yield elements
-        yield framing.close()
+        yield self._framing.close()
 
 
 def _asks_for_sse(exchange: Exchange) -> bool:

@@ -121,6 +121,12 @@ class Books:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def stop(self) -> None:
+        """What goes on for callers is cut off."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
 
 class Provider:
     """Counts the calls that reach it and answers them when `go` is set, with what `outcomes` say, else an answer."""

@@ -34,8 +34,13 @@ async def running(folder: Path) -> AsyncIterator[Gateway]:
         yield gateway
     finally:
         await gateway.stop(within_s=0)
-        reader = gateway.pipeline.catalogue._reader  # its connection the product leaves to the end of its process
-        await asyncio.get_running_loop().run_in_executor(reader, _close_connection)
+        await let_go(gateway)
+
+
+async def let_go(gateway: Gateway) -> None:
+    """Of the connection that the product leaves to the end of its process."""
+    reader = gateway.pipeline.catalogue._reader
+    await asyncio.get_running_loop().run_in_executor(reader, _close_connection)
 
 
 def _close_connection() -> None:

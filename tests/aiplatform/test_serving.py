@@ -1,0 +1,48 @@
+"""The end of a process that serves gRPC beside HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pytest_django.fixtures import Settings
+
+from aiplatform.serving import Serving
+from tests.gateway import gateways
+from tests.servers import PATIENCE_S, free_port
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_grpc_takes_no_new_calls_once_it_is_told_to_stop(tmp_path: Path, settings: Settings) -> None:
+    """However long HTTP's calls last, for which whoever serves them waits before it stops the rest."""
+    settings.GRPC_PORT, settings.METRICS_PORT, settings.STATE_DIR = free_port(), 0, tmp_path
+
+    async def asked() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{settings.GRPC_PORT}") as channel:
+            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+
+    async def asked_for_ever() -> None:
+        while True:
+            await asked()
+
+    async def story() -> None:
+        serving = Serving(tallies_dir=tmp_path, is_metrics_port_shared=False)
+        await serving.start()
+        try:
+            await serving.start_grpc()
+            await asked()
+
+            serving.told_to_stop()
+
+            async with asyncio.timeout(PATIENCE_S):
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await asked_for_ever()
+        finally:
+            await serving.stop()
+            await gateways.let_go(serving.gateway)
+
+    asyncio.run(story())
