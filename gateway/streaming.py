@@ -233,7 +233,7 @@ class LiveStream:
         )
 
     def _note_what_was_heard(self) -> None:
-        """A stream that was cut has reported at most a part of its usage (Anthropic tells the input up front)."""
+        """A stream that was cut has reported a part of its usage: Anthropic and Google tell the input at once."""
         heard, meter = self.attempt.heard, self._relay.meter
         heard.output_bytes, heard.usage = meter.output_bytes, meter.usage
 

@@ -63,16 +63,18 @@ class StreamMeter(Protocol):
     `see` returns what of the event goes on to a caller of the same dialect: the event as it came, b"" to withhold
     it, or a rewritten one. The event that ends the stream is kept in `closing` instead, for when the books are
     settled; `finished` is True once the provider has said that its answer is complete (a stream that ends without
-    it was cut). Raises `BadStreamError` for an event that is not of the dialect, and for the dialect's own error event
-    (`StreamFailedError`).
+    it was cut; `usage` is then what had been told so far). Raises `BadStreamError` for an event that is not of the
+    dialect, and for the dialect's own error event (`StreamFailedError`).
     """
 
     model: str
-    usage: Usage | None
     finish: str | None
     finished: bool
     output_bytes: int
     closing: bytes
+
+    @property
+    def usage(self) -> Usage | None: ...
 
     def see(self, event: bytes) -> bytes: ...
 

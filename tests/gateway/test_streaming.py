@@ -95,6 +95,23 @@ def test_of_a_stream_that_breaks_the_input_is_what_was_told(
     assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == tokens
 
 
+def test_so_it_is_of_geminis_which_tell_it_with_every_word(tmp_path: Path) -> None:
+    """Thoughts that nobody hears are counted too."""
+    used = {"promptTokenCount": 1_000, "cachedContentTokenCount": 988, "thoughtsTokenCount": 70}
+    word = {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}], "usageMetadata": used}
+
+    async def story() -> None:
+        said = part(sse.event(msgspec.json.encode(word)))
+        async with raw_host(saying(STREAM, said, END)) as host, desk(tmp_path) as own:
+            await own.hear(to_gemini(), host.port, kind="google")
+
+    asyncio.run(story())
+
+    (row,) = _rows()
+    assert (row.status, row.evidence) == ("error", "estimated")
+    assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (1_000, 988, 70)
+
+
 @pytest.mark.parametrize(("told", "output_tokens"), [([START], 1), ([START, HI], 5)])
 def test_of_a_stream_whose_caller_leaves_the_input_is_what_was_told(
     tmp_path: Path, told: list[bytes], output_tokens: int

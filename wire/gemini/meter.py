@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from wire.body import MALFORMED
 from wire.dialect import BadStreamError
 from wire.failures import stream_failure
@@ -16,13 +18,13 @@ class Meter:
 
     `finished` is True once every candidate that has begun has its finish reason. The event that says so goes to
     `closing`; should another one follow, that one is the last. Usage that came before the end, and not with it, does
-    not count what came after: it is not believed. Gemini always tells the usage, so that `show_usage` changes nothing.
+    not count what came after: it is believed of a stream without an end alone. Gemini always tells the usage, so that
+    `show_usage` changes nothing.
     """
 
     def __init__(self, *, show_usage: bool) -> None:
         del show_usage
         self.model = ""
-        self.usage: Usage | None = None
         self.finish: str | None = None
         self.finished = False
         self.output_bytes = 0
@@ -30,6 +32,12 @@ class Meter:
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._with_calls: set[int] = set()
+        self._so_far = msgspec.Raw()
+        self._usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._usage if self.finished else decode_usage(self._so_far)
 
     def see(self, event: bytes) -> bytes:
         data = chunk_data(event)
@@ -44,6 +52,7 @@ class Meter:
             self._count(candidate, at if candidate.index is None else candidate.index)
         held, self.closing = self.closing, b""
         if not self.finished:
+            self._so_far = chunk.usage_metadata or self._so_far
             return held + event
         self._add_usage(chunk, was_finished=was_finished)
         self.closing = event
@@ -65,7 +74,7 @@ class Meter:
     def _add_usage(self, chunk: answer.Answer, *, was_finished: bool) -> None:
         usage = decode_usage(chunk.usage_metadata) if len(chunk.usage_metadata) else None
         if usage is not None or not was_finished:
-            self.usage = usage
+            self._usage = usage
 
 
 def chunk_data(event: bytes) -> bytes:
