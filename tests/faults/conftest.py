@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import random
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,6 +26,7 @@ from tests.servers import Postgres, Redis, wait_until
 from tests.upstream import Upstream
 
 SEED = int(os.environ.get("FAULT_SEED") or random.randrange(1_000_000))
+_PLAYS = 3
 _numbers = itertools.count(1)
 
 
@@ -169,6 +172,37 @@ def new_installation(
                 postgres.drop_database(f"faults_{number}")
 
     return made
+
+
+def again_if_the_database_was_slow(test: Callable[..., None]) -> Callable[..., None]:
+    """Plays a test that failed once more where a process of its installation has taken the database for away.
+
+    A process waits 0.75 s for a commit, and then refuses what a hard budget bounds: a busy machine may take longer.
+    """
+
+    @functools.wraps(test)
+    def played(*, new_installation: NewInstallation, upstream: Upstream, **given: object) -> None:
+        logs: list[str] = []
+
+        @contextlib.contextmanager
+        def noted(**settings: Any) -> Iterator[Product]:
+            with new_installation(**settings) as product:
+                try:
+                    yield product
+                finally:
+                    logs.append(product.log())
+
+        for _ in range(_PLAYS - 1):
+            try:
+                return test(new_installation=noted, upstream=upstream, **given)
+            except AssertionError:
+                if "the ledger does not answer" not in "".join(logs):
+                    raise
+            logs.clear()
+            upstream.reset()
+        return test(new_installation=new_installation, upstream=upstream, **given)
+
+    return played
 
 
 def write(product: Product, limit: Limit) -> None:

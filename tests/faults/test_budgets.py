@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults import invariants, load
-from tests.faults.conftest import Limit, NewInstallation
+from tests.faults.conftest import Limit, NewInstallation, again_if_the_database_was_slow
 from tests.faults.load import Callers, Told
 from tests.journeys import operating
 from tests.product import Product
@@ -25,6 +25,7 @@ ANSWER_PICO = TOKENS * operating.OUTPUT_PICO
 PROMPT_MOST_PICO = 200 * operating.INPUT_PICO  # what a hold assumes of these prompts is less
 
 
+@again_if_the_database_was_slow
 def test_14_a_hard_budget_for_one_call_dispatches_exactly_one(
     new_installation: NewInstallation, upstream: Upstream
 ) -> None:
@@ -45,6 +46,7 @@ def test_14_a_hard_budget_for_one_call_dispatches_exactly_one(
         assert [row["windows"] for row in refused] == [[str(window["id"])]] * (CONCURRENT - 1)
 
 
+@again_if_the_database_was_slow
 def test_14_four_processes_of_64_callers_never_exceed_a_cap(
     new_installation: NewInstallation, upstream: Upstream
 ) -> None:

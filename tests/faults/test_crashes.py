@@ -113,7 +113,7 @@ def test_3_a_refused_hold_that_was_committed_after_all_is_no_charge(
     whatever became of the hold.
     """
     with new_installation(workers=1, limits=LIMITS) as product:
-        assert product.chat("call-0-first", model="up-chat", key=product.keys["alice"]).status == 200
+        wait_until(lambda: product.chat("call-0-first", model="up-chat", key=product.keys["alice"]).status == 200)
         postgres.freeze()
         answers = [product.chat("call-1-late", model="up-chat", key=product.keys["alice"]) for _ in range(2)]
         assert [answer.status for answer in answers] == [503, 503]
