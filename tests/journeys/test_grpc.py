@@ -259,9 +259,10 @@ def test_a_stranger_is_refused_before_a_request_has_come(channel: grpc.Channel) 
 
 def test_health_is_open(channel: grpc.Channel) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
+    asked = health_pb2.HealthCheckRequest(service=SERVICE)
+    wait_until(lambda: stub.Check(asked).status == health_pb2.HealthCheckResponse.SERVING, what="the service")
     answer = Client(channel, "").call("HealthCheck", pb.HealthCheckRequest, pb.HealthCheckResponse)
 
-    assert stub.Check(health_pb2.HealthCheckRequest(service=SERVICE)).status == health_pb2.HealthCheckResponse.SERVING
     assert answer.status == "ok"
 
 
