@@ -6,10 +6,12 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")  # first: the app looks for it as it is made
 
+from billiard.process import current_process
 from celery.schedules import crontab
-from celery.signals import setup_logging
+from celery.signals import beat_embedded_init, setup_logging
 from django.conf import settings
 
+from aiplatform.supervisor import dying_with
 from core.jobs import app
 
 app.autodiscover_tasks()
@@ -19,6 +21,14 @@ app.autodiscover_tasks()
 def _log_as_the_rest_does(**_: Any) -> None:
     """Where somebody hears this signal, Celery leaves the loggers alone, which it would give handlers of its own."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@beat_embedded_init.connect
+def _end_with_the_worker(**_: Any) -> None:
+    """One that is killed outright leaves its beat behind, which would ask for jobs for ever."""
+    worker = current_process()._parent_pid  # type: ignore[attr-defined]  # noqa: SLF001 -- it may be dead by now
+    if ask_kernel := dying_with(worker):
+        ask_kernel()
 
 
 # A job that waited longer than `expires` is dropped: the next one does its work.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -72,15 +73,31 @@ def test_killed_outright_it_leaves_nothing_running(tmp_path: Path) -> None:
         wait_until(lambda: not any(map(is_alive, family)), what="the children to notice")
 
 
+def test_a_worker_that_is_killed_takes_its_beat_along(tmp_path: Path) -> None:
+    """Also where nobody is there any more to end what it leaves behind."""
+    with _serving(tmp_path, _env(tmp_path, free_port())) as (process, _):
+        _family(process)
+        ((worker, (beat,)),) = [(child, own) for child in _children(process.pid) if (own := _children(child))]
+
+        process.send_signal(signal.SIGSTOP)
+        os.kill(worker, signal.SIGKILL)
+
+        wait_until(lambda: not is_alive(beat), what="the beat to end")
+        process.kill()
+
+
 def _family(supervisor: subprocess.Popen[bytes]) -> list[int]:
     """The web server, the worker and its beat, once all are there."""
     wait_until(lambda: len(_descendants(supervisor.pid)) >= 3, what="the worker's beat")
     return _descendants(supervisor.pid)
 
 
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def _descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return children + [each for child in children for each in _descendants(child)]
+    return [each for child in _children(pid) for each in (child, *_descendants(child))]
 
 
 def _refused(env: Mapping[str, str]) -> str:
