@@ -60,7 +60,7 @@ class Idempotency:
         async def make(call: Call) -> Reply | Stream:
             try:
                 return await dispatch(call)
-            except (ApiError, CallerLeftError, asyncio.CancelledError):
+            except (ApiError, CallerLeftError):
                 await self._give_back(claim)
                 raise
 
@@ -76,7 +76,7 @@ class Idempotency:
             raise conflict from error
 
     async def _give_back(self, claim: Claim) -> None:
-        """The call has failed, or was left or stopped between two attempts: its caller may try again."""
+        """The call has failed, or was left between two attempts: its caller may try again."""
         if self._thread.is_full:
             log.warning("an idempotency key could not be freed: the database hangs", request_id=claim.request_id)
             return

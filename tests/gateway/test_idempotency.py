@@ -135,22 +135,6 @@ def test_after_a_failure_another_one_makes_the_call() -> None:
     played(story)
 
 
-def test_and_so_is_one_whose_call_is_cut_off_by_a_stop() -> None:
-    async def story() -> None:
-        scene = Scene()
-        waiting = asyncio.create_task(scene.ask(call(key=KEY)))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        await scene.books.stop()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        (made,) = scene.provider.calls
-        assert made.claim is not None
-        assert scene.freed == [made.claim.id]
-
-    played(story)
-
-
 def test_a_key_is_given_back_whoever_else_waits_in_threads() -> None:
     async def story() -> None:
         scene = Scene(FAILURE)
