@@ -251,6 +251,7 @@ async def _stream(request: web.Request, line: Dispatch, speech: Speech, words: l
         if sent == fault.cut_after:
             await _cut(request, response)
         if sent == fault.error_after:
+            line.input_tokens = line.input_tokens if sent else 0  # an error instead of an answer is not billed
             await response.write(speech.stream_error(fault))
             return response
         if sent == fault.bad_chunk_after:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -174,33 +173,28 @@ def new_installation(
     return made
 
 
-def again_if_the_database_was_slow(test: Callable[..., None]) -> Callable[..., None]:
-    """Plays a test that failed once more where a process of its installation has taken the database for away.
+class DatabaseWasSlowError(Exception):
+    """A test could not be played: a process waited 0.75 s for a commit, and refused what a hard budget bounds."""
 
-    A process waits 0.75 s for a commit, and then refuses what a hard budget bounds: a busy machine may take longer.
-    """
+
+def require_a_quick_database(statuses: Iterable[str]) -> None:
+    """Once all that must hold anyway has been looked at. Raises DatabaseWasSlowError."""
+    if "503 LEDGER_UNAVAILABLE" in statuses:
+        raise DatabaseWasSlowError
+
+
+def again_if_the_database_was_slow(test: Callable[..., None]) -> Callable[..., None]:
+    """Plays a test again, up to three times in all, where it could not be played."""
 
     @functools.wraps(test)
-    def played(*, new_installation: NewInstallation, upstream: Upstream, **given: object) -> None:
-        logs: list[str] = []
-
-        @contextlib.contextmanager
-        def noted(**settings: Any) -> Iterator[Product]:
-            with new_installation(**settings) as product:
-                try:
-                    yield product
-                finally:
-                    logs.append(product.log())
-
+    def played(*, upstream: Upstream, **given: object) -> None:
         for _ in range(_PLAYS - 1):
             try:
-                return test(new_installation=noted, upstream=upstream, **given)
-            except AssertionError:
-                if "the ledger does not answer" not in "".join(logs):
-                    raise
-            logs.clear()
+                return test(upstream=upstream, **given)
+            except DatabaseWasSlowError:
+                load.say("The database was slow: once more.")
             upstream.reset()
-        return test(new_installation=new_installation, upstream=upstream, **given)
+        return test(upstream=upstream, **given)
 
     return played
 

@@ -46,6 +46,7 @@ def _with_writer(story: Callable[[Writer], Awaitable[None]], folder: Path) -> No
         await writer.start()
         try:
             await story(writer)
+            await asyncio.to_thread(wait_until, lambda: writer._journal.is_empty, what="the journal to be replayed")
         finally:
             await writer.stop()
 
