@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import math
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -17,7 +18,7 @@ from providers import loops
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.adapters.http import error_body
 from providers.adapters.openai import translator
-from providers.errors import UnknownModelError, from_status
+from providers.errors import ProviderFailureError, UnknownModelError, UpstreamError, from_status
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 from wire.body import MALFORMED
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
@@ -27,7 +28,11 @@ from wire.neutral import ChatRequest
 
 MAX_RETRY_AFTER_S = 86_400.0
 _DETAIL_CHARS = 500
-_UNKNOWN_MODEL = ("model_not_found", "DeploymentNotFound")  # OpenAI's API reference; Azure's, which repeats no name
+# The APIs of OpenAI, of Azure, of Groq (of a model that it has retired), and of Mistral; DeepSeek has but a sentence.
+_UNKNOWN_MODEL = ("model_not_found", "DeploymentNotFound", "model_decommissioned", "invalid_model")
+_DEEPSEEKS_UNKNOWN_MODEL = "Model Not Exist"
+# What frameworks and Anthropic, Azure, OpenAI and Groq say of an address that they do not have.
+_NO_ADDRESS = re.compile(r"(resource )?not found\.?|(invalid|unknown request) url\b.*", re.IGNORECASE | re.DOTALL)
 
 
 class Sendable(msgspec.Struct, frozen=True):
@@ -134,9 +139,8 @@ async def send(
 ) -> Answer:
     """A successful answer whose headers have come. Raises `ProviderFailureError` for everything else but a timeout.
 
-    A 404 that repeats the model's name is about the model, as with Anthropic, Google, Ollama and vLLM; another one is
-    about something that the caller named, such as a file. Of the caller's headers in `forwarded`, those go along that
-    mean something to the provider. `ends_at` and `sent` as in `Request`.
+    Of the caller's headers in `forwarded`, those go along that mean something to the provider. `ends_at` and `sent` as
+    in `Request`.
     """
     adapter = ADAPTERS[deployment.provider.kind]
     headers = adapter.headers(deployment, credential)
@@ -146,29 +150,41 @@ async def send(
     answer = await adapter.send(session, deployment, request)
     if answer.status == 200:
         return answer
-    provider = deployment.provider
     content = await error_body(answer, request)
     message = sendable.dialect.error_message(content)
+    provider = deployment.provider
     detail = quotable(message, provider, credential) or f"{provider.slug} answered {answer.status}."
-    if answer.status == 404 and (deployment.model in message or _code(content) in _UNKNOWN_MODEL):
-        raise UnknownModelError(detail, status=404)
+    if answer.status in (400, 404):
+        raise _not_to_be_had(answer.status, content, message, deployment.model, detail)
     raise from_status(answer.status, detail, retry_after_s=_retry_after(answer))
 
 
-class _Error(msgspec.Struct):
-    code: Any = None
+def _not_to_be_had(status: int, body: bytes, message: str, model: str, detail: str) -> ProviderFailureError:
+    """Whether a 400 or 404 is about the model, about the address, or about what the caller asked, such as a file.
+
+    A 404 that repeats the model's name is about the model, as with Anthropic, Google, Ollama and vLLM; one without a
+    word of its own about the address, as of a proxy on the way. Model and address are ours.
+    """
+    if any(word in _UNKNOWN_MODEL for word in _words(body)):
+        return UnknownModelError(detail, status=status)
+    if status == 400:
+        is_unknown = message == _DEEPSEEKS_UNKNOWN_MODEL
+        return UnknownModelError(detail, status=400) if is_unknown else from_status(400, detail)
+    if re.search(rf"(?<![\w.-]){re.escape(model)}(?![\w-])", message):
+        return UnknownModelError(detail, status=404)
+    if not message or _NO_ADDRESS.fullmatch(message):
+        return UpstreamError(detail, status=404)
+    return from_status(404, detail)
 
 
-class _Refusal(msgspec.Struct):
-    error: _Error
-
-
-def _code(body: bytes) -> Any:
-    """OpenAI's and Azure's word for what is wrong; None where a body has none."""
+def _words(body: bytes) -> list[Any]:
+    """An error's `code` and `type`: in `error`, or with Mistral at the top."""
     try:
-        return msgspec.json.decode(body, type=_Refusal).error.code
+        decoded = msgspec.json.decode(body)
     except MALFORMED:
-        return None
+        return []
+    top = decoded if isinstance(decoded, dict) else {}
+    return [each.get(name) for each in (top, top.get("error")) if isinstance(each, dict) for name in ("code", "type")]
 
 
 def quotable(message: str, provider: ProviderSpec, credential: CredentialSpec | None) -> str:

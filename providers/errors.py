@@ -8,10 +8,10 @@ ProviderFailureError
 ├── DisconnectedError       provider   yes         yes        yes    the connection broke after the call was sent
 ├── TimedOutError           provider   yes         no         yes    connect, first token, between chunks, or the whole
 ├── RejectedError           caller     no          no         no     its 400, 404, 409, 413, 422: the call is wrong
-│   └── UnknownModelError   provider   yes         no         no     its 404 about the model, by a name that is ours
+│   └── UnknownModelError   provider   yes         no         no     its 400 or 404 about the model, whose name is ours
 ├── CredentialRefusedError  key        yes         no         no     its 401, 402, 403: our key, not the caller
 ├── RateLimitedError        key        yes         yes        (1)    its 429
-├── UpstreamError           provider   yes         yes        yes    its 5xx, 408, or what it should not answer
+├── UpstreamError           provider   yes         yes        yes    its 5xx, 408, a 404 about the address, and the rest
 │   └── ErrorEventError     provider   yes         yes        yes    the error event of its stream
 └── BadAnswerError          provider   yes         no         yes    not what its dialect promises, or a stream cut
 

@@ -436,6 +436,59 @@ def test_a_model_that_the_provider_does_not_know_may_be_known_elsewhere(kind: st
 
 
 @over_http
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b'{"error":{"message":"Gone.","type":"invalid_request_error","code":"model_decommissioned"}}'),
+        (400, b'{"object":"error","message":"Invalid model: house-large","type":"invalid_model","code":"1500"}'),
+        (400, b'{"error":{"message":"Model Not Exist","type":"invalid_request_error","code":"invalid_request_error"}}'),
+        (400, b'{"error":{"message":"Not here.","type":"invalid_request_error","code":"model_not_found"}}'),
+    ],
+)
+def test_some_say_with_another_status_that_they_do_not_know_a_model(kind: str, status: int, body: bytes) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        plain(Host(status, {}, body), kind, openai_chat)
+    assert caught.value.status == status
+
+
+@over_http
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "'temperature' must be 1 for house-large."),
+        (404, "No such File object: file-Qhouse-largeXyz"),
+        (404, "No such File object: house-large-2"),
+    ],
+)
+def test_a_models_name_in_other_words_says_nothing_of_the_model(kind: str, status: int, message: str) -> None:
+    body = msgspec.json.encode({"error": {"message": message, "type": "invalid_request_error", "code": None}})
+    with pytest.raises(RejectedError) as caught:
+        plain(Host(status, {}, body), kind, openai_chat)
+    assert type(caught.value) is RejectedError
+
+
+@over_http
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><head><title>404 Not Found</title></head></html>",
+        b"default backend - 404",
+        b'{"detail":"Not Found"}',
+        b'{"type":"error","error":{"type":"not_found_error","message":"Not Found"}}',
+        b'{"error":{"message":"Invalid URL (POST /v2/chat/completions)","type":"invalid_request_error"}}',
+        b'{"error":{"message":"Unknown request URL: POST /chat/completions. Please check.","code":"unknown_url"}}',
+        b'{"error":{"code":"404","message":"Resource not found"}}',
+    ],
+)
+def test_a_404_that_speaks_of_nothing_is_about_the_address_and_none_of_the_callers(kind: str, body: bytes) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        plain(Host(404, {}, body), kind, openai_chat)
+    assert caught.value.status == 404
+    assert caught.value.counts
+    assert caught.value.retryable
+
+
+@over_http
 def test_an_error_without_a_body_of_its_kind_is_told_by_its_status(kind: str) -> None:
     with pytest.raises(UpstreamError, match="502"):
         plain(Host(502, {}, b"<html>Bad gateway</html>"), kind, openai_chat)
