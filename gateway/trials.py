@@ -1,7 +1,8 @@
 """Which open circuits this process may try: of all processes one at a time, by leases in Redis.
 
 Only those are asked for that a call here would try. Who has a lease keeps it until another process asks for it while
-no call here needs it: so one trial at a time is made, by whichever process the calls come to, be they ever so few.
+no call here needs it: so one trial at a time is made, by a process that calls come to. Where these are so few that the
+lease is never where one comes, the board lets any process make a trial that is overdue.
 """
 
 from __future__ import annotations

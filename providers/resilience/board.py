@@ -17,6 +17,7 @@ from providers.resilience.retry import RetryBudget
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 
 _MOSTLY = 0.5
+_OVERDUE_S = 5.0
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -236,7 +237,7 @@ class Board:
         if circuit is None or circuit.breaker.state is State.CLOSED:
             return False
         is_due = circuit.breaker.is_due(now, early=True)
-        return circuit.breaker.is_trying or (is_due and not self._is_ours(deployment.id))
+        return circuit.breaker.is_trying or (is_due and not self._may_try(deployment.id, circuit.breaker, now))
 
     def wanted(self) -> dict[UUID, float]:
         """Open circuits that calls here have tried, or would have, had it been theirs to: when the last one came."""
@@ -247,7 +248,6 @@ class Board:
         return self.circuits[deployment_id].breaker.state is not State.CLOSED
 
     def _may_try(self, deployment_id: UUID, breaker: Breaker, now: float, *, early: bool = True) -> bool:
-        return breaker.is_due(now, early=early) and self._is_ours(deployment_id)
-
-    def _is_ours(self, deployment_id: UUID) -> bool:
-        return self.claims is None or deployment_id in self.claims
+        """A trial that is overdue is anybody's: the claim may go round where no call comes just then."""
+        is_ours = self.claims is None or deployment_id in self.claims
+        return breaker.is_due(now, early=early) and (is_ours or now >= breaker.reopens_at + _OVERDUE_S)

@@ -201,6 +201,20 @@ class TestTwoProcesses:
 
         assert leave(board, now=61).permit.is_trial
 
+    def test_a_trial_that_nobody_makes_is_anybodys(self) -> None:
+        """The claim may always be where no call comes just then, as where processes take turns."""
+        board = Board(Random(0))
+        break_down(board)
+        board.claims = set()
+        assert not isinstance(board.seek(ONE, 64.9), Pass)
+        assert [board.awaits_trial(ONE, now) for now in (64.9, 65)] == [True, False]
+
+        board.answered(leave(board, now=65), 100, 65)
+
+        assert not isinstance(board.seek(ONE, 66), Pass)  # perhaps the other one is made elsewhere
+        board.answered(leave(board, now=70), 100, 70)
+        assert not board.is_open(ONE)
+
 
 def test_trials_are_wanted_where_calls_come_that_would_make_them() -> None:
     board = Board(Random(0))
