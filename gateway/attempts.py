@@ -27,7 +27,7 @@ from gateway.patience import patience
 from gateway.plans import Plan
 from gateway.replies import Reply
 from gateway.settlement import Attempt, Outcome
-from gateway.streaming import LiveStream
+from gateway.streaming import NEARLY, LiveStream
 from gateway.trace import trace
 from gateway.witness import Witness
 from providers import dispatch
@@ -41,7 +41,6 @@ from wire.errors import ApiError, Code
 
 _ELSEWHERE = {Code.BUDGET_EXCEEDED, Code.RATE_LIMITED, Code.QUEUE_FULL}  # what another deployment may not say
 _TICK_S = 0.001  # of uvloop's timers
-_NEARLY = 0.9  # of the usual time: who has so much is in no hurry, but has had a hold written first
 T = TypeVar("T")
 
 
@@ -230,7 +229,7 @@ class Attempts:
 
     async def _answer(self, attempt: Attempt, witness: Witness, sent_at: float) -> Reply | LiveStream:
         is_stream, provider = attempt.call.envelope.stream, attempt.deployment.provider
-        usual_s = provider.first_token_timeout_s if is_stream else provider.timeout_s
+        usual_s = min(provider.first_token_timeout_s, provider.timeout_s) if is_stream else provider.timeout_s
         limit_s = min(attempt.ends_at - sent_at, usual_s)
         answer: Answer | None = None
         try:
@@ -254,7 +253,7 @@ class Attempts:
                 f"{provider.slug} did not answer within {limit_s:.3g} s."
                 if is_sent
                 else f"No connection to {provider.slug} within {limit_s:.3g} s.",
-                hurried_s=limit_s if limit_s < usual_s * _NEARLY else None,
+                hurried_s=limit_s if limit_s < usual_s * NEARLY else None,
                 sent=is_sent,
             ) from error
         if not is_stream:

@@ -24,7 +24,7 @@ from providers.resilience.board import Board
 from providers.resilience.breaker import Policy
 from tests.core.hosts import HELLO, Line, framed, raw_host, saying
 from tests.gateway.cache_calls import PROVIDER, call, way
-from tests.gateway.dispatches import desk, target
+from tests.gateway.dispatches import STREAM, desk, target
 from tests.upstream import Fault, Upstream
 from usage.ledger import Extend, Reserve
 from usage.models import Hold, UsageRecord
@@ -160,18 +160,22 @@ def test_what_has_no_answer_may_have_been_billed(tmp_path: Path) -> None:
     assert sorted(_failed()) == [("cancelled", "", "upper_bound"), ("error", "PROVIDER_TIMEOUT", "upper_bound")]
 
 
-@pytest.mark.parametrize(("limit_s", "is_open"), [(0.2, False), (1.0, True)])
+@pytest.mark.parametrize(("limit_s", "is_open"), [(0.2, False), (1.0, True), (None, True)])
+@pytest.mark.parametrize(
+    ("stream", "host_says"), [(False, b""), (True, b""), (True, STREAM)], ids=["whole", "stream", "stream with a head"]
+)
 def test_a_provider_whose_own_time_is_short_counts_all_the_same(
-    tmp_path: Path, limit_s: float, *, is_open: bool
+    tmp_path: Path, limit_s: float | None, host_says: bytes, *, stream: bool, is_open: bool
 ) -> None:
     """Only a caller in a hurry says nothing of it."""
     board = Board(Random(0))
 
     async def story() -> bool:
         settings: dict[str, Any] = {"timeout_s": 1.0, "circuit": Policy(failures=1)}
-        async with raw_host(saying(b"")) as host, desk(tmp_path, board=board) as own:
-            with pytest.raises(ApiError, match="did not answer"):
-                await own.make(call(timeout_s=limit_s), host.port, **settings)
+        async with raw_host(saying(host_says)) as host, desk(tmp_path, board=board) as own:
+            with pytest.raises(ApiError) as told:
+                await own.make(call(timeout_s=limit_s, asked={"stream": stream}), host.port, **settings)
+            assert told.value.code is Code.PROVIDER_TIMEOUT
             return board.is_open(target(0, host.port, **settings))
 
     assert asyncio.run(story()) is is_open
