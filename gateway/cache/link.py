@@ -15,7 +15,7 @@ import structlog
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from gateway.patience import in_halves
 
@@ -25,7 +25,7 @@ _MOST_AT_ONCE = 64
 
 log = structlog.get_logger(__name__)
 
-_Asked = tuple[tuple[bytes, ...], "asyncio.Future[list[Any] | None]"]
+_Asked = tuple[tuple[bytes, ...], bool, "asyncio.Future[list[Any] | None]"]
 
 
 def command(*words: bytes | str | float) -> bytes:
@@ -54,12 +54,15 @@ class Link:
     def is_up(self) -> bool:
         return self._looking is None
 
-    async def ask(self, *commands: bytes) -> list[Any] | None:
-        """Their replies; None where Redis does not answer, refuses one of them, or is known to be gone."""
+    async def ask(self, *commands: bytes, may_be_denied: bool = False) -> list[Any] | None:
+        """Their replies; None where Redis does not answer, refuses one of them, or is known to be gone.
+
+        `may_be_denied`: they are of a kind that our user there need not be allowed, and Redis is not lost by it.
+        """
         if not self.is_up:
             return None
         answered: asyncio.Future[list[Any] | None] = self._loop.create_future()
-        self._waiting.append((commands, answered))
+        self._waiting.append((commands, may_be_denied, answered))
         if self._sending is None:
             self._sending = self._loop.create_task(self._send_all())
         return await answered
@@ -78,20 +81,22 @@ class Link:
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 await self._lose(error)
                 batch, self._waiting = [*batch, *self._waiting], []
-                for _, answered in batch:
+                for _, _, answered in batch:
                     _tell(answered, None)
         self._sending = None
 
     async def _exchange(self, batch: list[_Asked]) -> None:
-        """Raises `RedisError` after the last reply where one was an error."""
+        """Raises `RedisError` after the last reply where one was an error, but for what may be denied."""
         connection = await self._connected()
-        await connection.send_packed_command([each for commands, _ in batch for each in commands], check_health=False)
+        sent = [each for commands, _, _ in batch for each in commands]
+        await connection.send_packed_command(sent, check_health=False)
         refusal: ResponseError | None = None
-        for commands, answered in batch:
+        for commands, may_be_denied, answered in batch:
             replies = [await _reply(connection) for _ in commands]
             refused = [reply for reply in replies if isinstance(reply, ResponseError)]
             _tell(answered, None if refused else replies)
-            refusal = refusal or next(iter(refused), None)
+            lost = [each for each in refused if not (may_be_denied and isinstance(each, NoPermissionError))]
+            refusal = refusal or next(iter(lost), None)
         if refusal is not None:
             raise refusal
 

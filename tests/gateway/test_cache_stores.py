@@ -299,6 +299,34 @@ def test_whether_there_is_room_is_not_asked_for_every_answer(own: Redis, monkeyp
     assert int(own.client.info("commandstats")["cmdstat_info"]["calls"]) == 1
 
 
+def test_a_user_of_redis_who_may_not_ask_for_the_memory_keeps_answers_without_that_bound(
+    own: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_LOOK_EVERY_S", 0)
+    own.client.execute_command("ACL", "SETUSER", "plain", "on", ">word", "~*", "+@all", "-@dangerous")  # type: ignore[no-untyped-call]  # redis: untyped
+
+    async def story() -> None:
+        store = RedisStore(own.url.replace("//", "//plain:word@"))
+        await asyncio.gather(*(store.put(key, b"one", ttl_s=60) for key in (KEY, OTHER)))
+        assert [await store.get(key) for key in (KEY, OTHER)] == [b"one", b"one"]
+        assert store.is_reachable
+        await store.close()
+
+    asyncio.run(story())
+
+
+def test_a_user_of_redis_who_may_not_write_keeps_nothing(own: Redis) -> None:
+    own.client.execute_command("ACL", "SETUSER", "reader", "on", ">word", "~*", "+@all", "-@write")  # type: ignore[no-untyped-call]  # redis: untyped
+
+    async def story() -> None:
+        store = RedisStore(own.url.replace("//", "//reader:word@"))
+        await store.put(KEY, b"one", ttl_s=60)
+        assert not store.is_reachable
+        await store.close()
+
+    asyncio.run(story())
+
+
 def test_a_full_redis_is_let_alone_until_it_takes_writes_again(own: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "_LOOK_EVERY_S", 0.2)
     monkeypatch.setattr(room, "_LOOK_EVERY_S", 600)
