@@ -120,7 +120,7 @@ class Attempts:
             attempt = self._attempt(call, plan, step, tour, routing=routing)
             gone = None if plan.deployment.provider.drains or call.watch is None else call.watch()
             await self._books.reserve(Reserve(attempt.hold, plan.windows, call.claim))
-            self._require_sense(attempt, gone)
+            self._require_sense(attempt, tour, gone)
         except BaseException as error:  # a caller who leaves too: what was taken for the dispatch is given back
             if seat is not None:
                 seat.abandon()
@@ -133,7 +133,7 @@ class Attempts:
             seat.bind(attempt.hold.id)
         return attempt
 
-    def _require_sense(self, attempt: Attempt, gone: asyncio.Future[Any] | None) -> None:
+    def _require_sense(self, attempt: Attempt, tour: Tour, gone: asyncio.Future[Any] | None) -> None:
         """Nothing is sent that would be aborted at once: for a caller who has left while the hold was written, or
         whose time was over by then. The hold is taken back.
 
@@ -142,7 +142,7 @@ class Attempts:
         has_left = gone is not None and gone.done()
         if has_left or attempt.ends_at <= time.perf_counter():
             self._books.take_back(attempt.hold.id)
-            raise CallerLeftError if has_left else _too_late()
+            raise CallerLeftError if has_left else _too_late(tour)
 
     def _attempt(self, call: Call, plan: Plan, step: Go, tour: Tour, *, routing: str) -> Attempt:
         return settlement.attempt(
@@ -200,7 +200,7 @@ class Attempts:
             place, failure = tour.failures[-1]
             return api_error(failure, plans[place].deployment.provider.slug)
         if tour.left_s(time.perf_counter()) <= 0:
-            return _too_late()
+            return _too_late(tour)
         skipped = {plans[place].deployment.full_name: why for place, why in tour.unasked.items()}
         return nobody_left(skipped, step.retry_after_s)
 
@@ -306,8 +306,9 @@ async def pause(call: Call, seconds: float) -> None:
         seconds = max(seconds, _TICK_S)
 
 
-def _too_late() -> ApiError:
-    return ApiError(Code.PROVIDER_TIMEOUT, "The call's time was over before a provider could be asked.")
+def _too_late(tour: Tour) -> ApiError:
+    whom = "another provider" if tour.failures else "a provider"
+    return ApiError(Code.PROVIDER_TIMEOUT, f"The call's time was over before {whom} could be asked.")
 
 
 def _deadline(call: Call, plans: list[Plan]) -> float:

@@ -36,7 +36,7 @@ _MOST_PAYLOAD_BYTES = 16_384  # of a provider's usage object, as its row keeps i
 class Heard(msgspec.Struct):
     """How far a dispatch came: whether a byte of it went out, and what its stream had said when that was cut.
 
-    `usage` is what the provider had told by then: the input, at most.
+    `usage` is what the provider had told by then: most often the input, and the least that the output was.
     """
 
     is_sent: bool = False

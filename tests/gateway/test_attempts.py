@@ -193,6 +193,30 @@ def test_nothing_is_sent_for_who_has_no_time_left_when_the_hold_is_written(tmp_p
     assert not Hold.objects.exists()
 
 
+class _SlowSecond(Bookkeeper):
+    """The second hold takes longer than the call may."""
+
+    _holds = 0
+
+    async def reserve(self, entry: Reserve | Extend) -> None:
+        await super().reserve(entry)
+        self._holds += 1
+        if self._holds == 2:
+            await asyncio.sleep(2)
+
+
+def test_who_has_no_time_left_for_another_is_told_that_there_was_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        refusal = framed(["Content-Length: 0"], status="503 no")
+        async with raw_host(saying(refusal)) as host, desk(tmp_path, keep=_SlowSecond) as own:
+            with pytest.raises(ApiError, match="time was over before another provider could be asked"):
+                await own.make(call(timeout_s=2), host.port, host.port)
+
+    asyncio.run(story())
+
+    assert _failed() == [("error", "PROVIDER_TIMEOUT", "none"), ("error", "PROVIDER_ERROR", "none")]
+
+
 def test_a_refusal_whose_words_never_come_is_a_refusal(tmp_path: Path) -> None:
     """Its status has come, and when to come again; the rest does not within the caller's time."""
     refusal = framed(["Content-Length: 50", "Retry-After: 7"], b"{", status="429 no")
