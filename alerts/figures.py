@@ -186,7 +186,7 @@ def _budget_forecast(figures: Figures, _rule: Rule) -> Iterator[Reading]:
 def _budget_refused(figures: Figures, rule: Rule) -> Iterator[Reading]:
     """By the window that each refusal names: a call may count in several budgets, of which one had no room.
 
-    That nobody asks any more is no all-clear: that the budget takes calls again is one, or that its next period began.
+    That fewer ask, or nobody, is no all-clear: that the budget takes calls again is one, or that its next period began.
     """
     starts_at = figures.now - rule.window
     traffic = figures.traffic("all", starts_at, figures.now) if figures.budgets else {}
@@ -197,7 +197,8 @@ def _budget_refused(figures: Figures, rule: Rule) -> Iterator[Reading]:
     for budget, window in figures.budgets:
         name, value = str(window.pk), refused.get(str(window.pk), 0)
         since = told.get(budget.name)
-        known = value > 0 or since is None or not budget.hard or window.starts_at > since or name in taking
+        is_over = since is None or not budget.hard or window.starts_at > since or name in taking
+        known = is_over or is_breached(rule.measure, value, float(rule.limit))
         yield Reading(subject=budget.name, value=value if known else None)
 
 

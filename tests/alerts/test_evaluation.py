@@ -414,6 +414,20 @@ def test_callers_who_have_given_up_make_no_budget_good(calls: Calls, spent: Budg
     assert only_incident().state == "open"
 
 
+def test_fewer_refusals_make_no_budget_good(calls: Calls, spent: Budget) -> None:
+    """One caller who has not given up, where six had to be refused for a message."""
+    Rule.objects.update(limit=5)
+    for _ in range(6):
+        refuse(calls, spent, 0)
+    evaluate(1)
+    refuse(calls, spent, 21)
+    evaluate(22)
+    evaluate(30)
+
+    assert told() == ["opened"]
+    assert only_incident().state == "open"
+
+
 def test_a_budget_that_takes_calls_again_is_good(calls: Calls, spent: Budget) -> None:
     refuse(calls, spent, 0)
     evaluate(1)
