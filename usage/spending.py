@@ -45,7 +45,10 @@ def raise_window(budget: Budget, *, amount_pico: int, now: datetime) -> BudgetWi
     Raises ValidationError, and DoesNotExist of a budget that was deleted just now.
     """
     with transaction.atomic():
-        window = _open(budget, now, opening_pico=0)
+        try:
+            window = _open(budget, now, opening_pico=0)
+        except BudgetWindow.DoesNotExist as error:  # it went with its budget
+            raise Budget.DoesNotExist from error
         _lock(budget)
         raised_pico = window.raised_pico + amount_pico
         if raised_pico < 0:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import acting
+from tests.meanwhile import deleted_after
 from tests.servers import PATIENCE_S
 from tests.usage.locks import until_one_waits
 from tests.usage.rows import hold
@@ -33,6 +34,14 @@ def test_a_budget_that_was_deleted_does_not_come_back_with_an_edit() -> None:
         spending.save(form, count_so_far=False, now=timezone.now())
 
     assert not Budget.objects.exists()
+
+
+def test_a_budget_that_is_deleted_while_its_running_period_is_raised_is_not_found() -> None:
+    budget = Budget.objects.create(name="all", scope="all", cap_pico=1_000, period="day")
+    spending.raise_window(budget, amount_pico=1, now=timezone.now())
+
+    with pytest.raises(Budget.DoesNotExist), deleted_after('INTO "usage_budgetwindow"', budget):
+        spending.raise_window(budget, amount_pico=1, now=timezone.now())
 
 
 @pytest.mark.only_on("postgresql")  # SQLite has one writer
