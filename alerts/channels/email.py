@@ -20,8 +20,8 @@ from django.core.validators import validate_email
 from alerts.channels.base import Channel, DeliveryError, Message, Target
 from core.vault import Secret
 
-TIMEOUT_S = 20.0  # of each step until the message is handed over: a dead server is left soon
-# Of all steps together: well below the outbox's claim, after which another sends the message too. The answers to the
+TIMEOUT_S = 20.0  # of each step until it is signed in to: a dead server is left soon
+# Of all steps together: well below the outbox's claim, after which another sends the message too. The steps of the
 # message itself may use all that is left of it (RFC 5321, 4.5.3.2 grants ten minutes to the last one): who hangs up
 # before that answer sends again what the server may have accepted.
 MOST_S = 180.0
@@ -76,8 +76,10 @@ def _validate(address: str, _secret: Secret) -> None:
 
 def _send(target: Target, message: Message) -> str:
     to = recipients(target.address)
+    is_connected = False
     try:
         with _connected() as server:
+            is_connected = True
             assert server.sock is not None
             server.sock.settimeout(MOST_S)
             refused = server.send_message(compose(message, sender=settings.EMAIL_FROM, to=to), to_addrs=to)
@@ -93,7 +95,7 @@ def _send(target: Target, message: Message) -> str:
         ) from error
     except smtplib.SMTPNotSupportedError as error:
         # Of STARTTLS, of signing in or of our own address, which are settings; else of a recipient's address.
-        retryable = all(address.isascii() for address in to)
+        retryable = not is_connected or not parseaddr(settings.EMAIL_FROM)[1].isascii()
         raise DeliveryError(f"The mail server cannot do what is needed: {error}", retryable=retryable) from error
     except (smtplib.SMTPException, OSError) as error:
         raise DeliveryError(

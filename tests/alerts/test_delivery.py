@@ -14,6 +14,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -492,6 +493,39 @@ def test_an_address_that_the_mail_server_cannot_take_does_not_hold_up_the_channe
 
     assert sent.state == state
     assert ("SMTPUTF8" in sent.last_error) == (state == "failed")
+
+
+@pytest.mark.parametrize(
+    ("server", "sender", "said"),
+    [
+        ({"security": "tls"}, "platform@example.com", "STARTTLS"),
+        ({"user": "ada"}, "platform@example.com", "AUTH"),
+        ({}, "platform@münchen.de", "SMTPUTF8"),
+    ],
+)
+@pytest.mark.django_db
+def test_what_the_mail_server_lacks_for_our_settings_is_waited_for_whoever_the_recipient_is(
+    settings: Any, server: dict[str, str], sender: str, said: str
+) -> None:
+    channel = Channel.objects.create(name="Team", kind="email", address="ada@münchen.de")
+    with MailReceiver(takes_any_address=False) as mail:
+        settings.MAIL_SERVER, settings.EMAIL_FROM = msgspec.structs.replace(mail.server, **server), sender
+        sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == "waiting"
+    assert said in sent.last_error
+
+
+@pytest.mark.django_db
+def test_a_senders_name_makes_no_recipient_good(settings: Any) -> None:
+    """It may have any letters, as what a mail server is told is the address alone."""
+    channel = Channel.objects.create(name="Team", kind="email", address="ada@münchen.de")
+    settings.EMAIL_FROM = "Überwachung <platform@example.com>"
+    with MailReceiver(takes_any_address=False) as mail:
+        settings.MAIL_SERVER = mail.server
+        sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == "failed"
 
 
 @pytest.mark.django_db(transaction=True)
