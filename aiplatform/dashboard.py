@@ -90,8 +90,9 @@ def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
 def _home(reader: Any, *, now: datetime, zone: tzinfo) -> dict[str, Any]:
     today, month = queries.bucket_start(now, "day", zone), queries.bucket_start(now, "month", zone)
     tomorrow = queries.next_bucket(today, "day", zone)
-    spent_today, spent_month = queries.totals(today, tomorrow), queries.totals(month, tomorrow)
+    # Before the totals, which then have them all: some more may be swept between the two.
     interrupted = queries.totals(today, tomorrow, status=UsageRecord.Status.INTERRUPTED).requests
+    spent_today, spent_month = queries.totals(today, tomorrow), queries.totals(month, tomorrow)
     providers = list(Provider.objects.select_related("health"))
     steps = [_open_to(reader, step) for step in _steps(providers)]
     standings = health.standings(providers, now=now)

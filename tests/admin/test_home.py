@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
@@ -122,6 +123,24 @@ def test_the_link_of_the_calls_that_failed_leads_to_them(
 
     assert card.note == note
     assert card.url == f"/admin/usage/usagerecord/?period=today{listed}"
+
+
+def test_calls_that_are_swept_meanwhile_leave_no_fewer_than_none_that_failed(staff: Browser) -> None:
+    is_sweeping = False
+
+    def sweep_first(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
+        nonlocal is_sweeping
+        if not is_sweeping and "usage_" in sql:
+            is_sweeping = True
+            ledger.apply([Note(record(hold(started_at=timezone.now()), status="interrupted"))])
+            is_sweeping = False
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(sweep_first):
+        card = next(card for card in home(staff)[0]["cards"] if card.title == "Calls today")
+
+    assert "interrupted" in card.note
+    assert "-" not in card.note
 
 
 def _today() -> tuple[datetime, datetime]:
