@@ -131,7 +131,7 @@ def usd(pico: int) -> Decimal:
 
 
 def again_if_redis_was_slow(test: Callable[..., None]) -> Callable[..., None]:
-    """Plays a test that failed once more where its product has lost Redis meanwhile, which nobody took away.
+    """Plays a test again, up to four times in all, where its product has lost Redis meanwhile, which nobody took away.
 
     The product waits 0.09 s for it, and a busy machine may take longer. What a test makes has new names each time.
     """
