@@ -16,7 +16,7 @@ from tests.servers import PATIENCE_S, wait_until
 IN_FORCE_S = 3.0  # a change of the configuration is in force within a second; the rest for a busy machine
 _numbers = itertools.count(1)
 _PLAYS = 4
-_TIMES = 16  # connections are new each time, so that all web processes have had their say
+_TIMES = 8  # connections are new each time, so that all web processes have had their say
 AFTER_THE_REST = -20  # a provider of this priority answers no call that was meant for another
 INPUT_PICO, OUTPUT_PICO = 2_500_000, 10_000_000  # a token, at the scripted provider's $2.50 and $10 a million
 
