@@ -215,6 +215,21 @@ def redis() -> Iterator[Redis]:
             server.client.close()
 
 
+@contextlib.contextmanager
+def nobody_accepts() -> Iterator[int]:
+    """A port whose queue of new connections is full: they are neither refused nor made."""
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
 def wait_until(condition: Callable[[], Any], *, timeout_s: float = PATIENCE_S, what: str = "") -> None:
     """Poll `condition` until it holds. Raises `TimeoutError` naming `what`."""
     deadline = time.monotonic() + timeout_s

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import email.utils
 import itertools
 import json
@@ -22,7 +21,7 @@ from tests.faults.load import Callers, Told
 from tests.journeys import operating
 from tests.journeys.dialects import OPENAI
 from tests.product import Answer, Product
-from tests.servers import wait_until
+from tests.servers import nobody_accepts, wait_until
 from tests.upstream import Dispatch, Fault, Upstream
 
 FLOOR = 10  # retries that are there whatever the traffic, and one more a second
@@ -204,8 +203,9 @@ class Test23Stalls:
         assert (first["error_code"], second["status"]) == ("PROVIDER_TIMEOUT", "ok")
 
     def test_no_connection(self, shop: Product, upstream: Upstream) -> None:
-        with _nobody_accepts() as address:
-            model = self._with_spare(shop, upstream, "connect_timeout_ms = 300", endpoint=address)
+        with nobody_accepts() as port:
+            endpoint = f"http://127.0.0.1:{port}/v1"
+            model = self._with_spare(shop, upstream, "connect_timeout_ms = 300", endpoint=endpoint)
 
             with operating.within(15):
                 answer = ask(shop, model)
@@ -235,21 +235,6 @@ class Test23Stalls:
             shop, name=f"{model}-spare", kind="custom", endpoint=upstream.openai_url, model=model, priority=below
         )
         return model
-
-
-@contextlib.contextmanager
-def _nobody_accepts() -> Iterator[str]:
-    """An address whose queue of new connections is full."""
-    with contextlib.ExitStack() as opened:
-        listening = opened.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            waiting = opened.enter_context(socket.socket())
-            waiting.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                waiting.connect(listening.getsockname())
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
 
 
 def test_24_a_long_healthy_stream_is_not_cut(shop: Product, upstream: Upstream) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +22,7 @@ from providers.resilience.breaker import Policy
 from tests.core.hosts import HELLO, Line, framed, raw_host, saying
 from tests.gateway.cache_calls import PROVIDER, call, way
 from tests.gateway.dispatches import STREAM, desk, target
+from tests.servers import nobody_accepts
 from tests.upstream import Fault, Upstream
 from usage.ledger import Extend, Reserve
 from usage.models import Hold, UsageRecord
@@ -86,21 +84,6 @@ def test_a_model_that_is_unknown_here_may_be_known_where_nobody_could_be_asked(
     assert not Hold.objects.exists()
 
 
-@contextmanager
-def _nobody_accepts() -> Iterator[int]:
-    """A port whose listener's queue is full: connections are neither refused nor made."""
-    with ExitStack() as sockets:
-        listener = sockets.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = sockets.enter_context(socket.socket())
-            waiting.setblocking(False)
-            with suppress(BlockingIOError):
-                waiting.connect(listener.getsockname())
-        yield listener.getsockname()[1]
-
-
 class _SlowBooks(Bookkeeper):
     """As over a database that hangs for a moment."""
 
@@ -118,7 +101,7 @@ def _failed() -> list[tuple[str, str, str]]:
 def test_a_call_whose_time_ends_without_a_connection_costs_nothing(tmp_path: Path, *, stream: bool) -> None:
     async def story() -> None:
         async with desk(tmp_path) as own:
-            with _nobody_accepts() as port, pytest.raises(ApiError, match="No connection to own0"):
+            with nobody_accepts() as port, pytest.raises(ApiError, match="No connection to own0"):
                 await own.make(call(timeout_s=0.2, asked={"stream": stream}), port)
 
     asyncio.run(story())
@@ -131,7 +114,7 @@ def test_nor_does_one_whose_caller_leaves_before_there_is_a_connection(tmp_path:
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(0.2, gone.set_result, None)
         async with desk(tmp_path) as own:
-            with _nobody_accepts() as port, pytest.raises(CallerLeftError):
+            with nobody_accepts() as port, pytest.raises(CallerLeftError):
                 await own.make(call(watch=lambda: gone), port, drains=False)
 
     asyncio.run(story())
