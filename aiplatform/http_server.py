@@ -1,6 +1,7 @@
-"""Uvicorn's HTTP, and four things more: a whole answer at once, in one system call where ASGI's two messages make two;
-hanging up on a caller who takes nothing, which uvicorn would wait for as long as the caller likes; and bounds for what
-a caller may send as headers, and for how long a request may take to come.
+"""Uvicorn's HTTP, and five things more: a whole answer at once, in one system call where ASGI's two messages make two;
+hanging up on a caller who takes nothing, which uvicorn would wait for as long as the caller likes; bounds for what a
+caller may send as headers, and for how long a request may take to come; and the body of a request that offers another
+protocol, as those of Java's own client offer HTTP/2: uvicorn would lose it, and take it for the next request.
 
 Named to uvicorn by `--http` (`aiplatform.supervisor`). `gateway.http` knows the first two as extensions of the ASGI
 scope.
@@ -14,6 +15,7 @@ import math
 import weakref
 from typing import Any
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway import http
@@ -28,6 +30,7 @@ class Protocol(HttpToolsProtocol):
 
     _untold_bytes = 0  # that came since the parser last told of the end of headers, or of a part of a body
     _begun = 0  # requests whose headers have come
+    _has_offered = False  # the request that is read another protocol, and not a WebSocket
     _coming_before: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -36,11 +39,20 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._untold_bytes += len(data)
-        super().data_received(data)
+        while data:
+            try:
+                super().data_received(data)
+                break
+            except HttpParserUpgrade as offer:
+                data = self._without_offer() + data[offer.args[0] :]
         if self._untold_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The headers are larger than {MOST_HEADER_BYTES:,} bytes.")
 
     def on_headers_complete(self) -> None:
+        is_offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        self._has_offered = is_offer and not self._should_upgrade()
+        if self._has_offered:
+            return
         super().on_headers_complete()
         self._untold_bytes = 0
         self._begun += 1
@@ -50,6 +62,24 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._untold_bytes = 0
+
+    def on_message_complete(self) -> None:
+        if not self._has_offered:
+            super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        raise  # noqa: PLE0704 - what uvicorn has just caught: `data_received` makes more of it than a warning
+
+    def _without_offer(self) -> bytes:
+        """The head of the request that has offered another protocol, which nobody need take (RFC 9110, section 7.8), as
+        if it had not. A new parser is to read it: the one that has seen the offer reads no body.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        return b"\r\n".join((*lines, b"", b""))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["method"] == "POST":

@@ -320,6 +320,78 @@ def test_what_comes_after_the_body_is_no_header(run: Run) -> None:
     assert told == [""]
 
 
+OFFERS = {
+    "HTTP/2": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
+    "TLS": b"Upgrade: TLS/1.2\r\nConnection: upgrade\r\n",
+}
+SENT = {
+    "Content-Length": b"Content-Length: 2\r\n\r\n{}",
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1_000_000], ids=["byte by byte", "at once"])
+@pytest.mark.parametrize("body", SENT.values(), ids=SENT.keys())
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
+def test_a_request_that_offers_another_protocol_is_answered_whole(
+    run: Run, offer: bytes, body: bytes, piece_bytes: int
+) -> None:
+    """Java's own client makes such an offer with its requests. They may follow each other before they are answered."""
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            assert exchange.header(b"host") == "here"
+            assert b"upgrade" not in exchange.names
+            await exchange.answer(200, exchange.path.encode() + await exchange.body(100))
+
+        async with serving(handle) as (reader, writer):
+            asked = [b"POST /%d HTTP/1.1\r\nHost: here\r\n%b%b" % (number, offer, body) for number in range(3)]
+            sent = b"".join(asked) + REQUEST
+            for start in range(0, len(sent), piece_bytes):
+                writer.write(sent[start : start + piece_bytes])
+                await asyncio.sleep(0)
+            for path in (b"/0", b"/1", b"/2", b"/"):
+                assert (await answered(reader))[1] == path + b"{}"
+
+    run(story())
+
+
+def test_the_body_of_a_request_with_an_offer_is_no_request(run: Run) -> None:
+    """Else callers could send others what no proxy has looked at."""
+    asked: list[str] = []
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            asked.append(exchange.path)
+            await exchange.answer(200, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            hidden = b"GET /hidden HTTP/1.1\r\nHost: here\r\n\r\n"
+            writer.write(
+                b"POST /seen HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
+                % len(hidden)
+            )
+            await answered(reader)
+            writer.write(hidden + REQUEST)
+            await answered(reader)
+
+    run(story())
+    assert asked == ["/seen", "/"]
+
+
+def test_any_number_of_offers_may_come_together(run: Run) -> None:
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            await exchange.answer(200, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" * 2_000)
+            for _ in range(2_000):
+                await answered(reader)
+
+    run(story())
+
+
 def test_a_caller_who_keeps_no_connection_has_it_closed(run: Run) -> None:
     async def story() -> None:
         async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
