@@ -92,7 +92,7 @@ class Verifier:
             return self._secret.reveal(), "HS256"
         assert self._keys is not None, "one of the two is set"
         try:
-            return self._keys.get_signing_key_from_jwt(token).key, "RS256"
+            return self._keys.get_signing_key_from_jwt(token), "RS256"
         except jwt.InvalidTokenError as error:
             raise TokenError("The token is not valid: it is malformed.") from error
         except jwt.PyJWKClientError as error:

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from accounts import tokens
 from accounts.tokens import TokenError, Verifier
@@ -63,6 +63,27 @@ def test_a_signer_who_fails_is_left_alone_for_a_while(signer: _Broken, says: byt
             verifier.verify(token)
 
     assert signer.asked == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True),
+        {"kty": "oct", "k": "c2hhcmVkIHdpdGggYW5vdGhlciBzZXJ2aWNlLCBidXQgbm90IHdpdGggdXM"},
+    ],
+    ids=["elliptic", "shared"],
+)
+def test_a_token_by_a_key_of_another_kind_is_refused(signer: _Broken, other: dict[str, str]) -> None:
+    """Sets often hold several kinds, and any stranger can name one of them."""
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    signer.says = json.dumps({"keys": [*json.loads(_key_set(own=own))["keys"], other | {"kid": "other"}]}).encode()
+    address = f"http://127.0.0.1:{signer.server_port}/jwks"
+    verifier = Verifier(secret=None, jwks_url=address, audience="us", issuer="them")
+
+    with pytest.raises(TokenError, match="its algorithm is not the one in use here"):
+        verifier.verify(_signed(own, "other", "mallory"))
+
+    assert verifier.verify(_signed(own, "own", "alice")).end_user == "alice"
 
 
 def _key_set(**keys: rsa.RSAPrivateKey) -> bytes:
