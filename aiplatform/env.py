@@ -102,7 +102,7 @@ def address(name: str, url: str, schemes: tuple[str, ...], form: str) -> str:
 
 PRODUCTION: bool = choice("DJANGO_ENV", "embedded", ("embedded", "production")) == "production"
 STATE_DIR: Path = Path(text("STATE_DIR", str(BASE_DIR / "var"))).resolve()
-STATE_DIR.mkdir(parents=True, exist_ok=True)
+STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # an embedded database is in it, with sessions to sign in by
 
 
 def log_level() -> str:

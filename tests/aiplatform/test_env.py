@@ -138,6 +138,15 @@ def test_embedded_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_pa
     assert kept.stat().st_uid == os.getuid()
 
 
+def test_others_on_the_machine_cannot_look_into_the_folder_of_an_installation(tmp_path: Path) -> None:
+    """The sessions in the database are as good as the passwords of those who have signed in."""
+    state_dir = tmp_path / "var"
+
+    _settings(state_dir, "settings.DEBUG")
+
+    assert state_dir.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("PORT", "http"), ("DJANGO_ENV", "prod"), ("LOG_FORMAT", "xml"), ("WEB_WORKERS", "two")]
 )
