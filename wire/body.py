@@ -107,7 +107,7 @@ def is_deeper(body: bytes, depth: int) -> bool:
     if not _has_more(body, depth):
         return False
     openings = body.count(b"{") + body.count(b"[")
-    return _has_level(msgspec.json.decode(body), depth) if openings <= _MAX_WALKED else _outlasts(body, depth)
+    return has_level(msgspec.json.decode(body), depth) if openings <= _MAX_WALKED else _outlasts(body, depth)
 
 
 def _has_more(body: bytes, brackets: int) -> bool:
@@ -122,7 +122,8 @@ def _has_more(body: bytes, brackets: int) -> bool:
     return False
 
 
-def _has_level(value: Any, depth: int) -> bool:
+def has_level(value: Any, depth: int) -> bool:
+    """Whether a decoded array or object nests others deeper than `depth`."""
     level = [value]
     for _ in range(depth):
         inside = [child for node in level for child in (node.values() if type(node) is dict else node)]

@@ -99,6 +99,17 @@ def test_a_keys_use_is_noted_twice_a_minute_and_is_nobodys_change(api: APIClient
     assert not AuditEntry.objects.exists()
 
 
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+def test_a_body_that_nests_too_deep_is_refused(api: APIClient, depth: int) -> None:
+    """Of those that Python reads some are too deep for what writes them: a page that shows one would break."""
+    body = b'{"name": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+    refused = api.post("/api/accounts/tiers", body, content_type="application/json")
+
+    assert refused.status_code == 400
+    assert refused.json()["error"] == "The body nests deeper than 100 levels."
+
+
 def test_a_revoked_key_is_refused(api: APIClient) -> None:
     [key] = api.get("/api/accounts/keys").json()["results"]
 

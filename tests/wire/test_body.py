@@ -40,7 +40,7 @@ def test_depth_is_told_exactly_whatever_the_strings_hold(value: object, depth: i
     """Either way that it is told, for bodies with few brackets and for those with very many."""
     whole = {"a": value}
 
-    assert body._has_level(whole, depth) == (depth_of(whole) > depth)
+    assert body.has_level(whole, depth) == (depth_of(whole) > depth)
     assert body._outlasts(msgspec.json.encode(whole), depth) == (depth_of(whole) > depth)
 
 

@@ -1,0 +1,26 @@
+"""Bodies of the management API: JSON that nests no deeper than at the other doors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+from wire.body import MAX_DEPTH, has_level
+
+
+class JSONBodies(JSONParser):
+    """What nests deeper Python may be able to read, and yet no page to show."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        """Raises `ParseError`."""
+        try:
+            body = super().parse(stream, media_type, parser_context)
+            is_deeper = isinstance(body, dict | list) and has_level(body, MAX_DEPTH)
+        except RecursionError:
+            is_deeper = True
+        if is_deeper:
+            raise ParseError(f"The body nests deeper than {MAX_DEPTH} levels.")
+        return body
