@@ -91,6 +91,16 @@ class ChannelAdmin(EditedAdmin):
         newest = Delivery.objects.order_by("-id")
         return rows.prefetch_related(Prefetch("deliveries", queryset=newest[:1], to_attr="newest"))
 
+    def get_fieldsets(self, request: HttpRequest, obj: Channel | None = None) -> Any:
+        """The query of an address may hold a token: who may change the address sees it."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        return ((None, {"fields": ("name", "kind", "leads_to", "stored")}), *self.fieldsets[1:])
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Nor is it found by others, who could guess it letter by letter."""
+        return self.search_fields if self.has_change_permission(request) else ("name",)
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         context = {
             "no_mail_server": settings.MAIL_SERVER is None,

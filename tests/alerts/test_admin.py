@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
@@ -90,8 +90,6 @@ def test_the_home_page_tells_of_open_incidents(staff: Browser, incident: Inciden
 
 
 def test_whoever_may_only_look_cannot_acknowledge(incident: Incident, db: None) -> None:
-    from django.contrib.auth.models import Permission
-
     onlooker = User.objects.create_user("bob", is_staff=True)
     onlooker.user_permissions.add(Permission.objects.get(codename="view_incident"))
     browser = Browser()
@@ -201,6 +199,25 @@ def test_a_query_in_an_address_is_not_on_the_list(staff: Browser) -> None:
 
     assert "https://flow.example.com/run?…" in shown
     assert "hush" not in shown
+
+
+@pytest.mark.parametrize(("permission", "shown"), [("view_channel", False), ("change_channel", True)])
+def test_a_query_in_an_address_is_for_those_who_may_change_it(db: None, permission: str, *, shown: bool) -> None:
+    """Others don't find it either, who could guess it letter by letter."""
+    channel = Channel.objects.create(
+        name="Pager", kind="webhook", address="https://hooks.example.com/in?token=0123abcd"
+    )
+    reader = User.objects.create_user("bob", password="a-long-password", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename=permission))
+    browser = Browser()
+    browser.force_login(reader)
+
+    of_channel = text_of(browser.get(page("channel_change", channel.pk)))
+    found = text_of(browser.get(page("channel_changelist"), {"q": "token=0123"}))
+
+    assert "hooks.example.com/in?" in of_channel
+    assert ("0123abcd" in of_channel) == shown
+    assert ("Pager" in found) == shown
 
 
 def test_nor_is_it_in_the_audit_trail(staff: Browser) -> None:
