@@ -33,6 +33,7 @@ QDRANT_URL, QDRANT_API_KEY = servers.qdrant_url(), servers.qdrant_api_key()
 ALLOWED_HOSTS = env.parts(env.text("ALLOWED_HOSTS", "*"))
 FORWARDED_ALLOW_IPS = env.text("FORWARDED_ALLOW_IPS", "127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env.trusted_origins()
+PUBLIC_URL, PUBLIC_URL_IS_GUESSED = public_url.find(CSRF_TRUSTED_ORIGINS, host=HOST, port=PORT)
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # `aiplatform` brings the admin's site
@@ -124,7 +125,9 @@ STORAGES = {
 
 # Behind a TLS proxy in production; embedded it is plain HTTP on one machine.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = any(origin.startswith("https:") for origin in CSRF_TRUSTED_ORIGINS)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = any(
+    opened_at.startswith("https:") for opened_at in (PUBLIC_URL, *CSRF_TRUSTED_ORIGINS)
+)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
@@ -165,10 +168,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# Alerts and reports: how they go out, and where their links lead.
+# Alerts and reports: how they go out; their links lead to PUBLIC_URL.
 MAIL_SERVER = servers.mail_server()
 EMAIL_FROM = env.text("EMAIL_FROM", "AI Platform <ai-platform@localhost>")
-PUBLIC_URL, PUBLIC_URL_IS_GUESSED = public_url.find(CSRF_TRUSTED_ORIGINS, host=HOST, port=PORT)
 
 _QUEUE_DIR = STATE_DIR / "celery"
 _QUEUE_DIR.mkdir(parents=True, exist_ok=True)  # the schedule's last runs are kept there in any case

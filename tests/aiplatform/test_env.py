@@ -251,6 +251,18 @@ def test_trusted_origins_are_read_in_djangos_form(tmp_path: Path) -> None:
     assert ast.literal_eval(done.stdout) == ["https://ai.example.com", "https://*.example.org"]
 
 
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "CSRF_TRUSTED_ORIGINS"])
+@pytest.mark.parametrize(("scheme", "shown"), [("https", "True True"), ("http", "False False")])
+def test_cookies_of_a_session_go_over_tls_where_people_come_by_it(
+    tmp_path: Path, name: str, scheme: str, shown: str
+) -> None:
+    both = "settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE"
+
+    done = _settings(tmp_path, both, **{name: f"{scheme}://ai.example.com"})
+
+    assert done.stdout.strip() == shown
+
+
 @pytest.mark.parametrize(
     ("given", "shown", "expected"),
     [
