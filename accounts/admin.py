@@ -129,6 +129,13 @@ class ClientAdmin(EditedAdmin):
     def get_inlines(self, request: HttpRequest, obj: Client | None) -> list[Any]:
         return [KeysInline] if obj else []
 
+    def get_form(self, request: HttpRequest, obj: Client | None = None, **options: Any) -> Any:
+        """As a key that may manage, so its client: only who may do everything gives it back its power."""
+        form = super().get_form(request, obj, **options)
+        if obj is not None and not request.user.is_superuser and obj.keeps_from_managing():
+            lock(form, "is_active", why="A key of it may manage: only who may do everything makes it usable again.")
+        return form
+
     def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         """It stays by its name in usage rows, budgets, rules and tokens."""
         return ("name",) if obj is not None else ()

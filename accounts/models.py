@@ -107,6 +107,11 @@ class Client(Audited, Identified, RateLimited, ModelLimited):
     def __str__(self) -> str:
         return self.name
 
+    def keeps_from_managing(self) -> bool:
+        """Whether it is inactive, and that alone keeps a key of it from what only who may do everything gives."""
+        managing = self.keys.filter(scope=ApiKey.Scope.MANAGE, is_active=True).exclude(expires_at__lte=timezone.now())
+        return not self.is_active and managing.exists()
+
 
 class ApiKey(Audited, Identified, RateLimited, ModelLimited):
     """A client's key. The key itself is shown once, when it is made; here is only its hash."""

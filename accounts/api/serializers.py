@@ -80,6 +80,14 @@ class ClientSerializer(RowSerializer[Client]):
         fixed: ClassVar = ["name"]
         read_only_fields: ClassVar = ["created_at"]
 
+    def validate(self, attrs: Any) -> Any:
+        """As in the admin: who may not make a key that may manage revives none by its client."""
+        client = self.instance
+        revived = client is not None and attrs.get("is_active") and client.keeps_from_managing()
+        if revived and not _may_do_everything(self.context["request"]):
+            raise serializers.ValidationError({"isActive": [_NOT_REVIVED]})
+        return super().validate(attrs)
+
 
 class ClientQuery(Query):
     ordering = Ordering("name", "id")

@@ -159,3 +159,23 @@ def test_a_key_that_may_manage_is_revived_by_who_may_do_everything_alone(admin: 
     assert (key.is_active, key.expires_at) == (not is_revoked, end.replace(microsecond=0))
     assert bob.patch(url, {"isActive": False, "expiresAt": timezone.now()}, format="json").status_code == 200
     assert everything.patch(url, {"isActive": True, "expiresAt": None}, format="json").status_code == 200
+
+
+def test_nor_is_it_revived_by_its_client(admin: User) -> None:
+    client = Client.objects.create(name="alice", is_active=False)
+    ApiKey.mint(client=client, scope="manage")
+    url, page = f"/api/accounts/clients/{client.pk}", reverse("admin:accounts_client_change", args=[client.pk])
+    form = {"description": "of ours", "is_active": "on"}
+    bob, everything = _session("bob", "change_client", "view_client"), APIClient()
+    everything.force_login(admin)
+
+    asked = bob.patch(url, {"isActive": True}, format="json")
+    shown = bob.post(page, form)
+
+    assert (asked.status_code, list(asked.json()["fields"])) == (400, ["isActive"])
+    client.refresh_from_db()
+    assert (shown.status_code, client.description, client.is_active) == (302, "of ours", False)
+    assert everything.patch(url, {"isActive": True}, format="json").status_code == 200
+    assert bob.patch(url, {"isActive": False}, format="json").status_code == 200
+    ApiKey.objects.update(is_active=False)
+    assert bob.patch(url, {"isActive": True}, format="json").status_code == 200
