@@ -346,7 +346,9 @@ def test_structured_output_is_parsed(client: genai.Client, replay: Replay, model
     assert answer.parsed == Person(name="Ada", age=36)
     (asked,) = replay.asked
     if model == "gpt-replay":
-        assert asked["response_format"]["json_schema"]["schema"]["required"] == ["name", "age"]
+        wanted = asked["response_format"]["json_schema"]
+        assert wanted["schema"]["required"] == ["name", "age"]
+        assert (wanted["strict"], wanted["schema"]["additionalProperties"]) == (True, False)
 
 
 @pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # how the client uses aiohttp

@@ -165,6 +165,7 @@ def test_structured_output_comes_by_its_schema(client: ollama.Client, replay: Re
     wanted = asked.get("response_format", {}).get("json_schema") or asked["output_config"]["format"]
     assert Person.model_validate_json(answer.message.content or "") == Person(name="Ada", age=36)
     assert wanted["schema"]["required"] == ["name", "age"]
+    assert wanted["schema"]["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -13,12 +13,12 @@ from tests.wire.strategies import (
     ids,
     maybe,
     names,
-    objects,
     openai_formats,
     openai_models,
     pictures,
     plain_texts,
     probabilities,
+    schemas,
     texts,
     thoughts,
     usages,
@@ -48,7 +48,7 @@ def responses_turns(draw: st.DrawFn) -> tuple[Message, ...]:
 
 @st.composite
 def responses_requests(draw: st.DrawFn) -> ChatRequest:
-    tools = tuple(draw(st.lists(st.builds(Tool, names, maybe(texts), maybe(objects), st.booleans()), max_size=2)))
+    tools = tuple(draw(st.lists(st.builds(Tool, names, maybe(texts), maybe(schemas), st.booleans()), max_size=2)))
     return ChatRequest(
         model=draw(openai_models),
         messages=draw(responses_turns()),

@@ -37,6 +37,12 @@ objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(CHARACTERS, max_size=8),
     max_size=3,
 )
+# As OpenAI's strict mode and Anthropic take them: others are changed on the way (`test_schemas.py`).
+schemas: st.SearchStrategy[dict[str, Any]] = st.dictionaries(names, st.just({"type": "string"}), max_size=2).map(
+    lambda members: {
+        "type": "object", "properties": members, "required": [*members], "additionalProperties": False,
+    }
+)  # fmt: skip
 arguments = objects.map(lambda value: msgspec.json.encode(value).decode())
 urls = names.map(lambda name: f"https://pictures.example/{name}.png")
 base64 = st.binary(min_size=1, max_size=40).map(lambda data: b64encode(data).decode())
@@ -79,10 +85,10 @@ openai_messages = st.one_of(
     openai_assistant(),
     openai_results.map(lambda result: Message("user", (result,))),
 )
-openai_tools = st.builds(Tool, names, maybe(texts), maybe(objects), maybe(st.booleans()))
+openai_tools = st.builds(Tool, names, maybe(texts), maybe(schemas), maybe(st.booleans()))
 choices = st.sampled_from([ToolChoice("auto"), ToolChoice("none"), ToolChoice("required"), ToolChoice("tool", "f")])
 openai_formats = st.sampled_from([ResponseFormat("text"), ResponseFormat("json_object")]) | st.builds(
-    ResponseFormat, st.just("json_schema"), names, objects, maybe(st.booleans())
+    ResponseFormat, st.just("json_schema"), names, schemas, maybe(st.booleans())
 )
 
 openai_models = names.map(lambda name: f"gpt-6/{name}")  # older ones know no effort of "none"
@@ -138,10 +144,10 @@ def anthropic_turns(draw: st.DrawFn) -> tuple[Message, ...]:
 @st.composite
 def anthropic_requests(draw: st.DrawFn) -> ChatRequest:
     tools = tuple(
-        draw(st.lists(st.builds(Tool, names, maybe(texts), objects, maybe(st.booleans()), hints), max_size=2))
+        draw(st.lists(st.builds(Tool, names, maybe(texts), schemas, maybe(st.booleans()), hints), max_size=2))
     )
     choice = draw(maybe(choices)) if tools else None
-    schemas = objects.map(lambda schema: ResponseFormat("json_schema", schema=schema, strict=True))
+    formats = schemas.map(lambda schema: ResponseFormat("json_schema", schema=schema, strict=True))
     return ChatRequest(
         model=draw(names),
         messages=draw(anthropic_turns()),
@@ -153,7 +159,7 @@ def anthropic_requests(draw: st.DrawFn) -> ChatRequest:
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=draw(maybe(st.booleans())) if choice and choice.mode != "none" else None,
-        response_format=draw(maybe(schemas)),
+        response_format=draw(maybe(formats)),
         reasoning_effort=draw(maybe(st.sampled_from(["none", "low", "medium", "high", "xhigh", "max"]))),
         stream=draw(st.booleans()),
         end_user=draw(maybe(names)),

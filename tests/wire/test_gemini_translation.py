@@ -21,6 +21,7 @@ RESPONSES: Dialect = openai_responses
 
 PICTURE = "iVBORw0KGgo="
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+CLOSED = SCHEMA | {"additionalProperties": False}
 GOOGLES_SCHEMA = {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}, "required": ["city"]}
 
 GEMINI_BODY = {
@@ -72,7 +73,7 @@ IN_OPENAI = {
     "tool_choice": "auto",
     "response_format": {
         "type": "json_schema",
-        "json_schema": {"name": "response", "strict": True, "schema": SCHEMA},
+        "json_schema": {"name": "response", "strict": True, "schema": CLOSED},
     },
     "tools": [{"type": "function", "function": {"name": "weather", "description": "Now", "parameters": SCHEMA}}],
     "messages": [
@@ -164,7 +165,7 @@ IN_GEMINI = GEMINI_BODY | {
         "stopSequences": ["END"],
         "thinkingConfig": {"includeThoughts": True, "thinkingLevel": "LOW"},
         "responseMimeType": "application/json",
-        "responseJsonSchema": SCHEMA,
+        "responseJsonSchema": CLOSED,
     },
 }
 
@@ -187,7 +188,7 @@ def test_gemini_s_caller_at_anthropic() -> None:
 
     assert told["messages"] == IN_ANTHROPIC_MESSAGES
     assert told["system"] == [{"type": "text", "text": "Be brief."}]
-    assert told["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}}
+    assert told["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": CLOSED}}
 
 
 def test_openai_s_caller_at_google() -> None:

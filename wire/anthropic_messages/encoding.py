@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from wire.anthropic_messages.messages_out import cache_control, encode_messages, encode_system
+from wire.anthropic_messages.structured import sayable
 from wire.anthropic_messages.thinking import EFFORTS, encode_effort, encode_thinking_config
 from wire.errors import unsupported
 from wire.neutral import ChatRequest, Tool
@@ -69,9 +70,10 @@ def refuse_unsayable(request: ChatRequest) -> None:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters
     encoded: dict[str, Any] = {
         "name": tool.name,
-        "input_schema": {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters,
+        "input_schema": sayable(parameters) if tool.strict else parameters,
     }
     if tool.description is not None:
         encoded["description"] = tool.description
@@ -98,7 +100,7 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
     config: dict[str, Any] = {"effort": effort} if effort else {}
     wanted = request.response_format
     if wanted is not None and wanted.kind == "json_schema":
-        config["format"] = {"type": "json_schema", "schema": wanted.schema or {}}
+        config["format"] = {"type": "json_schema", "schema": sayable(wanted.schema or {})}
     return config
 
 

@@ -15,6 +15,7 @@ from wire.errors import unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_chat.messages_out import encode_messages
 from wire.openai_chat.opening import BoundField
+from wire.schemas import strictly
 
 MAX_STOPS = 4
 
@@ -68,12 +69,8 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
 
 
 def _function(tool: Tool) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-        "strict": tool.strict,
-    }
+    parameters, strict = strictly(tool.parameters, strict=tool.strict)
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters, "strict": strict}
     return {name: value for name, value in function.items() if value is not None}
 
 
@@ -91,9 +88,10 @@ def _response_format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         return None
     if wanted.kind != "json_schema":
         return {"type": wanted.kind}
-    json_schema: dict[str, Any] = {"name": wanted.name or "response", "schema": wanted.schema or {}}
-    if wanted.strict is not None:
-        json_schema["strict"] = wanted.strict
+    schema, strict = strictly(wanted.schema or {}, strict=wanted.strict)
+    json_schema: dict[str, Any] = {"name": wanted.name or "response", "schema": schema}
+    if strict is not None:
+        json_schema["strict"] = strict
     return {"type": "json_schema", "json_schema": json_schema}
 
 

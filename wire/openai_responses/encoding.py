@@ -16,6 +16,7 @@ from wire.errors import ApiError, unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_responses.decoding import LOGPROBS
 from wire.openai_responses.messages_out import encode_messages
+from wire.schemas import strictly
 
 _LEAST_BOUND = 16  # of `max_output_tokens`; OpenAI answers 400 to less
 MAX_USER_CHARS = 64  # OpenAI refuses a longer one; ours is the caller's own record of it
@@ -78,7 +79,8 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
 
 def _tool(tool: Tool) -> dict[str, Any]:
     """Both `parameters` and `strict` must be there; the former may be null."""
-    tool_fields = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": bool(tool.strict)}
+    parameters, strict = strictly(tool.parameters, strict=tool.strict)
+    tool_fields = {"type": "function", "name": tool.name, "parameters": parameters, "strict": bool(strict)}
     return tool_fields if tool.description is None else {**tool_fields, "description": tool.description}
 
 
@@ -93,7 +95,8 @@ def _text(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         return None
     if wanted.kind != "json_schema":
         return {"format": {"type": wanted.kind}}
-    schema: dict[str, Any] = {"type": "json_schema", "name": wanted.name or "response", "schema": wanted.schema or {}}
-    if wanted.strict is not None:
-        schema["strict"] = wanted.strict
-    return {"format": schema}
+    schema, strict = strictly(wanted.schema or {}, strict=wanted.strict)
+    told: dict[str, Any] = {"type": "json_schema", "name": wanted.name or "response", "schema": schema}
+    if strict is not None:
+        told["strict"] = strict
+    return {"format": told}
