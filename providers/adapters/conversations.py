@@ -14,7 +14,12 @@ _NOTHING = (b"", b"null", b"[]")
 
 
 def with_calls_changed(body: bytes, change: Callable[[Fields], Fields]) -> bytes:
-    """The body with what `change` says of each message put into it.
+    """The body with what `change` says of each message put into it."""
+    return with_conversation_changed(body, lambda messages: [message | change(message) for message in messages])
+
+
+def with_conversation_changed(body: bytes, change: Callable[[list[Fields]], list[Fields]]) -> bytes:
+    """The body with the messages that `change` makes of its own.
 
     It stays as it is where nobody has called a tool, and where it is malformed, as the host will say.
     """
@@ -22,7 +27,7 @@ def with_calls_changed(body: bytes, change: Callable[[Fields], Fields]) -> bytes
         return body
     fields = _decode(body)
     try:
-        messages = [message | change(message) for message in _decode_many(fields["messages"])]
+        messages = change(_decode_many(fields["messages"]))
     except MALFORMED:
         return body
     return msgspec.json.encode(fields | {"messages": messages})

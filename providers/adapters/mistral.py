@@ -1,29 +1,39 @@
-"""Mistral, which takes ids of calls in its own form alone: nine letters and digits.
+"""Mistral, which takes ids of calls in its own form alone, and behind a tool's result no user's message.
 
-https://mistralai.github.io/mistral-common/usage/tools
+Nine letters and digits: https://mistralai.github.io/mistral-common/usage/tools; "Unexpected role 'user' after role
+'tool'": https://github.com/BerriAI/litellm/issues/17761.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from itertools import pairwise
 
 import msgspec
 
-from providers.adapters.conversations import calls_of, with_calls_changed
+from providers.adapters.conversations import calls_of, with_calls_changed, with_conversation_changed
 from providers.adapters.strict import StrictCompletions
 from wire.body import Fields
 
 _ID_CHARS = 9
 _ID = re.compile(rf"[a-zA-Z0-9]{{{_ID_CHARS}}}")
 _decode_id = msgspec.json.Decoder(str | None).decode
+_decode_role = msgspec.json.Decoder(str).decode
+_NOBODY = msgspec.Raw(b'""')
+_BETWEEN: Fields = {"role": msgspec.Raw(b'"assistant"'), "content": msgspec.Raw(b'"Understood."')}
 
 
 class MistralCompletions(StrictCompletions):
-    """Ids of other providers are shortened, those of a call and of its result alike."""
+    """Ids of other providers are shortened, those of a call and of its result alike.
+
+    Between a tool's result and what the user adds (Claude Code does nearly always) goes a word of the assistant's.
+    """
 
     def _fitted(self, body: bytes) -> bytes:
-        return with_calls_changed(super()._fitted(body), _with_short_ids)
+        return with_conversation_changed(
+            with_calls_changed(super()._fitted(body), _with_short_ids), _with_words_between
+        )
 
 
 def _with_short_ids(message: Fields) -> Fields:
@@ -31,6 +41,19 @@ def _with_short_ids(message: Fields) -> Fields:
     if calls := calls_of(message):
         changed["tool_calls"] = _raw([call | _short(call, "id") for call in calls])
     return changed
+
+
+def _with_words_between(messages: list[Fields]) -> list[Fields]:
+    spaced = messages[:1]
+    for before, message in pairwise(messages):
+        if (_role(before), _role(message)) == ("tool", "user"):
+            spaced.append(_BETWEEN)
+        spaced.append(message)
+    return spaced
+
+
+def _role(message: Fields) -> str:
+    return _decode_role(message.get("role", _NOBODY))
 
 
 def _short(fields: Fields, name: str) -> Fields:

@@ -594,6 +594,23 @@ def test_and_its_own_ids_stay() -> None:
     assert msgspec.json.decode(call.body())["messages"] == said
 
 
+ADDED = (
+    Message("user", (Text("The weather?"),)),
+    Message("assistant", (ToolCall("one", "get_weather", "{}"), ToolCall("two", "get_weather", "{}"))),
+    Message("user", (ToolResult("one", (Text("Rain."),)), ToolResult("two", (Text("Sun."),)), Text("Where is which?"))),
+)
+
+
+@every_caller
+def test_mistral_finds_a_word_between_a_tools_result_and_what_the_user_adds(caller: Dialect) -> None:
+    body = sent("mistral", ask(messages=ADDED, tools=(WEATHER,)), caller)
+    *_, result, between, added = body["messages"]
+    assert [message["role"] for message in body["messages"]].count("assistant") == 2
+    assert (result["role"], between["role"], added["role"]) == ("tool", "assistant", "user")
+    assert (between["content"], added["content"]) == ("Understood.", "Where is which?")
+    assert "Understood." not in str(sent("custom", ask(messages=ADDED, tools=(WEATHER,)), caller))
+
+
 @pytest.mark.parametrize("kind", ["groq", "mistral", "cerebras"])
 def test_hosts_that_refuse_unknown_fields_are_not_told(kind: str) -> None:
     """Groq: "property 'reasoning_content' is unsupported"; Mistral and Cerebras: extra inputs are not permitted."""
