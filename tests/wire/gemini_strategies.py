@@ -79,7 +79,7 @@ def gemini_turns(draw: st.DrawFn) -> tuple[Message, ...]:
 @st.composite
 def gemini_requests(draw: st.DrawFn) -> ChatRequest:
     tools = tuple(draw(st.lists(st.builds(Tool, names, maybe(texts), maybe(objects)), max_size=2)))
-    effort = draw(maybe(st.sampled_from(["none", "minimal", "low", "medium", "high", "xhigh"])))
+    effort = draw(maybe(st.sampled_from(["low", "medium", "high", "xhigh"])))  # less may become "low"
     return ChatRequest(
         model=draw(names.map(lambda name: f"newer-{name}")),  # older ones have budgets for efforts
         messages=draw(gemini_turns()),

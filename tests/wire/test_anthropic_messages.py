@@ -292,6 +292,14 @@ def test_settings_in_anthropic_s_words(fields: dict[str, Any], wire: dict[str, A
     assert told == wire
 
 
+@pytest.mark.parametrize("model", ["claude-fable-5", "anthropic/claude-mythos-5-1"])
+def test_models_that_always_think_are_asked_for_the_least_of_it(model: str) -> None:
+    told = encoded(model=model, reasoning_effort="none")
+
+    assert "thinking" not in told
+    assert told["output_config"] == {"effort": "low"}
+
+
 @pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-opus-4-8", "claude-sonnet-5-20260601", "house"])
 def test_newer_models_think_by_an_effort(model: str) -> None:
     body = encoded(model=model, thinking_budget_tokens=8_000)

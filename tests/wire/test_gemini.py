@@ -547,13 +547,36 @@ def test_only_gemini_s_own_thoughts_go_back_to_it() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"reasoning_effort": "none"}, {"thinkingBudget": 0}),
         ({"reasoning_effort": "max"}, {"includeThoughts": True, "thinkingLevel": "XHIGH"}),
         ({"thinking_budget_tokens": 5, "reasoning_effort": "low"}, {"includeThoughts": True, "thinkingBudget": 5}),
     ],
 )
 def test_thinking_is_asked_for(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     assert encoded(**fields)["generationConfig"]["thinkingConfig"] == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "unthinking", "least"),
+    [
+        ("gemini-2.0-flash", {"thinkingBudget": 0}, {"thinkingBudget": 1024}),
+        ("gemini-2.5-flash-lite", {"thinkingBudget": 0}, {"thinkingBudget": 1024}),
+        ("gemini-2.5-pro", {"thinkingBudget": 128}, {"thinkingBudget": 1024}),
+        ("gemini-3-flash-preview", {"thinkingLevel": "MINIMAL"}, {"thinkingLevel": "MINIMAL"}),
+        ("gemini-3.5-flash-lite", {"thinkingLevel": "MINIMAL"}, {"thinkingLevel": "MINIMAL"}),
+        ("gemini-3.7-flash", {"thinkingLevel": "LOW"}, {"thinkingLevel": "LOW"}),
+        ("gemini-3-pro-preview", {"thinkingLevel": "LOW"}, {"thinkingLevel": "LOW"}),
+        ("gemini-flash-latest", {"thinkingLevel": "LOW"}, {"thinkingLevel": "LOW"}),
+    ],
+)
+def test_models_that_always_think_are_asked_for_the_least_of_it(
+    model: str, unthinking: dict[str, Any], least: dict[str, Any]
+) -> None:
+    def asked(effort: str) -> Any:
+        request = ChatRequest(model, (Message("user", (Text("Hi"),)),), reasoning_effort=effort)
+        return msgspec.json.decode(gemini.encode_chat(request))["generationConfig"]["thinkingConfig"]
+
+    assert asked("none") == unthinking
+    assert asked("minimal") == {"includeThoughts": True, **least}
 
 
 def test_older_models_get_a_budget_for_an_effort() -> None:

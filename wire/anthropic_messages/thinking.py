@@ -20,13 +20,15 @@ _LEAST_BUDGET = 1024
 # claude-3-7-sonnet-20250219, claude-opus-4-20250514, claude-haiku-4-5 …
 _WITH_BUDGETS = re.compile(r"claude-(?:3-7\b|4\b|[a-z]+-4(?:-[0-5]\b|[-@]\d{8}))")
 _UNTHINKING = re.compile(r"claude-3-(?!7\b)")  # those before 3.7
+# They refuse to be told not to think (https://github.com/cline/cline/issues/13203), and get the lowest effort.
+_ALWAYS_THINKING = re.compile(r"claude-(?:fable|mythos)-")
 
 
 def encode_thinking_config(request: ChatRequest, max_tokens: int) -> dict[str, Any] | None:
     """Anthropic refuses to think where a tool is forced or a temperature given: the effort alone says what is asked."""
     effort = effort_of(request)
     if effort == "none":
-        return {"type": "disabled"}
+        return None if _ALWAYS_THINKING.search(request.model) else {"type": "disabled"}
     if effort is None or _UNTHINKING.search(request.model) or _is_sampled(request):
         return None
     if request.tool_choice is not None and request.tool_choice.mode in ("required", "tool"):
@@ -40,7 +42,9 @@ def encode_thinking_config(request: ChatRequest, max_tokens: int) -> dict[str, A
 
 def encode_effort(request: ChatRequest) -> str | None:
     effort = effort_of(request)
-    if effort is None or effort == "none" or _WITH_BUDGETS.search(request.model) or _UNTHINKING.search(request.model):
+    if effort == "none":
+        return "low" if _ALWAYS_THINKING.search(request.model) else None
+    if effort is None or _WITH_BUDGETS.search(request.model) or _UNTHINKING.search(request.model):
         return None
     if effort == "xhigh" and "-4-6" in request.model:  # it came with 4.7
         return "high"

@@ -2,12 +2,15 @@
 
 Reasoning: an effort becomes `thinkingLevel` ("max" becomes "xhigh"); models before Gemini 3 know budgets alone, and
 get those that Google's own endpoint for OpenAI's clients gives them. Where thinking is asked for, thoughts are too.
+Most models cannot be told not to think, and refuse a budget of 0: they get the least that they take
+(https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking).
 A schema's name, an image's `detail`, cache hints and the end user have no place here, and change no answer; all else
 that Gemini cannot say is refused.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -21,6 +24,9 @@ MAX_STOPS = 5
 
 _LEVELS = {effort: effort.upper() for effort in ("minimal", "low", "medium", "high", "xhigh")} | {"max": "XHIGH"}
 BEFORE_GEMINI_3 = ("gemini-2", "gemini-1")
+_ALWAYS_WITH_BUDGET = "gemini-2.5-pro"
+_LEAST_BUDGET = 128  # of that one
+_KNOW_MINIMAL = re.compile(r"gemini-3(?:\.[0-6])?-flash")  # the level came and went; LOW they all know
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
 
 
@@ -83,7 +89,7 @@ def _tool_config(request: ChatRequest) -> dict[str, Any] | None:
 def _thinking_config(request: ChatRequest) -> dict[str, Any] | None:
     effort = request.reasoning_effort
     if effort == "none":
-        return {"thinkingBudget": 0}
+        return _least_thinking(request.model)
     if effort is not None and effort not in _LEVELS:
         raise unsupported("reasoning_effort", f"'{effort}' is not known: use none, {', '.join(_LEVELS)}.")
     if request.thinking_budget_tokens is not None:
@@ -92,7 +98,18 @@ def _thinking_config(request: ChatRequest) -> dict[str, Any] | None:
         return None
     if request.model.startswith(BEFORE_GEMINI_3):
         return {"includeThoughts": True, "thinkingBudget": BUDGETS[effort]}
-    return {"includeThoughts": True, "thinkingLevel": _LEVELS[effort]}
+    level = _least_level(request.model) if effort == "minimal" else _LEVELS[effort]
+    return {"includeThoughts": True, "thinkingLevel": level}
+
+
+def _least_thinking(model: str) -> dict[str, Any]:
+    if model.startswith(BEFORE_GEMINI_3):
+        return {"thinkingBudget": _LEAST_BUDGET if model.startswith(_ALWAYS_WITH_BUDGET) else 0}
+    return {"thinkingLevel": _least_level(model)}
+
+
+def _least_level(model: str) -> str:
+    return "MINIMAL" if _KNOW_MINIMAL.match(model) else "LOW"
 
 
 def _response_format(request: ChatRequest) -> dict[str, Any]:
