@@ -152,6 +152,30 @@ def test_other_callers_of_an_openai_still_chat(openai_client: openai.OpenAI, ups
     assert bill.path == "/v1/chat/completions"
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_codex_is_answered_by_every_kind_of_provider(
+    openai_client: openai.OpenAI, upstream: Upstream, model: str
+) -> None:
+    """What it sends with every call, in its own words (codex-rs, `ResponsesApiRequest`)."""
+    stream = openai_client.responses.create(
+        model=model,
+        instructions="You are Codex.",
+        input=[{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}],
+        tools=[WEATHER],
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        reasoning={"effort": "medium", "summary": "auto"},
+        include=["reasoning.encrypted_content"],
+        prompt_cache_key="conversation-1",
+        store=False,
+        stream=True,
+        extra_body={"client_metadata": {"x-codex-installation-id": "installation-1"}},
+    )
+
+    assert "".join(event.delta for event in stream if event.type == "response.output_text.delta").strip() == WORDS
+    assert ("client_metadata" in upstream.bill[0].body) == (model == NATIVE)
+
+
 def test_an_image_reaches_every_kind_of_provider(openai_client: openai.OpenAI, upstream: Upstream) -> None:
     url = f"data:image/png;base64,{PNG}"
     content: Any = [

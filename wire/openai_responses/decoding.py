@@ -21,6 +21,7 @@ TRANSLATED = frozenset({
 
 # Left out in translation, because the answer is the same without them.
 DROPPED = frozenset({
+    "client_metadata",  # labels of the client's own: Codex sends its installation's id with every call
     "max_tool_calls",  # bounds the calls of hosted tools, of which there are none
     "metadata",  # labels of stored responses
     "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",  # hints to OpenAI's cache
