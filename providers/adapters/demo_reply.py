@@ -69,7 +69,7 @@ class Asked(msgspec.Struct):
 
     model: str
     messages: list[Message]
-    n: int = 1
+    n: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     stop: str | list[str] | None = None

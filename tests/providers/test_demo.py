@@ -72,5 +72,12 @@ def test_a_schema_that_holds_itself_comes_to_an_end(width: int) -> None:
     assert len(said) < 10_000
 
 
+def test_null_says_nothing() -> None:
+    unsaid = dict.fromkeys(
+        ("n", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice", "response_format")
+    )
+    assert _asked(**unsaid) == _asked()
+
+
 def test_it_stops_where_it_is_told() -> None:
     assert demo_reply.said(_asked(stop=["never said", "demo provider"])).endswith("This is the ")
