@@ -48,6 +48,23 @@ def test_the_name_of_a_model_at_its_provider(topology: Product, replay: Replay, 
         check_answered(topology, topology.chat(model=strange, stream=stream))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_character(topology: Product, replay: Replay, strange: str, *, stream: bool) -> None:
+    """Hosts cut texts between the halves of an emoji: who speaks their dialect hears it as it came."""
+    chunk = {"id": "c", "created": 1, "model": strange, "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    halves = [{"choices": [{"index": 0, "delta": {"content": half}}]} for half in ("\ud83d", "\ude00")]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    whole = captures.openai_message("cut \ud83d")
+    for path, heard in (("/v1/chat/completions", "\\ud83d"), ("/v1/messages", "\ufffd")):
+        replay.says(strange, [{"object": "chunk", **chunk, **each} for each in (*halves, end)] if stream else whole)
+        body = {"model": strange, "max_tokens": 50, "messages": [{"role": "user", "content": path}], "stream": stream}
+
+        answer = topology.request("POST", path, body=body, key=topology.key)
+
+        check_answered(topology, answer)
+        assert heard in answer.text
+
+
 def test_the_words_of_an_error(topology: Product, upstream: Upstream) -> None:
     for word in STRANGE:
         upstream.on("up-chat", Fault(status=400, message=word))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from wire.counts import utf8_bytes
+from wire.halves import Decoder
 from wire.neutral import FinishReason
 
 _FINISH: dict[str, FinishReason] = {
@@ -78,8 +79,8 @@ class Event(msgspec.Struct, gc=False):
     error: Any = None
 
 
-MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+MESSAGE = Decoder[Message](Message)
+EVENT = Decoder[Event](Event)
 
 
 def output_bytes(block: Block) -> int:

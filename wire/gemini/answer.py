@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from wire.dialect import BadBodyError
+from wire.halves import Decoder
 from wire.neutral import FinishReason
 
 _FINISH: dict[str, FinishReason] = {
@@ -99,7 +100,7 @@ class Answer(msgspec.Struct, rename="camel", gc=False):
         return not self.candidates and self.prompt_feedback is not None and bool(self.prompt_feedback.block_reason)
 
 
-ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+ANSWER = Decoder[Answer](Answer)
 
 
 def calls_in(candidate: Candidate) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from wire.counts import Count, apart, utf8_bytes
+from wire.halves import Decoder
 from wire.neutral import FinishReason, Usage
 
 _FINISH: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
@@ -44,7 +45,7 @@ class Answer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+ANSWER = Decoder[Answer](Answer)
 
 
 def finish_of(answer: Answer, *, calls: bool) -> FinishReason:

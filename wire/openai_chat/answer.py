@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from wire.counts import utf8_bytes
+from wire.halves import Decoder
 from wire.neutral import FinishReason
 
 _FINISH: dict[str, FinishReason] = {
@@ -68,7 +69,7 @@ class Answer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+ANSWER = Decoder[Answer](Answer)
 
 
 def created_of(read: Answer) -> int:

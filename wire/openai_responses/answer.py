@@ -12,6 +12,7 @@ import msgspec
 
 from wire.counts import utf8_bytes
 from wire.dialect import BadBodyError
+from wire.halves import Decoder
 from wire.neutral import FinishReason
 
 
@@ -66,8 +67,8 @@ class Event(msgspec.Struct, gc=False):
     code: str | None = None
 
 
-RESPONSE: msgspec.json.Decoder[Response] = msgspec.json.Decoder(Response)
-EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+RESPONSE = Decoder[Response](Response)
+EVENT = Decoder[Event](Event)
 
 PARAGRAPH = "\n\n"  # between the parts of a thought
 
