@@ -1,7 +1,8 @@
 """The human message inside a provider's error body, in any of the shapes that are about.
 
 `{"error": {"message", "type"}}` (OpenAI, Anthropic, Gemini), `{"error": "…"}` (Ollama), `{"message": "…"}` (Mistral,
-vLLM), `{"detail": "…"}` (FastAPI), and each of these as the only element of a list (Gemini's OpenAI endpoint).
+vLLM), `{"detail": "…"}` and `{"detail": [{"loc", "msg"}]}` (FastAPI, and so Mistral), and each of these as the only
+element of a list (Gemini's OpenAI endpoint).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from wire.body import MALFORMED
 from wire.dialect import StreamFailedError
 
 MAX_MESSAGE_CHARS = 2_000
+_MAX_DEPTH = 8
+_MAX_MESSAGES = 10
 
 
 def message_of(body: bytes) -> str:
@@ -21,7 +24,7 @@ def message_of(body: bytes) -> str:
         decoded = msgspec.json.decode(body)
     except MALFORMED:
         return ""
-    return _message(decoded[0] if isinstance(decoded, list) and decoded else decoded)
+    return _message(decoded)
 
 
 def stream_failure(error: Any) -> StreamFailedError:
@@ -31,9 +34,24 @@ def stream_failure(error: Any) -> StreamFailedError:
     return StreamFailedError(message, "" if kind is None else str(kind))
 
 
-def _message(value: Any) -> str:
+def _message(value: Any, depth: int = _MAX_DEPTH) -> str:
     if isinstance(value, str):
         return value[:MAX_MESSAGE_CHARS]
+    if not depth:
+        return ""
+    if isinstance(value, list):
+        told = [_of_field(each, depth - 1) for each in value[:_MAX_MESSAGES]]
+        return "; ".join(filter(None, told))[:MAX_MESSAGE_CHARS]
     if not isinstance(value, dict):
         return ""
-    return next(filter(None, (_message(value.get(key)) for key in ("error", "message", "detail"))), "")
+    return next(
+        filter(None, (_message(value.get(key), depth - 1) for key in ("error", "message", "detail", "msg"))), ""
+    )
+
+
+def _of_field(value: Any, depth: int) -> str:
+    """FastAPI says of each field where it stands: `["body", "messages", 0, "name"]`."""
+    message = _message(value, depth)
+    steps = value.get("loc") if isinstance(value, dict) else None
+    place = ".".join(str(step) for step in steps if isinstance(step, str | int)) if isinstance(steps, list) else ""
+    return f"{place}: {message}" if place and message else message

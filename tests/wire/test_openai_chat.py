@@ -530,7 +530,16 @@ def test_every_error_has_its_type_and_our_code(code: Code) -> None:
         (b'{"object":"error","message":"Too long"}', "Too long"),
         (b'{"detail":"Not Found"}', "Not Found"),
         (b'[{"error":{"code":400,"message":"API key not valid"}}]', "API key not valid"),
-        (b'{"detail":[{"msg":"x"}]}', ""),
+        (b'{"detail":[{"msg":"x"}]}', "x"),
+        (
+            (
+                b'{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","messages",0,"x"],'
+                b'"msg":"Extra inputs are not permitted","input":1},{"loc":["body","user"],"msg":"No"},{"loc":[[]]}]}}'
+            ),
+            "body.messages.0.x: Extra inputs are not permitted; body.user: No",
+        ),
+        (b'{"error":' * 900 + b'"x"' + b"}" * 900, ""),
+        (b"[" * 900 + b'"x"' + b"]" * 900, ""),
         (b"<html>", ""),
         (b"", ""),
         (b"[]", ""),
