@@ -177,6 +177,7 @@ def json_object(text: str | msgspec.Raw) -> msgspec.Raw | None:
 
 
 _PLACE = re.compile(r" - at `\$(.*)`$")
+_OTHER_VALUES = ("Invalid value", "Invalid enum value")  # for what tells the kinds of a union apart, and for words
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`")
 
 
@@ -188,8 +189,8 @@ def _explained(message: str, root: str) -> ApiError:
     unknown = _UNKNOWN_FIELD.search(reason)
     if unknown:
         return unsupported(f"{path}.{unknown[1]}", "cannot be translated for the provider of this model.")
-    if reason.startswith("Invalid value"):  # of the field that tells the kinds of a union apart
-        value = reason.removeprefix("Invalid value ")
+    if reason.startswith(_OTHER_VALUES):
+        value = reason.partition(" value ")[2]
         return unsupported(path, f"of {value} cannot be translated for the provider of this model.")
     return invalid(f"'{path}': {reason[0].lower()}{reason[1:]}.", param=path)
 

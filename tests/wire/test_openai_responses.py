@@ -259,6 +259,7 @@ def test_what_would_be_lost_in_translation_is_refused_by_name(fields: dict[str, 
     with pytest.raises(ApiError) as caught:
         decoded(**fields)
 
+    assert caught.value.code is Code.UNSUPPORTED_FIELD
     assert caught.value.param is not None
     assert caught.value.param.startswith(param)
 
