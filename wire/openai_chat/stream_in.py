@@ -14,6 +14,7 @@ from wire.neutral import (
     ToolCallStarted,
 )
 from wire.openai_chat import answer
+from wire.openai_chat.calls_in_order import CallsInOrder, Said
 from wire.openai_chat.meter import read_chunk
 from wire.openai_chat.response import call_id, finish_with
 from wire.openai_chat.usage import decode_usage
@@ -54,20 +55,22 @@ class _ChoiceDecoder:
         # How many there are, and the newest of each index and id; None for any.
         self._calls = 0
         self._newest: dict[tuple[int | None, str | None], int] = {}
+        self._order = CallsInOrder()
         self._refused = False
         self._finished = False
 
     def decode(self, choice: answer.Choice) -> list[StreamEvent]:
-        events = self._delta(choice.delta, choice) if choice.delta else []
+        said = self._delta(choice.delta, choice) if choice.delta else []
+        events = [event for each in said for event in self._order.put(each)]
         if choice.finish_reason and not self._finished:
             self._finished = True
             finish = answer.finish_of(choice.finish_reason)
             finish = finish_with(finish, calls=bool(self._calls), refused=self._refused)
-            events.append(Finished(finish, self._index))
+            events += [*self._order.end(), Finished(finish, self._index)]
         return events
 
-    def _delta(self, delta: answer.Said, choice: answer.Choice) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
+    def _delta(self, delta: answer.Said, choice: answer.Choice) -> list[Said]:
+        events: list[Said] = []
         self._refused |= bool(delta.refusal)
         thinking, text = answer.thinking_of(delta), answer.text_of(delta)
         if thinking:
@@ -78,8 +81,8 @@ class _ChoiceDecoder:
             events += self._call(call)
         return events
 
-    def _call(self, call: answer.Call) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
+    def _call(self, call: answer.Call) -> list[Said]:
+        events: list[Said] = []
         number = self._number(call)
         if number is None:
             number = self._add(call.index, call.id or None)
