@@ -547,7 +547,7 @@ def test_only_gemini_s_own_thoughts_go_back_to_it() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"reasoning_effort": "max"}, {"includeThoughts": True, "thinkingLevel": "XHIGH"}),
+        ({"reasoning_effort": "medium"}, {"includeThoughts": True, "thinkingLevel": "MEDIUM"}),
         ({"thinking_budget_tokens": 5, "reasoning_effort": "low"}, {"includeThoughts": True, "thinkingBudget": 5}),
     ],
 )
@@ -577,6 +577,18 @@ def test_models_that_always_think_are_asked_for_the_least_of_it(
 
     assert asked("none") == unthinking
     assert asked("minimal") == {"includeThoughts": True, **least}
+
+
+@pytest.mark.parametrize("effort", ["xhigh", "max"])
+@pytest.mark.parametrize(
+    ("model", "level"), [("gemini-3.1-pro-preview", "HIGH"), ("gemini-3.8-flash", "HIGH"), ("gemini-4-pro", "XHIGH")]
+)
+def test_the_third_generation_knows_nothing_above_high(model: str, level: str, effort: str) -> None:
+    request = ChatRequest(model, (Message("user", (Text("Hi"),)),), reasoning_effort=effort)
+
+    told = msgspec.json.decode(gemini.encode_chat(request))
+
+    assert told["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingLevel": level}
 
 
 def test_older_models_get_a_budget_for_an_effort() -> None:

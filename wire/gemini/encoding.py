@@ -26,6 +26,7 @@ _LEVELS = {effort: effort.upper() for effort in ("minimal", "low", "medium", "hi
 BEFORE_GEMINI_3 = ("gemini-2", "gemini-1")
 _ALWAYS_WITH_BUDGET = "gemini-2.5-pro"
 _LEAST_BUDGET = 128  # of that one
+_UP_TO_HIGH = "gemini-3"  # no model of the third generation knows XHIGH
 _KNOW_MINIMAL = re.compile(r"gemini-3(?:\.[0-6])?-flash")  # the level came and went; LOW they all know
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
 
@@ -98,8 +99,14 @@ def _thinking_config(request: ChatRequest) -> dict[str, Any] | None:
         return None
     if request.model.startswith(BEFORE_GEMINI_3):
         return {"includeThoughts": True, "thinkingBudget": BUDGETS[effort]}
-    level = _least_level(request.model) if effort == "minimal" else _LEVELS[effort]
-    return {"includeThoughts": True, "thinkingLevel": level}
+    return {"includeThoughts": True, "thinkingLevel": _level(effort, request.model)}
+
+
+def _level(effort: str, model: str) -> str:
+    level = _LEVELS[effort]
+    if level == "MINIMAL":
+        return _least_level(model)
+    return "HIGH" if level == "XHIGH" and model.startswith(_UP_TO_HIGH) else level
 
 
 def _least_thinking(model: str) -> dict[str, Any]:
