@@ -1,0 +1,83 @@
+"""Back to a backup, by the commands that docs/operations.md shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests import environment
+from tests.servers import Servers
+
+# A process that ends leaves its newest rows in a file beside the database's, unless it closes its connections before.
+_FILL = (
+    "import os; from django.utils import timezone; from tests.admin import demo; "
+    "demo.fill(now=timezone.now(), calls=20); os._exit(0)"
+)
+_ADD = (
+    "import os; from accounts.models import Client; "
+    "Client.objects.bulk_create(Client(name=f'after-{n}') for n in range(2000)); os._exit(0)"
+)
+_COUNT = "from accounts.models import Client; print(Client.objects.filter(name__startswith='after').count())"
+
+
+def _manage(arguments: list[str], env: Mapping[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        env={**environment.bare(), **env},
+        cwd=environment.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _documented(about: str) -> tuple[str, str]:
+    """The page's commands under the comments that begin with `about`: those that back up, and those that restore."""
+    section = (environment.ROOT / "docs/operations.md").read_text().split("## Backup")[1].split("\n## ")[0]
+    backup, restore = re.findall(rf"^    # {about}.*\n((?:    [^#].*\n)+)", section, re.MULTILINE)
+    return backup.replace(".venv/bin/python", sys.executable), restore
+
+
+def _run(commands: str, folder: Path, **env: str) -> None:
+    subprocess.run(["sh", "-e", "-c", commands], check=True, cwd=folder, env={**os.environ, **env})
+
+
+def test_an_embedded_installation_goes_back_to_its_backup(tmp_path: Path) -> None:
+    env = {"STATE_DIR": str(tmp_path / "var")}
+    backup, restore = _documented("embedded")
+    _manage(["migrate", "-v0"], env)
+    _manage(["shell", "-c", _FILL], env)
+    before = _manage(["verifyledger"], env)
+    _run(backup, tmp_path)
+    _manage(["shell", "-c", _ADD], env)
+    assert (tmp_path / "var/platform.sqlite3-wal").stat().st_size
+
+    _run(restore, tmp_path)
+
+    assert _manage(["verifyledger"], env) == before
+    assert "20 records" in before
+    assert _manage(["shell", "-v0", "-c", _COUNT], env) == "0\n"
+
+
+def test_an_installation_on_postgresql_goes_back_to_its_backup(servers: Servers, tmp_path: Path) -> None:
+    servers.postgres.drop_database("torn")
+    servers.postgres.drop_database("restored")
+    state = {"STATE_DIR": str(tmp_path / "state")}
+    torn = {**state, "DATABASE_URL": servers.postgres.create_database("torn")}
+    restored = {**state, "DATABASE_URL": servers.postgres.create_database("restored")}
+    path = f"{servers.postgres.binaries}:{os.environ['PATH']}"
+    backup, restore = _documented("PostgreSQL")
+    _manage(["migrate", "-v0"], torn)
+    _manage(["shell", "-c", _FILL], torn)
+
+    _run(backup, tmp_path, PATH=path, DATABASE_URL=torn["DATABASE_URL"])
+    _run(restore, tmp_path, PATH=path, DATABASE_URL=restored["DATABASE_URL"])
+
+    assert _manage(["verifyledger"], restored) == _manage(["verifyledger"], torn)
