@@ -181,6 +181,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
     CELERY_BROKER_USE_SSL = servers.broker_tls(REDIS_URL)
+    # Without them a Redis that is gone without a word is waited for until the process ends, also where it is back: by
+    # the worker, by the schedule, and by whoever saves a provider.
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
 else:
     for _folder in ("queue", "control", "processed"):
         (_QUEUE_DIR / _folder).mkdir(parents=True, exist_ok=True)

@@ -142,6 +142,7 @@ def new_installation(
         sql: Iterable[str] = (),
         env: Mapping[str, str] | None = None,
         beside: Product | None = None,
+        jobs: bool = False,
     ) -> Iterator[Product]:
         assert mortal_template.database is not None
         number = next(_numbers)
@@ -154,7 +155,7 @@ def new_installation(
             else postgres.create_database(f"faults_{number}", template=mortal_template.database)
         )
         own = {"DATABASE_URL": url, "REDIS_URL": own_redis.url, "WEB_WORKERS": str(workers)}
-        product = Product(mortal_template, state_dir=state_dir, env={**own, **(env or {})}, jobs=False)
+        product = Product(mortal_template, state_dir=state_dir, env={**own, **(env or {})}, jobs=jobs)
         try:
             for limit in limits:
                 write(product, limit)

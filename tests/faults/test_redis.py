@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from datetime import datetime
 
 import pytest
 
 from tests.faults import invariants, load
 from tests.faults.conftest import Limit, NewInstallation
 from tests.faults.load import Callers, Told
+from tests.faults.wire import Wire
 from tests.journeys import operating
 from tests.product import Product
 from tests.servers import Redis, wait_until
@@ -135,6 +137,40 @@ def test_12_frozen(new_installation: NewInstallation, own_redis: Redis, upstream
         assert frozen[0].seconds <= usual_s + 0.2  # 0.1 s of waiting, and what a busy machine adds
         assert len(slow) <= 4, "one call waits for Redis; others may for a busy machine"
         assert product.log().count(LOST) == 1
+
+
+def test_12_a_provider_is_saved_while_it_is_frozen(new_installation: NewInstallation, own_redis: Redis) -> None:
+    provider = {"name": "saved", "type": "CUSTOM", "endpoint": "http://127.0.0.1:1/v1", "model": "m", "apiKey": "k"}
+
+    with new_installation(workers=1) as product:
+        own_redis.freeze()
+        try:
+            answer = product.request("POST", "/api/ai-providers", body=provider, key=product.manage_key, timeout_s=30)
+        finally:
+            own_redis.thaw()
+
+        assert answer.status == 201, answer.text
+        logged(product, 1, "a new provider's check waits for the next round")
+
+
+@pytest.mark.timeout(400)
+def test_12_jobs_go_on_where_its_host_has_vanished(new_installation: NewInstallation, own_redis: Redis) -> None:
+    """Worker and schedule hear nothing more on their connections, not even that these are no more."""
+    wire = Wire(own_redis.port)
+
+    def checked_at() -> datetime | None:
+        at: datetime | None = product.sql("SELECT max(checked_at) AS at FROM providers_health")[0]["at"]
+        return at
+
+    try:
+        url = f"redis://127.0.0.1:{wire.port}/0"
+        with new_installation(workers=1, env={"REDIS_URL": url}, jobs=True) as product:
+            wait_until(lambda: checked_at() is not None, timeout_s=120, what="the first round of checks")
+            wire.cut()
+            before = checked_at()
+            wait_until(lambda: checked_at() != before, timeout_s=240, what="another round of checks")
+    finally:
+        wire.close()
 
 
 def test_13_emptied(new_installation: NewInstallation, own_redis: Redis, upstream: Upstream) -> None:
