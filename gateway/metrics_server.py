@@ -31,6 +31,7 @@ class MetricsServer:
         self._host = host
         self._port = port
         self._is_shared = is_shared
+        self._is_failing = False
 
     async def start(self) -> None:
         """A port that is taken is said in the log, and keeps nobody from calling."""
@@ -49,11 +50,11 @@ class MetricsServer:
     async def stop(self) -> None:
         self._writing.cancel()
         await self._runner.cleanup()
-        self._tallies.write()
+        self._leave_counts()
 
     async def _answer(self, request: web.Request) -> web.Response:
         del request
-        self._tallies.write()
+        self._leave_counts()
         statuses = provider_statuses(self._gateway)
         # In a thread: with thousands of models it takes a quarter of a second, and calls must go on meanwhile.
         body = await asyncio.to_thread(lambda: exposition(self._tallies.all(), statuses))
@@ -62,4 +63,15 @@ class MetricsServer:
     async def _write(self) -> None:
         while True:
             await asyncio.sleep(_WRITE_EVERY_S)
+            self._leave_counts()
+
+    def _leave_counts(self) -> None:
+        """Where the disk is full, what was written last is told until it has room again."""
+        try:
             self._tallies.write()
+        except OSError as error:
+            if not self._is_failing:
+                log.warning("metrics are not up to date: they cannot be written", error=str(error))
+            self._is_failing = True
+        else:
+            self._is_failing = False

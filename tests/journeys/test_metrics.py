@@ -99,3 +99,23 @@ def test_there_is_nothing_else_at_that_port(new_product: NewProduct, path: str) 
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         connection.request("GET", path)
         assert connection.getresponse().status == 404
+
+
+def test_figures_that_cannot_be_written_for_a_moment_are_written_after_it(new_product: NewProduct) -> None:
+    """As on a disk that is full: what was written before lies elsewhere meanwhile."""
+    port = free_port()
+    with new_product(env={"METRICS_PORT": str(port)}) as product:
+        folder, away = product.state_dir / "metrics", product.state_dir / "away"
+        wait_until(lambda: any(folder.glob("*.tally")), what="the first figures")
+        [tally] = folder.glob("*.tally")
+        folder.rename(away)
+        wait_until(lambda: "they cannot be written" in product.log(), what="a warning")
+        assert scrape(port), "it is answered all the same"
+
+        away.rename(folder)
+        product.chat()
+
+        before = tally.stat().st_mtime_ns
+        wait_until(lambda: tally.stat().st_mtime_ns > before, what="figures, though nobody asks for them")
+        assert scrape(port)["ai_proxy_requests_total"]["demo", "demo", "ok"] == 1
+        assert product.log().count("they cannot be written") == 1
