@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare, salted_hmac
 from unfold.admin import ModelAdmin
 
+from accounts.admin_looking import to_look_at
+
 CHANGED = (
     "This was changed since you opened the page, and nothing of yours was saved. Open the page anew to see it as it is "
     "now; or save again, and what stands here takes its place."
@@ -44,6 +46,11 @@ class EditedAdmin(ModelAdmin):
             context = {"seen": seen, **(extra_context or {})}
             page: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return page
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        changing = obj is None or self.has_change_permission(request, obj)
+        return fieldsets if changing else to_look_at(fieldsets, self.form, self.model)
 
     def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
         form = super().get_form(request, obj, **options)

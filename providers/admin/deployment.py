@@ -100,7 +100,10 @@ class DeploymentAdmin(EditedAdmin):
         return form
 
     def get_inlines(self, request: HttpRequest, obj: Deployment | None) -> list[Any]:
-        return [NewPriceInline, PriceHistoryInline] if obj else [FirstPriceInline]
+        if obj is None:
+            return [FirstPriceInline]
+        pricing = self.has_change_permission(request, obj) and request.user.has_perm("providers.add_price")
+        return [NewPriceInline, PriceHistoryInline] if pricing else [PriceHistoryInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         rows: QuerySet[Deployment] = super().get_queryset(request)

@@ -159,6 +159,20 @@ class ModelInline(TabularInline):
             lock(formset.form, *rates.PRICES, why="Only who may add prices may change it.")
         return formset
 
+    # For who may look and not change: their form has fields of these names.
+
+    @column(description="Input")
+    def input_price(self, deployment: Deployment) -> str:
+        return rates.shown("input_price", deployment)
+
+    @column(description="Output")
+    def output_price(self, deployment: Deployment) -> str:
+        return rates.shown("output_price", deployment)
+
+    @column(description="Cached input")
+    def cached_price(self, deployment: Deployment) -> str:
+        return rates.shown("cached_price", deployment)
+
     @column(description="Price since")
     def since(self, deployment: Deployment) -> str:
         if is_new(deployment):

@@ -50,6 +50,12 @@ def summary(price: Price) -> str:
     return f"{into} in · {out} out"
 
 
+def shown(name: str, deployment: Deployment) -> str:
+    """The rate in force that `PricedModelForm` has under this name."""
+    price = in_force(deployment, timezone.now())
+    return display.rate(getattr(price, _COLUMNS[name]), price.currency) if price is not None else "–"
+
+
 class PricedModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     """A model with the price in force beside it. `new_rates()` tells whether its price was changed."""
 

@@ -88,7 +88,8 @@ class BudgetAdmin(EditedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         whose = ["whose"] if obj else ["scope", *CHOSEN, "subject"]
-        first = ["name", *whose, "cap_pico", "period", "time_zone"]
+        limit = "limit" if obj and not self.has_change_permission(request, obj) else "cap_pico"
+        first = ["name", *whose, limit, "period", "time_zone"]
         return (
             (None, {"fields": first if obj else [*first, "count_so_far"]}),
             ("What happens", {"fields": ["hard", "is_active"]}),
