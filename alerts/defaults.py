@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from alerts.models import Rule
@@ -21,7 +22,7 @@ def make_rules() -> None:
         return  # only some apps were migrated
     with transaction.atomic():
         if not Rule.objects.exists():
-            Rule.objects.bulk_create(Rule(**facts) for facts in _rules())
+            Rule.objects.bulk_create(Rule(time_zone=settings.TIME_ZONE, **facts) for facts in _rules())
 
 
 def _rules() -> list[dict[str, Any]]:

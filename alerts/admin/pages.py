@@ -5,26 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.admin import TabularInline
 
-from accounts.admin_meanwhile import EditedAdmin
 from alerts.models import Attempt, Delivery
 from core import display
 from core.display import Tone
 
 SEVERITY_TONES: dict[str, Tone] = {"critical": "danger", "warning": "warning", "info": "info"}
 DELIVERY_TONES: dict[str, Tone] = {"delivered": "success", "failed": "danger", "sending": "info", "waiting": "warning"}
-
-
-class InOurTimeZone(EditedAdmin):
-    """New rows begin with the installation's time zone."""
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"time_zone": settings.TIME_ZONE, **super().get_changeform_initial_data(request)}
 
 
 class ReadOnlyInline(TabularInline):

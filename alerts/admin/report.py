@@ -16,11 +16,12 @@ from unfold.decorators import action
 from unfold.decorators import display as column
 
 from alerts import outbox
-from alerts.admin.pages import DeliveryInline, InOurTimeZone, back, only_post
+from alerts.admin.pages import DeliveryInline, back, only_post
 from alerts.channels import Message
 from alerts.models import Delivery, ReportSchedule
 from alerts.reports import schedules, writing
 from core import display
+from usage.admin.pages import InOurTimeZone
 
 
 @admin.register(ReportSchedule)

@@ -13,10 +13,11 @@ from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from alerts import rules
-from alerts.admin.pages import InOurTimeZone, severity
+from alerts.admin.pages import severity
 from alerts.measures import MEASURES, SCOPES
 from alerts.models import Channel, Rule
 from core import amounts, display
+from usage.admin.pages import InOurTimeZone
 
 
 class _LimitField(forms.DecimalField):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import acting
 from accounts.models import AuditEntry
-from alerts import operations, outbox
+from alerts import defaults, operations, outbox
 from alerts.models import Channel, Delivery, Incident, ReportSchedule, Rule
 from tests.alerts.conftest import Calls, NewRule
 from tests.alerts.receivers import MailReceiver, WebhookReceiver
@@ -174,11 +174,20 @@ def test_what_was_given_up_is_sent_again(staff: Browser, email_channel: Channel)
     assert delivery.state == "waiting"
 
 
-@pytest.mark.parametrize("name", ["rule_add", "reportschedule_add"])
+@pytest.mark.parametrize("name", ["alerts_rule_add", "alerts_reportschedule_add", "usage_budget_add"])
 def test_forms_begin_with_the_installations_time_zone(staff: Browser, settings: Any, name: str) -> None:
     settings.TIME_ZONE = "Asia/Kathmandu"
 
-    assert 'value="Asia/Kathmandu"' in staff.get(page(name)).content.decode()
+    assert 'value="Asia/Kathmandu"' in staff.get(reverse(f"admin:{name}")).content.decode()
+
+
+def test_the_first_rules_are_quiet_by_the_installations_clock(db: None, settings: Any) -> None:
+    settings.TIME_ZONE = "Asia/Kathmandu"
+    Rule.objects.all().delete()
+
+    defaults.make_rules()
+
+    assert set(Rule.objects.values_list("time_zone", flat=True)) == {"Asia/Kathmandu"}
 
 
 def test_an_incident_that_was_told_of_often_is_paged(staff: Browser, incident: Incident, mail: MailReceiver) -> None:

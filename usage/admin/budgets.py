@@ -17,12 +17,12 @@ from unfold.admin import TabularInline
 from unfold.decorators import action
 from unfold.decorators import display as column
 
-from accounts.admin_meanwhile import EditedAdmin
 from accounts.models import ApiKey
 from core import display
 from core.money import MOST_PICO, MOST_USD
 from usage import spending
 from usage.admin.budget_form import CHOSEN, BudgetForm, RaiseForm
+from usage.admin.pages import InOurTimeZone
 from usage.models import Budget, BudgetWindow
 
 
@@ -71,7 +71,7 @@ class WindowInline(TabularInline):
 
 
 @admin.register(Budget)
-class BudgetAdmin(EditedAdmin):
+class BudgetAdmin(InOurTimeZone):
     when_empty = (
         "A budget bounds what a client, a key, an end user, a tag or a provider spends in a day, a week or a month."
     )
