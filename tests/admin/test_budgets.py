@@ -54,6 +54,15 @@ def test_a_limit_is_typed_in_dollars_and_counts_what_was_spent_already(staff: Br
     assert "Calls are refused" in page
 
 
+def test_a_budget_for_ever_has_no_day_on_which_its_period_began(staff: Browser) -> None:
+    budget = _add(staff, count_so_far="on")
+
+    page = staff.get(reverse("admin:usage_budget_change", args=[budget.pk])).content.decode()
+
+    assert "the beginning" in page
+    assert "1970" not in page
+
+
 def test_what_makes_no_sense_is_refused_at_its_field(staff: Browser) -> None:
     for given, said in (
         ({"scope": "tag", "subject": "search"}, "name=value"),

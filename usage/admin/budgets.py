@@ -44,6 +44,8 @@ class WindowInline(TabularInline):
 
     @column(description="Since")
     def since(self, row: BudgetWindow) -> str:
+        if row.budget.period == Budget.Period.TOTAL:
+            return "the beginning"
         return display.day(row.starts_at, ZoneInfo(row.budget.time_zone))
 
     @column(description="Limit")
