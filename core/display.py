@@ -19,11 +19,12 @@ Tone = Literal["success", "warning", "danger", "info", "primary", "default"]
 
 
 def dollars(amount_pico: int | None) -> str:
-    """`$0.0000125`: exact, for one call; `unknown` where nobody knows."""
+    """`$0.0000125`, `$1,234.5`: exact, for one call; `unknown` where nobody knows."""
     if amount_pico is None:
         return "unknown"
-    sign, digits = ("-", usd_text(-amount_pico)) if amount_pico < 0 else ("", usd_text(amount_pico))
-    return f"{sign}${digits}"
+    sign = "-" if amount_pico < 0 else ""
+    whole, point, rest = usd_text(abs(amount_pico)).partition(".")
+    return f"{sign}${int(whole):,}{point}{rest}"
 
 
 def dollars_rounded(amount_pico: int | None) -> str:

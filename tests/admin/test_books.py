@@ -13,7 +13,10 @@ from django.test import Client as Browser
 from django.test import override_settings
 from django.utils import timezone
 
-from usage import proofs
+from core.money import PICO_PER_USD
+from tests.usage.rows import hold, record
+from usage import ledger, proofs
+from usage.ledger import Note
 from usage.models import Day, Proof
 
 PAGE = "/admin/usage/proof/"
@@ -48,6 +51,13 @@ def test_prove_now(staff: Browser, filled: None) -> None:
 def test_proving_is_asked_for_by_a_button_alone(staff: Browser) -> None:
     assert staff.get(f"{PAGE}prove/").status_code == 405
     assert not Proof.objects.exists()
+
+
+def test_a_large_sum_can_be_read(staff: Browser) -> None:
+    ledger.apply([Note(record(hold(), cost_pico=1_234_567 * PICO_PER_USD + PICO_PER_USD // 2))])
+    proofs.prove_and_keep()
+
+    assert "1 record that cost $1,234,567.5." in shown(staff)
 
 
 def test_drift_is_told_in_words(staff: Browser, filled: None) -> None:

@@ -122,6 +122,7 @@ def _page(now: datetime) -> dict[str, Any]:
         "refused": books.refused_entries(journals),
         "stray_rows": partitions.rows_without_month(),
         "records": f"{made[0].figures['records']:,}" if made else "",
+        "cost": display.dollars(pico_from_usd(made[0].figures["costUsd"])) if made else "",
         "sums_off": _drift(made[0], "rollupDriftUsd") if made else ("", ""),
         "budgets_off": _drift(made[0], "budgetDriftUsd") if made else ("", ""),
     }
@@ -148,8 +149,8 @@ def _calls(number: int) -> str:
 
 def _drift(proof: Proof, name: str) -> tuple[str, str]:
     """(rounded, exact)."""
-    exact: str = proof.figures[name]
-    return display.dollars_rounded(pico_from_usd(exact)), f"${exact}"
+    pico = pico_from_usd(proof.figures[name])
+    return display.dollars_rounded(pico), display.dollars(pico)
 
 
 def _took(proof: Proof) -> str:
