@@ -51,6 +51,50 @@ def test_a_long_request_id_stays_in_its_place(page: Page, live_server: Any) -> N
     assert shown["x"] + shown["width"] <= beside["x"]
 
 
+@both_widths
+def test_a_long_end_user_leaves_the_cost_in_sight(page: Page, live_server: Any, size: ViewportSize) -> None:
+    """As a hash is, by which callers name end users, and a model at a host of many."""
+    call(end_user="0123456789abcdef" * 4, deployment="accounts/fireworks/models/" + "llama4maverick" * 5)
+    page.set_viewport_size(size)
+
+    page.goto(live_server.url + reverse("admin:usage_usagerecord_changelist"))
+
+    row = page.locator("#result_list tbody tr").first
+    cost = row.locator(".field-cost").bounding_box()
+    assert cost is not None
+    assert cost["x"] + cost["width"] <= size["width"]
+    for name in ("caller", "models"):
+        cell = row.locator(f".field-{name}")
+        assert cell.evaluate("each => each.scrollWidth <= each.clientWidth"), f"{name} is cut off"
+
+
+def test_a_long_name_makes_no_form_wider_than_a_phone(page: Page, live_server: Any) -> None:
+    provider = Provider.objects.create(name="Azure OpenAI (Germany West Central, Finance)", slug="azure", kind="openai")
+    model = Deployment.objects.create(provider=provider, name="large")
+    page.set_viewport_size(_PHONE)
+
+    page.goto(live_server.url + reverse("admin:providers_deployment_change", args=[model.pk]))
+
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@both_widths
+def test_on_the_home_page_nothing_leaves_its_card(
+    page: Page, live_server: Any, settings: Any, size: ViewportSize
+) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    Provider.objects.create(name="House" * 12, slug="house", kind="openai")
+    call()
+    page.set_viewport_size(size)
+
+    page.goto(live_server.url + reverse("admin:index"))
+
+    for box in (".aip-toggle", ".aip-provider"):
+        each = page.locator(box).first
+        expect(each).to_be_visible()
+        assert each.evaluate("each => each.scrollWidth <= each.clientWidth"), f"{box} is cut off"
+
+
 def test_the_picker_of_permissions_fits_the_page(page: Page, live_server: Any) -> None:
     page.set_viewport_size(_DESK)
 
