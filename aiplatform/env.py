@@ -68,9 +68,12 @@ def integer(name: str, default: int, *, least: int = 0, most: int = _MOST) -> in
     return number
 
 
-def path(name: str) -> Path | None:
-    value = text(name)
-    return Path(value) if value else None
+def grpc_tls() -> tuple[Path, Path] | None:
+    """The files of gRPC's certificate and its key. One without the other would be served without TLS."""
+    certificate, key = text("GRPC_TLS_CERTIFICATE"), text("GRPC_TLS_KEY")
+    if bool(certificate) != bool(key):
+        raise SystemExit("gRPC over TLS needs GRPC_TLS_CERTIFICATE and GRPC_TLS_KEY, not one of them.")
+    return (Path(certificate), Path(key)) if certificate else None
 
 
 def parts(value: str) -> list[str]:

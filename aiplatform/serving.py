@@ -100,7 +100,6 @@ async def _start_grpc(gateway: Gateway) -> grpc.aio.Server:
         gateway,
         host=settings.HOST,
         port=settings.GRPC_PORT,
-        certificate=settings.GRPC_TLS_CERTIFICATE,
-        key=settings.GRPC_TLS_KEY,
+        tls=settings.GRPC_TLS,
         is_shared=settings.WEB_WORKERS > 1,
     )

@@ -22,7 +22,7 @@ HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000, least=1, most=env.LAST_PORT)
 METRICS_PORT = env.integer("METRICS_PORT", 9090, most=env.LAST_PORT)  # 0: no metrics
 GRPC_PORT = env.integer("GRPC_PORT", 8087, most=env.LAST_PORT)  # 0: no gRPC
-GRPC_TLS_CERTIFICATE, GRPC_TLS_KEY = env.path("GRPC_TLS_CERTIFICATE"), env.path("GRPC_TLS_KEY")
+GRPC_TLS = env.grpc_tls()
 WEB_WORKERS = env.integer("WEB_WORKERS", 1, least=1, most=1_000)
 TOKENS = env.tokens()
 ANONYMOUS_CLIENT = env.text("ANONYMOUS_CLIENT")

@@ -12,6 +12,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -216,6 +217,18 @@ def check_port(host: str, port: int, *, setting: str = "PORT", is_shared: bool =
             example = f"{setting}={port + 1}"
             raise StartError(f"Port {port} is in use: choose another with {setting}, for example {example}.") from None
         raise StartError(f"Cannot listen on HOST={host} {setting}={port}: {error.strerror}.") from None
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raises `StartError` where the files (PEM) are no certificate and its key."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError:
+        raise StartError(
+            "GRPC_TLS_CERTIFICATE and GRPC_TLS_KEY must name a certificate and its key, as PEM without a password."
+        ) from None
+    except OSError as error:
+        raise StartError(f"GRPC_TLS_CERTIFICATE or GRPC_TLS_KEY cannot be read: {error.strerror}.") from None
 
 
 def local_url(host: str, port: int) -> str:

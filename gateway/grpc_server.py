@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 
 async def start(
-    gateway: Gateway, *, host: str, port: int, certificate: Path | None, key: Path | None, is_shared: bool
+    gateway: Gateway, *, host: str, port: int, tls: tuple[Path, Path] | None, is_shared: bool
 ) -> grpc.aio.Server:
-    """TLS where there is a certificate (a chain, PEM) with its key; `is_shared`: several processes have this port.
+    """`tls`: files of a certificate (a chain, PEM) and its key. `is_shared`: several processes have this port.
 
     Raises RuntimeError where the port is taken, OSError where the certificate cannot be read.
     """
@@ -49,12 +49,12 @@ async def start(
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), server)
     address = f"{host}:{port}"
-    if certificate and key:
-        server.add_secure_port(address, _credentials(certificate, key))
+    if tls:
+        server.add_secure_port(address, _credentials(*tls))
     else:
         server.add_insecure_port(address)
     await server.start()
-    log.info("gRPC is served", address=address, tls=certificate is not None)
+    log.info("gRPC is served", address=address, tls=tls is not None)
     return server
 
 

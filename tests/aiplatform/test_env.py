@@ -206,6 +206,15 @@ def test_a_value_out_of_its_bounds_ends_the_start_with_what_is_allowed(tmp_path:
         assert "\n" not in line
 
 
+def test_half_of_what_tls_needs_is_no_tls_and_no_start(tmp_path: Path) -> None:
+    files = {"GRPC_TLS_CERTIFICATE": "cert.pem", "GRPC_TLS_KEY": "key.pem"}
+
+    *halves, fine = _said_of(tmp_path, [*({name: file} for name, file in files.items()), files])
+
+    assert halves == ["gRPC over TLS needs GRPC_TLS_CERTIFICATE and GRPC_TLS_KEY, not one of them."] * 2
+    assert fine == ""
+
+
 def test_the_port_of_specification_e_is_looked_at_where_its_host_is_set(tmp_path: Path) -> None:
     port = {"QDRANT_PORT": "tcp://10.0.0.1:6333"}  # as Kubernetes sets it for a service called qdrant
 

@@ -127,6 +127,19 @@ def test_a_port_in_use_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert "PORT=" in line
 
 
+def test_a_certificate_that_is_none_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("no key")
+    files = {"GRPC_TLS_CERTIFICATE": str(tmp_path / "cert.pem"), "GRPC_TLS_KEY": str(tmp_path / "key.pem")}
+    env = _env(tmp_path, free_port(), GRPC_PORT=str(free_port()), **files)
+
+    missing = _refused(env)
+    (tmp_path / "cert.pem").write_text("no certificate")
+    strange = _refused(env)
+
+    assert "GRPC_TLS_KEY cannot be read: No such file or directory." in missing
+    assert "GRPC_TLS_KEY must name a certificate and its key" in strange
+
+
 def test_several_web_workers_ask_for_redis(tmp_path: Path) -> None:
     line = _refused(_env(tmp_path, free_port(), WEB_WORKERS="2"))
 

@@ -27,7 +27,7 @@ def _play(tmp_path: Path, story: Story) -> None:
     async def whole() -> None:
         port = free_port()
         server = await grpc_server.start(
-            gateways.unstarted(tmp_path), host="127.0.0.1", port=port, certificate=None, key=None, is_shared=False
+            gateways.unstarted(tmp_path), host="127.0.0.1", port=port, tls=None, is_shared=False
         )
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -45,7 +45,7 @@ async def ask_websocket(gateway: Gateway, key: str) -> None:
 
 async def ask_grpc(gateway: Gateway, key: str) -> None:
     port = free_port()
-    server = await grpc_server.start(gateway, host="127.0.0.1", port=port, certificate=None, key=None, is_shared=False)
+    server = await grpc_server.start(gateway, host="127.0.0.1", port=port, tls=None, is_shared=False)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             method: Any = channel.unary_unary(f"/{SERVICE}/GetProviderStatus", bytes, bytes)

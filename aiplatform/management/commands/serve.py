@@ -20,6 +20,7 @@ from aiplatform.supervisor import (
     StartError,
     Supervisor,
     beat_command,
+    check_certificate,
     check_port,
     local_url,
     web_command,
@@ -100,6 +101,8 @@ def _web() -> list[str]:
         raise StartError(
             f"WEB_WORKERS={settings.WEB_WORKERS} needs REDIS_URL: several processes share their limits through Redis."
         )
+    if settings.GRPC_TLS and settings.GRPC_PORT and not settings.PRODUCTION:
+        check_certificate(*settings.GRPC_TLS)
     return web_command(host=settings.HOST, port=settings.PORT, workers=settings.WEB_WORKERS)
 
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from aiplatform.serving import Serving
-from aiplatform.supervisor import StartError, check_port
+from aiplatform.supervisor import StartError, check_certificate, check_port
 
 
 class Command(BaseCommand):
@@ -24,6 +24,8 @@ class Command(BaseCommand):
         try:
             is_shared = settings.WEB_WORKERS > 1
             check_port(settings.HOST, settings.GRPC_PORT, setting="GRPC_PORT", is_shared=is_shared)
+            if settings.GRPC_TLS:
+                check_certificate(*settings.GRPC_TLS)
             asyncio.run(_serve())
         except (StartError, RuntimeError, OSError) as error:
             raise CommandError(str(error)) from None
