@@ -16,11 +16,11 @@ from gateway.http import Headers
 from gateway.slots import Priority
 from providers import loops
 from usage.idempotency import Claim
+from usage.models.calls import MAX_END_USER_CHARS
 from wire.dialect import CallerDialect, EmbeddingCaller, Envelope
 from wire.errors import invalid
 
 MAX_TAGS = 16
-MAX_END_USER_CHARS = 128  # what is longer is cut off
 _MAX_TAG_CHARS = 64
 _MAX_TIMEOUT_MS = 3_600_000
 _MOST_DIGITS = 10  # Python refuses to read thousands of them

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 import msgspec
 from django.utils import timezone
 
-from gateway.calls import MAX_END_USER_CHARS
 from gateway.http import Exchange
+from usage.models.calls import MAX_END_USER_CHARS
 from usage.queries import midnight
 from wire.errors import invalid
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from accounts.models import Client
 from core.money import usd_text
-from gateway.calls import MAX_END_USER_CHARS
 from gateway.catalogue import Caller
 from gateway.doors.reads import Reads
 from gateway.http import Exchange
+from usage.models.calls import MAX_END_USER_CHARS
 from usage.queries import Filters
 from wire.errors import ApiError, Code
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from accounts.models import ApiKey, Client
+from providers.models import Provider
 from tests.meanwhile import deleted_once_found
 from tests.usage.rows import hold, record
 from usage import ledger
@@ -15,6 +17,11 @@ from usage.models import Budget, BudgetWindow
 
 pytestmark = pytest.mark.django_db
 _BODY: dict[str, Any] = {"name": "Search", "scope": "client", "subject": "alice", "amountUsd": "100", "period": "total"}
+
+
+@pytest.fixture(autouse=True)
+def _alice(db: None) -> None:
+    Client.objects.create(name="alice")
 
 
 def _make(api: APIClient, **given: Any) -> Any:
@@ -60,6 +67,10 @@ def test_a_raise_is_of_the_running_period_alone(api: APIClient) -> None:
         ({"subject": ""}, "subject"),
         ({"scope": "all"}, "subject"),
         ({"scope": "tag", "subject": "team"}, "subject"),
+        ({"scope": "tag", "subject": " = search"}, "subject"),
+        ({"scope": "client", "subject": "alcie"}, "subject"),
+        ({"scope": "key", "subject": "aip_12345678"}, "subject"),
+        ({"scope": "provider", "subject": "OpenAI"}, "subject"),
         ({"timeZone": "Mars/Olympus"}, "timeZone"),
         ({"period": "year"}, "period"),
     ],
@@ -69,6 +80,21 @@ def test_what_is_wrong_is_named(api: APIClient, given: dict[str, Any], field: st
     assert refused.status_code == 400
     assert field in refused.json()["fields"]
     assert not Budget.objects.exists()
+
+
+def test_a_key_and_a_provider_are_named_as_calls_are_counted(api: APIClient) -> None:
+    provider = Provider.objects.create(name="Open AI", slug="openai", kind="openai")
+    key = ApiKey.objects.get()
+
+    for scope, subject in (("key", str(key.pk)), ("provider", provider.slug)):
+        assert _make(api, name=scope, scope=scope, subject=subject).status_code == 201, scope
+
+
+def test_a_tag_and_an_end_user_are_kept_as_calls_are_counted(api: APIClient) -> None:
+    tag = _make(api, name="tag", scope="tag", subject="team = search ").json()
+    user = _make(api, name="user", scope="end_user", subject="u" * 200).json()
+
+    assert (tag["subject"], user["subject"]) == ("team=search", "u" * 128)
 
 
 @pytest.mark.parametrize("amount", ["9000000.01", "10000000", "1e30", "-1"])

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from accounts.api.camel import CamelCase
 from accounts.api.resources import Ordering, Query, Resource, RowSerializer
 from core.money import MOST_USD, pico_from_usd, usd_text
-from usage import spending
+from usage import spending, subjects
 from usage.models import Budget
 
 
@@ -71,6 +71,7 @@ class BudgetSerializer(RowSerializer[Budget]):
 
     def create(self, validated_data: Any) -> Budget:
         count_so_far = validated_data.pop("count_so_far")
+        subjects.require_subject(validated_data["scope"], validated_data.get("subject", ""))
         return self._saved(Budget(**validated_data), count_so_far=count_so_far)
 
     def update(self, instance: Budget, validated_data: Any) -> Budget:

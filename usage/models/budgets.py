@@ -14,11 +14,20 @@ from django.utils import timezone
 from accounts.audit import Audited
 from core.models import Identified
 from core.money import MAX_PICO_USD
+from usage.models.calls import MAX_END_USER_CHARS
 
 
 def known_time_zone(name: str) -> None:
     if name not in available_timezones():
         raise ValidationError("Use a time zone's name, for example Europe/Berlin or UTC.")
+
+
+def _tag(text: str) -> str:
+    """As `X-Tags` is read: without the blanks around name and value."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals):
+        raise ValidationError({"subject": "A tag is written name=value, for example team=search."})
+    return f"{name}={value}"
 
 
 class Budget(Audited, Identified):
@@ -81,8 +90,10 @@ class Budget(Audited, Identified):
             raise ValidationError({"subject": "A budget for everything has no subject: leave it empty."})
         if self.scope != self.Scope.ALL and not self.subject:
             raise ValidationError({"subject": f"Say which: {self.get_scope_display().lower()}."})
-        if self.scope == self.Scope.TAG and "=" not in self.subject:
-            raise ValidationError({"subject": "A tag is written name=value, for example team=search."})
+        if self.scope == self.Scope.TAG:
+            self.subject = _tag(self.subject)
+        if self.scope == self.Scope.END_USER:
+            self.subject = self.subject[:MAX_END_USER_CHARS]
 
 
 class BudgetWindow(Audited):

@@ -12,6 +12,8 @@ from django.db import models
 
 from core.ids import uuid7
 
+MAX_END_USER_CHARS = 128  # what is longer is cut off
+
 
 class CallFacts(models.Model):
     """What is known of a dispatch before it starts. A hold and the record that replaces it share the id."""
@@ -22,7 +24,7 @@ class CallFacts(models.Model):
     client = models.CharField(max_length=64)
     key_id = models.UUIDField(null=True)
     key_prefix = models.CharField(max_length=16)
-    end_user = models.CharField(max_length=128)
+    end_user = models.CharField(max_length=MAX_END_USER_CHARS)
     tags = models.JSONField(default=dict)
     surface = models.CharField(max_length=32)
     stream = models.BooleanField(default=False)
