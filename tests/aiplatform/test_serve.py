@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests import environment
 from tests.servers import PATIENCE_S, free_port, is_alive, wait_until
 
@@ -125,6 +127,15 @@ def test_a_port_in_use_stops_the_start_with_one_line(tmp_path: Path) -> None:
 
     assert f"Port {port} is in use" in line
     assert "PORT=" in line
+
+
+@pytest.mark.parametrize("name", ["GRPC_PORT", "METRICS_PORT"])
+def test_a_port_for_two_servers_stops_the_start_with_one_line(tmp_path: Path, name: str) -> None:
+    port = free_port()  # specification C's PORT is the default of GRPC_PORT
+
+    line = _refused(_env(tmp_path, port, **{name: str(port)}))
+
+    assert f"PORT and {name} are both {port}: choose another {name}" in line
 
 
 def test_a_certificate_that_is_none_stops_the_start_with_one_line(tmp_path: Path) -> None:

@@ -101,9 +101,19 @@ def _web() -> list[str]:
         raise StartError(
             f"WEB_WORKERS={settings.WEB_WORKERS} needs REDIS_URL: several processes share their limits through Redis."
         )
-    if settings.GRPC_TLS and settings.GRPC_PORT and not settings.PRODUCTION:
-        check_certificate(*settings.GRPC_TLS)
+    _check_other_ports()
     return web_command(host=settings.HOST, port=settings.PORT, workers=settings.WEB_WORKERS)
+
+
+def _check_other_ports() -> None:
+    """In production gRPC is a process of its own."""
+    serves_grpc = settings.GRPC_PORT and not settings.PRODUCTION
+    others = {"METRICS_PORT": settings.METRICS_PORT} | ({"GRPC_PORT": settings.GRPC_PORT} if serves_grpc else {})
+    for name, port in others.items():
+        if port == settings.PORT:
+            raise StartError(f"PORT and {name} are both {port}: choose another {name}, for example {name}={port + 1}.")
+    if settings.GRPC_TLS and serves_grpc:
+        check_certificate(*settings.GRPC_TLS)
 
 
 def _worker() -> list[str]:
