@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -104,8 +105,22 @@ def address(name: str, url: str, schemes: tuple[str, ...], form: str) -> str:
 
 
 PRODUCTION: bool = choice("DJANGO_ENV", "embedded", ("embedded", "production")) == "production"
-STATE_DIR: Path = Path(text("STATE_DIR", str(BASE_DIR / "var"))).resolve()
-STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # an embedded database is in it, with sessions to sign in by
+
+
+def _state_dir() -> Path:
+    """Made where it is missing, for its owner alone: an embedded database is in it, with sessions to sign in by."""
+    folder = Path(text("STATE_DIR", str(BASE_DIR / "var"))).resolve()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SystemExit(
+            f"STATE_DIR must be a folder that can be written to, not {folder}: {error.strerror}."
+        ) from None
+    return folder
+
+
+STATE_DIR: Path = _state_dir()
 
 
 def log_level() -> str:

@@ -215,6 +215,18 @@ def test_half_of_what_tls_needs_is_no_tls_and_no_start(tmp_path: Path) -> None:
     assert fine == ""
 
 
+def test_a_folder_for_the_state_that_cannot_be_ends_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    folders = (file, file / "below", Path("/proc"))  # where not even root can write
+
+    said = _said_of(tmp_path, [{"STATE_DIR": str(folder)} for folder in folders])
+
+    for line, folder in zip(said, folders, strict=True):
+        assert line.startswith(f"STATE_DIR must be a folder that can be written to, not {folder}: ")
+
+
 def test_the_port_of_specification_e_is_looked_at_where_its_host_is_set(tmp_path: Path) -> None:
     port = {"QDRANT_PORT": "tcp://10.0.0.1:6333"}  # as Kubernetes sets it for a service called qdrant
 
