@@ -6,6 +6,7 @@ its kind, four for its length, then the message.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from gateway.doors.spec_c import Body, SpecC
 from gateway.doors.specification import Told, told_by
 from gateway.generated import ai_proxy_pb2 as pb
 from gateway.http import Headers
-from wire.errors import ApiError, Code
+from wire.errors import ApiError, Code, invalid
 from wire.neutral import Settled, StreamEvent, TextDelta
 
 MESSAGE, ERROR, FACTS = 0, 1, 2
@@ -93,6 +94,8 @@ def body_of(sent: bytes, *, stream: bool) -> bytes:
     said |= {name: value for name in ("prompt", "system", "provider", "user_id") if (value := getattr(request, name))}
     optional = ("temperature", "max_tokens", "top_p", "use_cache")
     said |= {name: getattr(request, name) for name in optional if request.HasField(name)}
+    if strange := [name for name in ("temperature", "top_p") if not math.isfinite(said.get(name, 0))]:
+        raise invalid(f"'{strange[0]}' must be a finite number.", param=strange[0])  # JSON has no word for others
     return msgspec.json.encode(said)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -83,6 +84,8 @@ def test_a_stream_comes_in_pieces_and_ends_with_its_figures(client: Client, upst
         ({"model_id": "nobody-knows-it", "prompt": "Hi", "provider": "upstream"}, "NOT_FOUND", "MODEL_NOT_FOUND"),
         ({"model_id": "up-chat"}, "INVALID_ARGUMENT", "INVALID_REQUEST"),
         ({"model_id": "up-chat", "prompt": "Hi", "temperature": 9.0}, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+        ({"model_id": "up-chat", "prompt": "Hi", "temperature": math.nan}, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+        ({"model_id": "up-chat", "prompt": "Hi", "top_p": -math.inf}, "INVALID_ARGUMENT", "INVALID_REQUEST"),
     ],
 )
 def test_errors_are_statuses(client: Client, fields: dict[str, Any], status: str, code: str) -> None:
