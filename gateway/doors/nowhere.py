@@ -28,5 +28,11 @@ DIALECTS: dict[str, ErrorDialect] = {
     "/v1beta/": gemini,
     "/v1/llm/": _SPECIFICATIONS,
     "/v1/vector/": _SPECIFICATIONS,
+    "/v1/complete": _SPECIFICATIONS,
+    "/v1/providers": _SPECIFICATIONS,
     "/v1/": openai_chat,
+    "/generate": _SPECIFICATIONS,
+    "/providers": _SPECIFICATIONS,
+    "/cache/": _SPECIFICATIONS,
+    "/status": _SPECIFICATIONS,
 }

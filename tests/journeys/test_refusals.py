@@ -318,3 +318,15 @@ class TestWhatOnceBrokeUs:
         assert answer.status == 404
         assert answer.json()["error"]["message"] == f"There is nothing at POST {path}."
         assert house.request("POST", path, body={}).status == 401
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            *(("GET", "/generate"), ("POST", "/generate/"), ("POST", "/providers"), ("GET", "/cache/clear")),
+            *(("POST", "/status"), ("GET", "/v1/complete"), ("POST", "/v1/providers/status")),
+        ],
+    )
+    def test_a_method_or_slash_that_a_specifications_door_has_not(self, house: Product, method: str, path: str) -> None:
+        answer = house.request(method, path, body={} if method == "POST" else None, key=house.key)
+        assert (answer.status, answer.json()["error_code"]) == (404, "NOT_FOUND")
+        assert answer.json()["error"] == f"There is nothing at {method} {path}."
