@@ -141,6 +141,8 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
     answer.data = error_body(request, answer.status_code, _message(detail), operation=operation)
     if isinstance(error, exceptions.ValidationError):
         answer.data["fields"] = detail
+    if answer.status_code < _OURS:
+        answer["x-should-retry"] = "false"
     return answer
 
 
@@ -160,7 +162,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler404: under `/api/` in our form."""
     if not request.path.startswith("/api/"):
         return defaults.page_not_found(request, exception)
-    return JsonResponse(error_body(request, 404, "There is nothing at this address."), status=404)
+    body = error_body(request, 404, "There is nothing at this address.")
+    return JsonResponse(body, status=404, headers={"x-should-retry": "false"})
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
@@ -203,6 +206,7 @@ def _gone(view: APIView | None) -> type[ObjectDoesNotExist] | tuple[()]:
     return rows.model.DoesNotExist if rows is not None else ()
 
 
+_OURS = 500  # from here on it is no fault of the caller, who may try again
 _CODES = {
     status.HTTP_401_UNAUTHORIZED: "UNAUTHENTICATED",
     status.HTTP_403_FORBIDDEN: "FORBIDDEN",

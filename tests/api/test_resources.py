@@ -147,6 +147,13 @@ def test_unknown_addresses_answer_in_the_platforms_form(api: APIClient) -> None:
     assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize("path", ["/api/nowhere", "/api/accounts/keys?nonsense=1"])
+def test_a_refusal_that_must_not_be_repeated_says_so(api: APIClient, nobody: APIClient, path: str) -> None:
+    answers = [api.get(path), nobody.get(path)]
+
+    assert [answer.headers["x-should-retry"] for answer in answers] == ["false", "false"]
+
+
 def test_a_keys_secret_is_shown_once(api: APIClient) -> None:
     api.post("/api/accounts/tiers", {"name": "premium", "requestsPerHour": 1000}, format="json")
     client = api.post("/api/accounts/clients", {"name": "search-backend"}, format="json").json()
