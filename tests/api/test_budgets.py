@@ -86,8 +86,9 @@ def test_a_key_and_a_provider_are_named_as_calls_are_counted(api: APIClient) -> 
     provider = Provider.objects.create(name="Open AI", slug="openai", kind="openai")
     key = ApiKey.objects.get()
 
-    for scope, subject in (("key", str(key.pk)), ("provider", provider.slug)):
-        assert _make(api, name=scope, scope=scope, subject=subject).status_code == 201, scope
+    for number, written in enumerate((str(key.pk), str(key.pk).upper(), key.pk.hex)):
+        assert _make(api, name=f"key {number}", scope="key", subject=written).json()["subject"] == str(key.pk)
+    assert _make(api, name="provider", scope="provider", subject=provider.slug).status_code == 201
 
 
 def test_a_tag_and_an_end_user_are_kept_as_calls_are_counted(api: APIClient) -> None:

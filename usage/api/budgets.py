@@ -17,6 +17,7 @@ from accounts.api.resources import Ordering, Query, Resource, RowSerializer
 from core.money import MOST_USD, pico_from_usd, usd_text
 from usage import spending, subjects
 from usage.models import Budget
+from usage.models.budgets import as_calls_say
 
 
 class DollarField(serializers.DecimalField):
@@ -71,7 +72,8 @@ class BudgetSerializer(RowSerializer[Budget]):
 
     def create(self, validated_data: Any) -> Budget:
         count_so_far = validated_data.pop("count_so_far")
-        subjects.require_subject(validated_data["scope"], validated_data.get("subject", ""))
+        scope, subject = validated_data["scope"], validated_data.get("subject", "")
+        subjects.require_subject(scope, as_calls_say(scope, subject))
         return self._saved(Budget(**validated_data), count_so_far=count_so_far)
 
     def update(self, instance: Budget, validated_data: Any) -> Budget:

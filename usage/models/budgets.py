@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
@@ -20,14 +21,6 @@ from usage.models.calls import MAX_END_USER_CHARS
 def known_time_zone(name: str) -> None:
     if name not in available_timezones():
         raise ValidationError("Use a time zone's name, for example Europe/Berlin or UTC.")
-
-
-def _tag(text: str) -> str:
-    """As `X-Tags` is read: without the blanks around name and value."""
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not (name and equals):
-        raise ValidationError({"subject": "A tag is written name=value, for example team=search."})
-    return f"{name}={value}"
 
 
 class Budget(Audited, Identified):
@@ -90,10 +83,23 @@ class Budget(Audited, Identified):
             raise ValidationError({"subject": "A budget for everything has no subject: leave it empty."})
         if self.scope != self.Scope.ALL and not self.subject:
             raise ValidationError({"subject": f"Say which: {self.get_scope_display().lower()}."})
-        if self.scope == self.Scope.TAG:
-            self.subject = _tag(self.subject)
-        if self.scope == self.Scope.END_USER:
-            self.subject = self.subject[:MAX_END_USER_CHARS]
+        if self._state.adding:
+            self.subject = as_calls_say(self.scope, self.subject)
+
+
+def as_calls_say(scope: str, typed: str) -> str:
+    """A subject written as calls are looked up by: otherwise none would ever count. Raises ValidationError."""
+    if scope == Budget.Scope.KEY:
+        try:
+            return str(UUID(typed))
+        except ValueError as error:
+            raise ValidationError({"subject": "A key is named by its id, not by how it begins."}) from error
+    if scope == Budget.Scope.TAG:
+        name, equals, value = map(str.strip, typed.partition("="))
+        if not (name and equals):
+            raise ValidationError({"subject": "A tag is written name=value, for example team=search."})
+        return f"{name}={value}"
+    return typed[:MAX_END_USER_CHARS] if scope == Budget.Scope.END_USER else typed
 
 
 class BudgetWindow(Audited):
