@@ -53,12 +53,7 @@ class Journal:
         """Returns when the entries are on disk, with those that cannot be written down. Raises OSError."""
         lines, unwritable = _encoded(entries)
         with self._lock:
-            try:
-                _write_all(self._file, lines, self._size)
-                os.fdatasync(self._file)
-            except OSError:
-                os.ftruncate(self._file, self._size)  # its caller is refused: nobody may find it later
-                raise
+            _append(self._file, lines, self._size)
             self._size += len(lines)
         return unwritable
 
@@ -120,10 +115,11 @@ def set_aside(folder: Path, entry: Entry) -> None:
 
 
 def _set_aside(folder: Path, line: bytes) -> None:
-    refused = os.open(folder / REFUSED, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    """All processes of the machine have one file for it: one after the other."""
+    refused = os.open(folder / REFUSED, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(refused, line)
-        os.fsync(refused)
+        fcntl.flock(refused, fcntl.LOCK_EX)
+        _append(refused, line, os.fstat(refused).st_size)
     finally:
         os.close(refused)
 
@@ -163,11 +159,17 @@ def _sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _write_all(file: int, content: bytes, offset: int) -> None:
-    """A nearly full disk writes a part without an error."""
-    while content:
-        written = os.pwrite(file, content, offset)
-        content, offset = content[written:], offset + written
+def _append(file: int, content: bytes, size: int) -> None:
+    """`content` is on disk on return, or nothing of it is in the file: its caller is refused. Raises OSError."""
+    left, offset = content, size
+    try:
+        while left:  # a nearly full disk writes a part without an error
+            written = os.pwrite(file, left, offset)
+            left, offset = left[written:], offset + written
+        os.fdatasync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        raise
 
 
 _encode = msgspec.json.Encoder().encode

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import threading
 import tracemalloc
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -153,6 +154,62 @@ def test_a_torn_last_line_costs_no_other(tmp_path: Path, lost: int) -> None:
     Journal(path).replay(seen.extend)
     assert seen[:3] == kept[:3]
     assert seen[3:] in ([], kept[3:])
+
+
+def test_a_line_that_the_disk_has_changed_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    changed = Journal(path)
+    kept = _entries()
+    changed.append(kept)
+    os.close(changed._file)
+    path.write_bytes(path.read_bytes().replace(b'"cost_pico":25', b'"cost_pico":24', 1))
+    seen: list[Entry] = []
+    Journal(path).replay(seen.extend)
+    assert seen == [each for each in kept if not isinstance(each, Settle)]
+    assert not (tmp_path / "refused").exists()
+
+
+@contextlib.contextmanager
+def _no_file_grows_beyond(size_bytes: int) -> Iterator[None]:
+    """As on a disk that is nearly full: a part is written without an error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_the_disk_has_no_room_for_is_refused_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    mine = Journal(tmp_path / "a.journal")
+    kept = _entries()
+    mine.append(kept[:1])
+    with _no_file_grows_beyond(mine.size_bytes + 40), pytest.raises(OSError, match="too large"):
+        mine.append(kept[1:])
+    assert mine.path.stat().st_size == mine.size_bytes
+    mine.append(kept[3:])
+    seen: list[Entry] = []
+    mine.replay(seen.extend)
+    assert seen == [kept[0], kept[3]]
+
+
+def test_what_cannot_be_set_aside_for_want_of_room_stays_in_the_journal(tmp_path: Path) -> None:
+    mine = Journal(tmp_path / "a.journal")
+    entry = _entries()[1]
+    mine.append([entry])
+
+    def refuse(entries: Sequence[Entry]) -> None:
+        for each in entries:
+            journal.set_aside(tmp_path, each)
+
+    with _no_file_grows_beyond(mine.size_bytes - 1), pytest.raises(OSError, match="too large"):
+        mine.replay(refuse)
+    assert not mine.is_empty
+    assert mine.replay(refuse) == 1
+    (tmp_path / "refused").rename(tmp_path / "again.journal")
+    seen: list[Entry] = []
+    Journal(tmp_path / "again.journal").replay(seen.extend)
+    assert seen == [entry]
 
 
 def test_a_file_that_was_adopted_while_we_opened_it_is_not_written_to(tmp_path: Path) -> None:
