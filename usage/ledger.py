@@ -98,14 +98,13 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
         _await_lost(cursor, [entry.lost for entry in entries if isinstance(entry, Void) and entry.lost])
         freed = _delete_holds(cursor, [_ends(entry) for entry in entries if isinstance(entry, Settle | Void)])
         records, corrected = _records(cursor, entries, freed, replayed=replayed)
-        ended = freed | passing if passing else freed
-        with_claims = _lock_claims(cursor, entries, ended)
+        with_claims = _lock_claims(cursor, entries, freed)
         late = _claim(cursor, entries) if with_claims else {}
         held = _read_holds(cursor, [entry.hold_id for entry in entries if isinstance(entry, Extend)])
         balances = _balances(cursor, entries, [*freed.values(), *held.values()], records)
         if balances:
             windows.give_back(balances, freed.values())
-            records = windows.charge(balances, records, ended | corrected)
+            records = windows.charge(balances, records, freed | passing | corrected)
         refused, holds, extensions = _decide(entries, balances, _Known(held, passing, late), refusing=refusing)
         inserts = [Insert("usage_hold", holds)] if holds else []
         if records:
@@ -117,7 +116,7 @@ def apply(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = 
         if balances:
             windows.move(cursor, balances)
         if with_claims:
-            _end_claims(cursor, entries, records, ended, refused)
+            _end_claims(cursor, entries, records, freed, refused)
     return refused
 
 
@@ -134,14 +133,10 @@ def _without_known_holds(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _passing(entries: Sequence[Entry]) -> dict[UUID, Held]:
-    """The holds that begin and end in this batch: they are never written."""
+    """The holds that begin and end in this batch, and so come from a journal: they are never written."""
     ended = {_ends(entry) for entry in entries if isinstance(entry, Settle | Void)}
     return {
-        entry.hold.id: Held(
-            entry.hold.amount_pico or 0,
-            windows.ids_in(entry.hold.windows),
-            entry.idempotency.id if entry.idempotency else None,
-        )
+        entry.hold.id: Held(entry.hold.amount_pico or 0, windows.ids_in(entry.hold.windows))
         for entry in entries
         if isinstance(entry, Reserve) and entry.hold.id in ended
     }
@@ -214,7 +209,7 @@ def _decide(
             if isinstance(entry, Reserve):
                 if entry.hold.id not in known.passing:
                     holds.append(_taken(entry, balances, known.late, refusing=refusing))
-            elif isinstance(entry, Extend) and _extended(entry, balances, known.held, refusing=refusing):
+            elif isinstance(entry, Extend) and _extended(entry, balances, known.held):
                 extensions.append(entry)
         except (BudgetExceededError, KeyInUseError, HoldGoneError) as error:
             refused[index] = error
@@ -230,10 +225,10 @@ def _taken(entry: Reserve, balances: Balances, late: Mapping[UUID, KeyInUseError
     return msgspec.structs.replace(hold, claim_id=claim.id) if claim else hold
 
 
-def _extended(entry: Extend, balances: Balances, held: Mapping[UUID, Held], *, refusing: bool) -> bool:
+def _extended(entry: Extend, balances: Balances, held: Mapping[UUID, Held]) -> bool:
     """Whether there is a hold to extend: one that is gone needs no more where its budgets only count."""
     if entry.hold_id in held:
-        take(windows.among(balances, held[entry.hold_id].windows), entry.amount_pico, refusing=refusing)
+        take(windows.among(balances, held[entry.hold_id].windows), entry.amount_pico)
         return True
     if entry.hard:
         raise HoldGoneError("The call's hold is no longer in the ledger.")
@@ -243,10 +238,10 @@ def _extended(entry: Extend, balances: Balances, held: Mapping[UUID, Held], *, r
 # --- idempotency keys ---------------------------------------------------------------------------------------------
 
 
-def _lock_claims(cursor: Cursor, entries: Sequence[Entry], ended: Mapping[UUID, Held]) -> bool:
+def _lock_claims(cursor: Cursor, entries: Sequence[Entry], freed: Mapping[UUID, Held]) -> bool:
     """Before any window: who has one waits for no key. Returns whether any key is touched."""
     claims = [entry.idempotency for entry in entries if isinstance(entry, Reserve) and entry.idempotency]
-    ids = [held.claim_id for held in ended.values() if held.claim_id]
+    ids = [held.claim_id for held in freed.values() if held.claim_id]
     ids += [entry.answer.claim_id for entry in entries if isinstance(entry, Settle) and entry.answer]
     if claims or ids:
         idempotency.lock(cursor, ids, claims)
@@ -262,7 +257,7 @@ def _end_claims(
     cursor: Cursor,
     entries: Sequence[Entry],
     records: Iterable[RecordRow],
-    ended: Mapping[UUID, Held],
+    freed: Mapping[UUID, Held],
     refused: Mapping[int, Refusal],
 ) -> None:
     """Mark the claims of the calls that have ended, with their answers; give back those of calls that were not made."""
@@ -271,11 +266,11 @@ def _end_claims(
     statuses |= {
         claim_id: record.status
         for record in records
-        if record.is_final and record.id in ended and (claim_id := ended[record.id].claim_id)
+        if record.is_final and record.id in freed and (claim_id := freed[record.id].claim_id)
     }
     if statuses:
         idempotency.finish(cursor, statuses, [each.answer for each in answered if each.answer])
-    unmade = [ended[entry.hold_id].claim_id for entry in entries if isinstance(entry, Void) and entry.hold_id in ended]
+    unmade = [freed[entry.hold_id].claim_id for entry in entries if isinstance(entry, Void) and entry.hold_id in freed]
     unmade += [
         entry.idempotency.id
         for index, entry in enumerate(entries)

@@ -11,20 +11,23 @@ from django.utils import timezone
 
 from tests.servers import PATIENCE_S
 from tests.usage.locks import until_one_waits
-from tests.usage.rows import hold
+from tests.usage.rows import NOW, hold, record
 from usage import ledger, spending
-from usage.budgets import window_of
-from usage.ledger import Reserve, Void
+from usage.budgets import Window, window_of
+from usage.ledger import Extend, Refusal, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Hold
 from usage.spending import spec_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def _window() -> Window:
+    return window_of(spec_of(Budget.objects.create(name="all", scope="all", cap_pico=1_000, period="day")), NOW)
+
+
 def test_a_hold_that_comes_to_light_after_its_void_is_gone_all_the_same() -> None:
-    now = timezone.now()
-    window = window_of(spec_of(Budget.objects.create(name="all", scope="all", cap_pico=1_000, period="day")), now)
-    held = hold(windows=f'["{window.id}"]', started_at=now)
+    window = _window()
+    held = hold(windows=f'["{window.id}"]')
     written, thaw = threading.Event(), threading.Event()
 
     def hang_before_the_commit() -> None:
@@ -56,6 +59,37 @@ def test_one_that_was_rolled_back_leaves_no_trace() -> None:
     held = hold()
     ledger.apply([Void(held.id, lost=held)], replayed=True, refusing=False)
     assert not Hold.objects.exists()
+
+
+@pytest.mark.only_on("postgresql")  # SQLite has one writer
+def test_a_hold_that_is_settled_just_now_takes_no_more_room() -> None:
+    window = _window()
+    held = hold(windows=f'["{window.id}"]')
+    ledger.apply([Reserve(held, (window,))])
+    settled, go_on = threading.Event(), threading.Event()
+
+    def settle() -> None:
+        with transaction.atomic():
+            ledger.apply([Settle(record(held))])
+            settled.set()
+            go_on.wait(PATIENCE_S)
+        connection.close()
+
+    def extend() -> dict[int, Refusal]:
+        try:
+            return ledger.apply([Extend(held.id, 100, hard=True)])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        settling = pool.submit(settle)
+        assert settled.wait(PATIENCE_S)
+        extending = pool.submit(extend)
+        until_one_waits()
+        go_on.set()
+        settling.result(PATIENCE_S)
+        assert list(extending.result(PATIENCE_S)) == [0]
+    assert BudgetWindow.objects.get().held_pico == 0
 
 
 def test_a_limit_that_is_lowered_while_its_first_window_is_being_opened_is_the_windows_too() -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from core.ids import uuid7
 from tests.servers import PATIENCE_S, wait_until
 from tests.threads import all_taken
 from tests.usage.rows import NOW, hold, record, rename
-from usage import ledger, writer
+from usage import leases, ledger, writer
 from usage.budgets import Window
 from usage.idempotency import Claim
 from usage.journal import Journal
@@ -188,6 +191,136 @@ def test_a_key_is_nobodys_while_the_database_is_away(tmp_path: Path) -> None:
     assert Hold.objects.count() == 1
 
 
+def test_a_refused_hold_whose_commit_hangs_is_taken_back_by_whoever_finds_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own process may not live to hear of the commit."""
+    _watch_it(monkeypatch)
+    apply, thaw = ledger.apply, threading.Event()
+
+    def hang_after_the_commit(entries: Sequence[Entry], **how: bool) -> dict[int, Refusal]:
+        refused = apply(entries, **how)
+        thaw.wait(PATIENCE_S)
+        return refused
+
+    monkeypatch.setattr(ledger, "apply", hang_after_the_commit)
+
+    async def story(writer: Writer) -> None:
+        held = hold(lease_id=writer.lease_id)
+        try:
+            with pytest.raises(LedgerUnavailableError):
+                await writer.write(Reserve(held, (_ROOM,)))
+            kept = writer._journal
+            await asyncio.to_thread(wait_until, lambda: not kept.is_empty, timeout_s=PATIENCE_S / 2)
+            assert msgspec.json.encode(Void(held.id, lost=held)) in kept.path.read_bytes()
+        finally:
+            thaw.set()
+
+    _with_writer(story, tmp_path)
+    assert not Hold.objects.exists()
+
+
+def test_a_journalled_hold_whose_caller_has_left_meanwhile_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _watch_it(monkeypatch)
+    apply, thaw, lost = ledger.apply, threading.Event(), iter([True])
+
+    def hang_and_fail_once(entries: Sequence[Entry], **how: bool) -> dict[int, Refusal]:
+        if next(lost, False):
+            thaw.wait(PATIENCE_S)
+            raise OperationalError("server closed the connection unexpectedly")
+        return apply(entries, **how)
+
+    monkeypatch.setattr(ledger, "apply", hang_and_fail_once)
+
+    async def story(writer: Writer) -> None:
+        try:
+            writer.write(Reserve(hold(lease_id=writer.lease_id))).cancel()
+            await writer.write(Note(record(hold())))  # in the journal, as what came before it
+        finally:
+            thaw.set()
+        await asyncio.to_thread(wait_until, lambda: _count(UsageRecord) == 1)
+
+    _with_writer(story, tmp_path)
+    assert not Hold.objects.exists()
+
+
+def test_what_neither_database_nor_journal_keeps_is_refused(tmp_path: Path) -> None:
+    async def story(writer: Writer) -> None:
+        await asyncio.to_thread(rename, "usage_hold", "usage_hold_away")
+        file = writer._journal._file
+        own, full = os.dup(file), os.open("/dev/full", os.O_RDWR)
+        os.dup2(full, file)
+        try:
+            with pytest.raises(LedgerUnavailableError):
+                await writer.write(Reserve(hold()))
+        finally:
+            os.dup2(own, file)
+            for each in (own, full):
+                os.close(each)
+            await asyncio.to_thread(rename, "usage_hold_away", "usage_hold")
+
+    _with_writer(story, tmp_path)
+    assert not Hold.objects.exists()
+
+
+def test_too_many_that_wait_are_refused_and_what_has_happened_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MAX_WAITING", 2)
+    held = hold()
+    ledger.apply([Reserve(held)])
+
+    async def story(writer: Writer) -> None:
+        waiting = [writer.write(Reserve(hold())) for _ in range(2)]
+        with pytest.raises(LedgerUnavailableError):
+            await writer.write(Reserve(hold()))
+        await asyncio.gather(writer.write(Settle(record(held))), *waiting)
+
+    _with_writer(story, tmp_path)
+    assert (Hold.objects.count(), UsageRecord.objects.count()) == (2, 1)
+
+
+def test_the_lease_is_kept_while_there_is_no_end_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who let it lapse would have its calls settled by others while they are under way."""
+    _leave_behind(tmp_path, [Note(record(hold())) for _ in range(1_500)])
+    monkeypatch.setattr(writer, "MAX_BATCH", 1)
+    monkeypatch.setattr(writer, "_RENEW_EVERY_S", 0.05)
+    apply, seen = ledger.apply, dict[bool, list[datetime]]()
+
+    def slowly(entries: Sequence[Entry], *, replayed: bool = False, refusing: bool = True) -> dict[int, Refusal]:
+        seen.setdefault(replayed, []).append(Lease.objects.get().seen_at)
+        time.sleep(0.06)
+        return apply(entries, replayed=replayed, refusing=refusing)
+
+    monkeypatch.setattr(ledger, "apply", slowly)
+
+    async def story(writer: Writer) -> None:
+        await asyncio.gather(*(writer.write(Note(record(hold()))) for _ in range(30)))
+
+    _with_writer(story, tmp_path)
+    assert len(set(seen[True])) >= 3
+    assert len(set(seen[False][-10:])) >= 3
+
+
+def test_what_was_sent_has_its_hold_whatever_its_budget_has_become(tmp_path: Path) -> None:
+    """It was journalled while its budget merely counted; made hard since, that refuses others."""
+    window = msgspec.structs.replace(_ROOM, id=_open_window(), hard=False)
+    BudgetWindow.objects.update(cap_pico=0)
+    Budget.objects.update(hard=True)
+    lease_id = uuid7()
+    leases.renew(lease_id, "elsewhere")
+    held = hold(windows=f'["{window.id}"]', lease_id=lease_id, deadline_at=timezone.now() + timedelta(minutes=5))
+    _leave_behind(tmp_path, [Reserve(held, (window,))])
+
+    async def story(_: Writer) -> None:
+        await asyncio.to_thread(wait_until, lambda: _count(Hold) == 1, what="the replay")
+
+    _with_writer(story, tmp_path)
+    assert BudgetWindow.objects.get().held_pico == held.amount_pico
+
+
 def test_a_database_that_is_lost_at_the_second_look_is_away_too(tmp_path: Path) -> None:
     """A hold whose key is there already is looked for among the holds and the records: these are gone just then."""
     held = hold()
@@ -311,6 +444,7 @@ def test_a_long_replay_keeps_neither_a_start_nor_a_caller_waiting(
 
     _with_writer(story, tmp_path)
     assert order.of_applying == ["replayed", "written", "replayed", "replayed"]
+    assert not list(tmp_path.iterdir())
     assert Hold.objects.count() == 1
 
 
