@@ -6,8 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from core.ids import time_of
@@ -50,28 +52,29 @@ def _rate(usd: str) -> None:
     ExchangeRate.objects.create(currency="EUR", day=NOW.date(), usd_per_unit=Decimal(usd))
 
 
-def _call() -> Call:
+def _call(timeout_s: float | None = None, **asked: Any) -> Call:
+    body = msgspec.json.encode(msgspec.json.decode(BODY) | asked)
     return Call(
         request_id="req_1",
         surface="openai.chat",
         caller=Caller(None, "alice", None, "", "call", None),
         dialect=openai_chat,
-        envelope=openai_chat.open_chat(BODY),
+        envelope=openai_chat.open_chat(body),
         provider=None,
         end_user="",
         tags="{}",
-        timeout_s=None,
+        timeout_s=timeout_s,
         started=time.perf_counter(),
         started_at=NOW,
     )
 
 
-def _attempt(*, now: datetime = NOW) -> Attempt:
-    call = _call()
+def _attempt(call: Call | None = None, *, now: datetime = NOW) -> Attempt:
+    call = call or _call()
     snapshot, asked_at = catalogue.load(), call.started_at
     ways = plans.ways(call, snapshot, Board(Random(0)), now=asked_at)
     (plan, *_) = plans.plans(call, snapshot, ways, now=asked_at)
-    return settlement.attempt(call, plan, None, now=now, number=1, lease_id=UUID(int=1))
+    return settlement.attempt(call, plan, None, now=now, number=1, lease_id=UUID(int=1), left_s=call.timeout_s)
 
 
 def _record(usage: Usage) -> RecordRow:
@@ -157,6 +160,24 @@ def test_what_was_heard_of_a_stream_is_what_it_is_guessed_from(price: Price) -> 
     assert (row.evidence, row.output_tokens) == ("estimated", 10)
 
 
+@pytest.mark.parametrize(("most", "output_tokens"), [(100, 100), (None, 10_000)])
+def test_no_more_is_guessed_than_the_provider_was_told_to_write(
+    price: Price, most: int | None, output_tokens: int
+) -> None:
+    _rate("1")
+    attempt = _attempt(_call(max_tokens=most))
+    attempt.heard.output_bytes = 40_000
+    row = settlement.record(attempt, Outcome(status="cancelled", usage=None))
+    assert (row.evidence, row.output_tokens) == ("estimated", output_tokens)
+
+
+def test_an_answer_that_tells_no_usage_and_has_no_words_is_charged_its_likely_input(price: Price) -> None:
+    _rate("1")
+    row = settlement.record(_attempt(), Outcome(status="ok", usage=None))
+    assert (row.evidence, row.output_tokens) == ("estimated", 0)
+    assert 0 < row.input_tokens < len(BODY)
+
+
 TOLD = Usage(input_tokens=1_000, cached_input_tokens=990, output_tokens=1, raw=b'{"as": "told"}')
 
 
@@ -214,6 +235,7 @@ def test_a_retry_after_midnight_belongs_to_the_day_of_its_call(price: Price) -> 
 def test_only_a_hard_budget_must_be_asked_before_a_stream_may_grow(price: Price) -> None:
     _rate("1")
     budget = Budget.objects.create(name="all", scope="all", cap_pico=10**15, period="day")
+    Budget.objects.create(name="own", scope="client", subject="alice", cap_pico=1, period="day", hard=False)
     assert _attempt().is_limited
     Budget.objects.filter(pk=budget.pk).update(is_active=False)
     assert not _attempt().is_limited
@@ -229,6 +251,29 @@ def test_a_budget_that_is_switched_off_goes_on_counting(price: Price) -> None:
 def test_a_deadline_is_said_in_the_databases_time(price: Price, ahead: timedelta) -> None:
     """The sweeper judges by that clock: a host whose own is an hour behind must not have its live calls swept."""
     assert _attempt(now=NOW + ahead).hold.deadline_at - _attempt().hold.deadline_at == ahead
+
+
+@pytest.mark.parametrize(
+    ("stream", "timeout_s", "lasts_s"),
+    [(False, None, 60), (True, None, settlement.LONGEST_STREAM_S), (False, 5, 5), (True, 5, 5)],
+)
+def test_a_stream_may_take_longer_than_an_answer_unless_its_caller_has_said_how_long(
+    price: Price, *, stream: bool, timeout_s: float | None, lasts_s: float
+) -> None:
+    """Past its deadline it would be settled as lost, in the middle of its words."""
+    Provider.objects.update(timeout_ms=60_000)
+    hold = _attempt(_call(timeout_s, stream=stream)).hold
+    assert hold.deadline_at - NOW == timedelta(seconds=lasts_s)
+
+
+def test_one_hold_leaves_room_for_others_in_a_column(price: Price) -> None:
+    _rate("1000000")
+    assert _attempt(_call(max_tokens=10**6)).hold.amount_pico == settlement.MOST_PICO
+
+
+def test_a_models_name_that_no_column_takes_loses_no_row(price: Price) -> None:
+    row = settlement.record(_attempt(), Outcome(status="ok", usage=Usage(), served_model="g\x00p\nt" + "4" * 300))
+    assert row.served_model == "gpt" + "4" * 197
 
 
 def test_a_provider_cannot_fill_the_books_with_words(price: Price) -> None:
