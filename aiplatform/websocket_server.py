@@ -1,5 +1,5 @@
-"""Uvicorn's WebSockets, and one thing more: hanging up on a caller who takes nothing, which uvicorn would wait for as
-long as the caller likes.
+"""Uvicorn's WebSockets, and one thing more: hanging up on a caller who takes nothing, or whose handshake is none, which
+uvicorn would wait for as long as the caller likes.
 
 Named to uvicorn by `--ws` (`aiplatform.supervisor`).
 """
@@ -14,12 +14,21 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from gateway import http
 
+_NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
 
 class Protocol(WebSocketsSansIOProtocol):
     """One connection."""
 
     _stalled: asyncio.TimerHandle | None = None
     _closing: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            refusal = b"".join(self.conn.data_to_send())  # of headers that are too long, or too many
+            self.transport.write(refusal or _NO_HANDSHAKE)
+            self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -53,8 +53,10 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @contextlib.asynccontextmanager
-async def serving(application: Any, **options: Any) -> AsyncIterator[tuple[asyncio.Event, socket.socket]]:
-    """A caller's socket to a server, and whether the server is rid of it."""
+async def serving(
+    application: Any, *, asked: bytes = ASKED, answer: bytes = b"101", **options: Any
+) -> AsyncIterator[tuple[asyncio.Event, socket.socket]]:
+    """A caller's socket to a server, and whether the server is rid of it. `answer` is the status of its handshake."""
     is_lost = asyncio.Event()
 
     class Watched(Protocol):
@@ -81,9 +83,9 @@ async def serving(application: Any, **options: Any) -> AsyncIterator[tuple[async
         caller.setblocking(False)
         try:
             await loop.sock_connect(caller, listening.getsockname())
-            await loop.sock_sendall(caller, ASKED)
-            assert (await loop.sock_recv(caller, 12)).endswith(b" 101")
+            await loop.sock_sendall(caller, asked)
             async with asyncio.timeout(PATIENCE_S):
+                assert (await loop.sock_recv(caller, 12)).endswith(b" " + answer)
                 yield is_lost, caller
         finally:
             caller.close()
@@ -113,6 +115,29 @@ async def fill(protocol: Protocol, send: Send, *, up_to_bytes: int) -> None:
 async def until_left(receive: Receive) -> None:
     while (await receive())["type"] != "websocket.disconnect":
         pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (ASKED.replace(b"GET ", b"POST "), b"405"),
+        (ASKED.replace(b"Host", b"Content-Length: 2\r\nHost"), b"400"),
+        (ASKED.replace(b"Host", b"X-A: %b\r\nHost" % (b"a" * 10_000)), b"431"),
+        (ASKED.replace(b"Host", b"X-A: a\r\n" * 200 + b"Host"), b"431"),
+    ],
+    ids=["no GET", "body", "long header", "many headers"],
+)
+def test_a_handshake_that_is_none_is_refused_and_hung_up_on(run: Run, asked: bytes, answer: bytes) -> None:
+    """Strangers could hold all connections that there are, and callers would never hear what is wrong."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        pytest.fail("nobody has come in")
+
+    async def story() -> None:
+        async with serving(application, asked=asked, answer=answer) as (is_lost, _):
+            await is_lost.wait()
+
+    run(story())
 
 
 def test_who_takes_nothing_has_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
