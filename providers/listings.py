@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from core.vault import Secret
 
 TypeOfModel = Literal["chat", "embedding", "other"]
 _MOST_MODELS = 1000  # on one page, which is the only one that is read
+# Of the environment: the SDKs would send them to whatever address a provider has, and some hold keys.
+_HEADERS_OF_SDKS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,9 @@ class Listing(msgspec.Struct, frozen=True):
     names_ours: bool = True
 
     def load(self) -> Any:
+        """The SDK, which is to send what an account says, and nothing of this process's own."""
+        for name in _HEADERS_OF_SDKS:
+            os.environ.pop(name, None)
         return importlib.import_module(self.sdk)
 
 

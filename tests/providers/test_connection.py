@@ -55,6 +55,20 @@ def test_no_key_is_sent_where_there_is_none(host: ModelHost) -> None:
     assert "authorization" not in host.seen[0][1]
 
 
+@pytest.mark.parametrize("kind", KINDS_WITH_LISTS)
+def test_nothing_of_our_own_environment_is_sent(host: ModelHost, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The SDKs read it, wherever the provider is: what is meant for OpenAI's own API would go to any host."""
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY", "ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, "ours alone")
+    for name in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):
+        monkeypatch.setenv(name, "x-gateway-key: ours alone")
+
+    check(target(host, kind))
+
+    assert host.seen
+    assert "ours alone" not in repr(host.seen)
+
+
 def test_a_kind_that_needs_a_key_says_so() -> None:
     assert check(Target(kind="openai", address="http://127.0.0.1:9")).trouble is Trouble.NO_KEY
 
