@@ -25,6 +25,7 @@ from gateway.http import CallerLeftError
 from gateway.leaving import UntilLeft
 from gateway.patience import patience
 from gateway.plans import Plan
+from gateway.relays import dated
 from gateway.replies import Reply
 from gateway.settlement import Attempt, Outcome
 from gateway.streaming import NEARLY, LiveStream
@@ -268,7 +269,8 @@ class Attempts:
         dialect = attempt.sendable.dialect
         try:
             result = dialect.read_result(body)
-            response = None if dialect is attempt.call.dialect else dialect.decode_response(body)
+            call = attempt.call
+            response = None if dialect is call.dialect else dated(dialect.decode_response(body), call.started_at)
         except BadBodyError as error:
             raise BadAnswerError(
                 f"{attempt.deployment.provider.slug} sent an answer that its API does not have."

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from providers.adapters.http import MAX_ANSWER_BYTES
 from wire.dialect import CallerDialect, Dialect, StreamMeter
-from wire.neutral import Settled
+from wire.neutral import ChatResponse, Settled, Started
 from wire.sse import is_comment
+
+T = TypeVar("T")
 
 MAX_EVENT_BYTES = MAX_ANSWER_BYTES  # one event of Gemini's holds a whole picture
 
@@ -54,12 +59,13 @@ class PassThrough:
 class Translation:
     """The provider's events are decoded into neutral ones and encoded in the caller's dialect."""
 
-    def __init__(self, provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> None:
+    def __init__(self, provider: Dialect, caller: CallerDialect, *, show_usage: bool, made_at: datetime) -> None:
         self.meter = provider.meter(show_usage=True)
         self.is_silent = False
         self._decoder = provider.decoder()
         self._encoder = caller.encoder(show_usage=show_usage)
         self._splitter = provider.splitter(max_event_bytes=MAX_EVENT_BYTES)
+        self._made_at = made_at
 
     def feed(self, chunk: bytes) -> bytes:
         out: list[bytes] = []
@@ -67,7 +73,7 @@ class Translation:
         self.is_silent = _are_comments(events)
         for event in events:
             self.meter.see(event)
-            out += [self._encoder.encode(neutral) for neutral in self._decoder.decode(event)]
+            out += [self._encoder.encode(dated(neutral, self._made_at)) for neutral in self._decoder.decode(event)]
         return b"".join(out)
 
     def unended(self) -> bytes:
@@ -81,7 +87,15 @@ def _are_comments(events: list[bytes]) -> bool:
     return bool(events) and events[0].startswith(b":") and all(map(is_comment, events))
 
 
-def relay_between(provider: Dialect, caller: CallerDialect, *, show_usage: bool) -> Relay:
+def relay_between(provider: Dialect, caller: CallerDialect, *, show_usage: bool, made_at: datetime) -> Relay:
+    """`made_at`: when the answer was asked for."""
     if provider is caller:
         return PassThrough(provider, show_usage=show_usage)
-    return Translation(provider, caller, show_usage=show_usage)
+    return Translation(provider, caller, show_usage=show_usage, made_at=made_at)
+
+
+def dated(told: T, made_at: datetime) -> T:
+    """With a time where its provider tells none (Anthropic, Google), for callers who are always told one."""
+    if isinstance(told, Started | ChatResponse) and not told.created:
+        return msgspec.structs.replace(told, created=int(made_at.timestamp()))
+    return told

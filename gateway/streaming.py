@@ -77,7 +77,8 @@ class LiveStream:
         self._first_at: float | None = None
         # Embeddings do not stream.
         provider, caller = cast("Dialect", attempt.sendable.dialect), cast("CallerDialect", attempt.call.dialect)
-        self._relay = relay_between(provider, caller, show_usage=attempt.call.envelope.show_usage)
+        call = attempt.call
+        self._relay = relay_between(provider, caller, show_usage=call.envelope.show_usage, made_at=call.started_at)
 
     @property
     def outset(self) -> Outset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import cast
 
 import msgspec
@@ -13,7 +14,7 @@ from gateway.cache import stored
 from gateway.cache.flights import Books
 from gateway.cache.stored import Stored
 from gateway.calls import Call
-from gateway.relays import relay_between
+from gateway.relays import dated, relay_between
 from gateway.replies import Outset, Reply
 from usage.rows import RecordRow
 from wire.dialect import BadBodyError, CallerDialect, Dialect
@@ -31,7 +32,9 @@ class Replay:
         self._books = books
         self._noted = False
         dialect, caller = stored.dialect_of(answer), cast("CallerDialect", call.dialect)
-        self._relay = relay_between(cast("Dialect", dialect), caller, show_usage=call.envelope.show_usage)
+        self._relay = relay_between(
+            cast("Dialect", dialect), caller, show_usage=call.envelope.show_usage, made_at=_made_at(call, answer)
+        )
         self._frames = self._relay.feed(answer.body)
 
     @property
@@ -80,7 +83,9 @@ async def replay(call: Call, answer: Stored, books: Books) -> Reply | Replay | N
         if call.envelope.stream:
             return Replay(call, answer, books)
         dialect = stored.dialect_of(answer)
-        response = None if dialect is call.dialect else dialect.decode_response(answer.body)
+        response = (
+            None if dialect is call.dialect else dated(dialect.decode_response(answer.body), _made_at(call, answer))
+        )
     except (KeyError, BadBodyError):
         return None
     record = settlement.cached(call, answer)
@@ -99,6 +104,10 @@ def _as_told(record: RecordRow, answer: Stored) -> RecordRow:
         output_tokens=answer.output_tokens,
         reasoning_tokens=answer.reasoning_tokens,
     )
+
+
+def _made_at(call: Call, answer: Stored) -> datetime:
+    return answer.started_at or call.started_at
 
 
 def _model(answer: Stored) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,8 @@ MAX_BODY_BYTES = 1024 * 1024  # of an answer that is kept; larger ones are not
 class Stored(msgspec.Struct, frozen=True, array_like=True):
     """A provider's whole answer and what the books know of it. `body` is a stream's bytes where the call streamed.
 
-    `cost_pico` is what it cost when it was made; None: unknown.
+    `cost_pico` is what it cost when it was made; None: unknown. `started_at` is of the call that was answered; None
+    where an older version has kept it.
     """
 
     dialect: str
@@ -33,6 +35,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     output_tokens: int
     reasoning_tokens: int
     cost_pico: int | None
+    started_at: datetime | None = None
 
 
 _FACTS = Stored.__struct_fields__[2:]

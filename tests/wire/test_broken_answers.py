@@ -9,6 +9,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ REPLACED_BY: tuple[Any, ...] = (
     *(None, True, -1, 0.5, 1e30, 2**63, 10**25, "", "x", "-5", "a\0b", "\ud800", "1e400"),
     *([], {}, [5], [None], {"a": 1}, [[[]]]),
 )
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 MOST_S = 10.0  # a second where there is nothing else to do, and minutes where each call was compared with each
 
 _STEPS = [{"token": "a", "logprob": -1, "bytes": [97], "top_logprobs": [{"token": "a", "logprob": -1}]}]
@@ -167,7 +169,7 @@ def test_a_broken_stream_is_a_stream_or_the_providers_failure(dialect: Dialect) 
             stream = b"".join(_streamed(dialect, each) for each in events)
             for caller in CALLERS:
                 try:
-                    Translation(dialect, caller, show_usage=True).feed(stream)
+                    Translation(dialect, caller, show_usage=True, made_at=NOW).feed(stream)
                 except (BadBodyError, StreamFailedError):
                     continue
 
@@ -209,5 +211,5 @@ def test_an_event_that_holds_very_much_does_not_stop_the_others(event_of: Callab
     event = _streamed(openai_chat, event_of(count))
     for caller in CALLERS:
         began = time.thread_time()
-        Translation(openai_chat, caller, show_usage=True).feed(event)
+        Translation(openai_chat, caller, show_usage=True, made_at=NOW).feed(event)
         assert time.thread_time() - began < MOST_S

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gateway.relays import Translation
-from tests.wire.test_broken_answers import ANSWERS, CALLERS, STREAMS, by_dialect
+from tests.wire.test_broken_answers import ANSWERS, CALLERS, NOW, STREAMS, by_dialect
 from wire import ollama
 from wire.dialect import Dialect
 from wire.halves import Decoder
@@ -53,7 +53,7 @@ def test_a_stream_with_one_is_read(dialect: Dialect) -> None:
     stream = b"".join(_with_half(dialect, each) for each in STREAMS[dialect])
 
     for caller in CALLERS:
-        Translation(dialect, caller, show_usage=True).feed(stream)
+        Translation(dialect, caller, show_usage=True, made_at=NOW).feed(stream)
 
 
 def _with_half(dialect: Any, event: Any) -> bytes:
