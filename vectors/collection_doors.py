@@ -45,6 +45,9 @@ async def create_collection(gateway: Gateway, door: Door, exchange: Exchange, ca
             if is_new:
                 await read(operations.remove, row.id)
             raise
+        if not await read(queries.exists, row.id):  # deleted meanwhile: nothing is in the store of which no row tells
+            await STORE.drop(row.id)
+            raise ApiError(Code.NOT_FOUND, "This collection was deleted just now.", param="collection_name")
     [described] = await _described([row])
     await tell(exchange, described)
 
@@ -69,6 +72,7 @@ async def delete_collection(gateway: Gateway, door: Door, exchange: Exchange, ca
     row = await named(caller, _name_in(exchange))
     await STORE.drop(row.id)
     await read(operations.remove, row.id)
+    await STORE.drop(row.id)  # who asked for it just now may have made it again
     await tell(exchange, {"collection_name": row.name, "deleted": True})
 
 

@@ -14,6 +14,10 @@ def of_client(client_id: UUID) -> list[VectorCollection]:
     return list(VectorCollection.objects.filter(client_id=client_id).order_by("name"))
 
 
+def exists(collection_id: UUID) -> bool:
+    return VectorCollection.objects.filter(id=collection_id).exists()
+
+
 def named(client_id: UUID, name: str) -> VectorCollection:
     """Raises `ApiError` NOT_FOUND, with the names that there are."""
     found = VectorCollection.objects.filter(client_id=client_id, name=name).first()

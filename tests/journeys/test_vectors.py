@@ -210,6 +210,23 @@ def test_many_at_once_make_one(keeper: Product) -> None:
     assert _found(keeper, "race", query_vector=[1, 0]) == []
 
 
+def test_what_is_made_and_deleted_at_the_same_time_leaves_nothing_in_the_store(keeper: Product) -> None:
+    def story(number: int) -> set[int]:
+        if number % 2:
+            asked = [_call(keeper, "DELETE", "collections/brief") for _ in range(30)]
+        else:
+            asked = [_call(keeper, "POST", "collections", collection_name="brief", vector_size=2) for _ in range(30)]
+        return {answer.status for answer in asked}
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = set[int]().union(*pool.map(story, range(6)))
+    _call(keeper, "DELETE", "collections/brief")
+
+    assert statuses == {200, 404}
+    rows = {f"aip_{row['id']}" for row in keeper.sql("SELECT id FROM vectors_vectorcollection")}
+    assert {folder.name for folder in (keeper.state_dir / "vectors/collection").iterdir()} == rows
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
