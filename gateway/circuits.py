@@ -170,8 +170,15 @@ class Circuits:
         self._sequence, self._heard = sequence, found
 
     async def _keep(self) -> None:
-        if self._is_time_to_report():
+        if not self._is_time_to_report():
+            return
+        try:
             await asyncio.to_thread(circuits.keep, Report(time.time(), self._own()))
+            self._is_away = False
+        except OSError as error:
+            if not self._is_away:
+                self._is_away = True
+                log.warning("how circuits stand cannot be written down: no alert knows", error=str(error))
 
     def _is_time_to_report(self) -> bool:
         now = time.monotonic()

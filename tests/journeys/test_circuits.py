@@ -233,3 +233,21 @@ def test_each_call_says_why_it_went_there(house: Product, upstream: Upstream) ->
     told = [page(AdminSession(house), f"/admin/usage/usagerecord/{row['id']}/change/") for row in rows]
     assert f"Number 1 of 2 candidates: priority {operating.AFTER_THE_REST}." in told[0]
     assert f"Number 2 of 2 candidates: priority {below}. Tried before: {model}/{model} (PROVIDER_ERROR 503)." in told[1]
+
+
+def test_a_disk_that_takes_no_more_is_told_of_once(new_product: NewProduct) -> None:
+    """A folder of that name stands for it."""
+    with new_product() as product:
+        assert product.web.process is not None
+        told = product.state_dir / f"circuits-{product.web.process.pid}.json"
+        wait_until(told.exists, what="what the background worker is told")
+        told.with_suffix(".new").mkdir()
+        wait_until(lambda: "how circuits stand cannot be written down" in product.log(), what="a warning")
+        time.sleep(5)  # two more rounds
+
+        assert product.log().count("how circuits stand cannot be written down") == 1
+        assert "Traceback" not in product.log()
+
+        told.with_suffix(".new").rmdir()
+        before = told.stat().st_mtime_ns
+        wait_until(lambda: told.stat().st_mtime_ns > before, what="that it is written again")
