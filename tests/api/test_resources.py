@@ -248,6 +248,26 @@ def test_json_that_a_database_refuses_is_refused_before(api: APIClient, gpt4: di
     assert list(answer.json()["fields"]) == ["defaults"]
 
 
+@pytest.mark.parametrize(
+    ("defaults", "told"),
+    [
+        ({"stop": 5}, "`$.stop`"),
+        ({"temperature": "hot"}, "`$.temperature`"),
+        ({"top_p": 7}, "`$.top_p`"),
+        ({"topP": 0.5}, "unknown field `topP`. Known: temperature, top_p"),
+    ],
+)
+def test_defaults_that_calls_would_fail_of_or_never_hear_of_are_refused(
+    api: APIClient, gpt4: dict[str, Any], defaults: dict[str, Any], told: str
+) -> None:
+    body = {"provider": "openai-gpt-4", "name": "m", "defaults": defaults}
+
+    answer = api.post("/api/ai-providers/deployments", body, format="json")
+
+    assert answer.status_code == 400
+    assert told in answer.json()["fields"]["defaults"][0]
+
+
 def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]) -> None:
     url = "/api/ai-providers/prices"
     body = {

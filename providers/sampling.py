@@ -1,0 +1,29 @@
+"""What a model's `defaults` may say: settings that adapters put into calls that are silent about them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+_MAX_STOPS = 16
+_Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+
+
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named and bounded as in `wire.neutral.ChatRequest` and specification D."""
+
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    frequency_penalty: _Penalty | None = None
+    presence_penalty: _Penalty | None = None
+    stop: Annotated[list[str], msgspec.Meta(max_length=_MAX_STOPS)] | None = None
+
+
+def check(defaults: object) -> None:
+    """Raises ValueError, saying what is wrong and what is known."""
+    try:
+        msgspec.convert(defaults, Sampling)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}. Known: {', '.join(Sampling.__struct_fields__)}.") from error
