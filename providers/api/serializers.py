@@ -233,6 +233,7 @@ class RouteSerializer(RowSerializer[Route]):
         model = Route
         fields: ClassVar = ["id", "name", "strategy", "sticky", "catch_all", "is_active", "targets", "created_at"]
         read_only_fields: ClassVar = ["created_at"]
+        extra_kwargs: ClassVar[dict[str, Any]] = {"catch_all": {"validators": []}}  # `save_route` says which has it
 
     def create(self, validated_data: Any) -> Route:
         return operations.save_route(Route(), **_with_targets(validated_data))

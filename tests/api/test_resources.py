@@ -358,6 +358,14 @@ def test_a_bad_route_names_its_field_and_changes_nothing(
     assert Route.objects.count() == 1
 
 
+def test_a_second_route_for_unknown_names_is_told_of_the_first(api: APIClient) -> None:
+    Route.objects.create(name="first", catch_all=True)
+
+    answer = api.post("/api/ai-providers/routes", {"name": "second", "targets": [], "catchAll": True}, format="json")
+
+    assert answer.json()["error"] == "catchAll: The route first answers unknown names already."
+
+
 def test_pages_follow_one_another_and_miss_nothing(api: APIClient) -> None:
     names = [f"client-{number:02}" for number in range(7)]
     Client.objects.bulk_create(Client(name=name) for name in reversed(names))
