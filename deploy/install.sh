@@ -24,10 +24,11 @@ new_enough "${python:-none}" || fail "AI Platform needs Python 3.11 or later: in
     fail "This Python lacks its venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)."
 [ -w . ] || fail "The folder $(pwd) cannot be written to: run this as its owner."
 
-# Two commands that start together must not install over each other.
+# Two commands that start together must not install over each other. The lock is the folder itself: making the environment
+# anew empties it.
 mkdir -p "$venv"
 if command -v flock >/dev/null 2>&1 && [ -z "${INSTALL_LOCKED:-}" ]; then
-    INSTALL_LOCKED=1 exec flock "$venv/.lock" sh "$0" "$@"
+    INSTALL_LOCKED=1 exec flock "$venv" sh "$0" "$@"
 fi
 
 echo "Setting up $venv from $requirements (once; about a minute) ..."

@@ -6,11 +6,13 @@ import json
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests import environment
+from tests.servers import wait_until
 
 _INSTALL = environment.ROOT / "deploy" / "install.sh"
 
@@ -76,6 +78,19 @@ def test_it_installs_once_and_again_when_the_requirements_change(checkout: Path)
     (checkout / "requirements.txt").write_text("# something\n")
     assert _install(checkout, python).returncode == 0
     assert installs() == 2
+
+
+def test_who_comes_while_the_environment_is_being_made_waits_for_it(checkout: Path) -> None:
+    """`make run` and `make test` at once, on a bare machine."""
+    command = ["sh", str(_INSTALL), ".venv", sys.executable, "requirements.txt"]
+    started = [subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, text=True)]
+    wait_until((checkout / ".venv" / "pyvenv.cfg").exists, timeout_s=60, what="an environment that is begun")
+    started.append(subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, text=True))
+
+    said = [each.communicate(timeout=120)[0] for each in started]
+
+    assert [each.returncode for each in started] == [0, 0]
+    assert ["Setting up" in each for each in said] == [True, False]
 
 
 def test_who_has_the_tests_requirements_has_the_products_too(checkout: Path) -> None:
