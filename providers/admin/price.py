@@ -305,7 +305,11 @@ class PriceAdmin(_Amounts, ModelAdmin):
     def compare(self, request: HttpRequest) -> HttpResponse:
         return published.compare(request, self)
 
-    @action(description="Re-price past calls", url_path="reprice", icon="currency_exchange")
+    def has_reprice_permission(self, request: HttpRequest, _key: str = "") -> bool:
+        allowed: bool = request.user.has_perm("usage.add_repricing")
+        return allowed
+
+    @action(description="Re-price past calls", permissions=["reprice"], url_path="reprice", icon="currency_exchange")
     def reprice(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(f"{reverse('admin:usage_repricing_add')}?price={object_id}")
 
@@ -313,4 +317,6 @@ class PriceAdmin(_Amounts, ModelAdmin):
 def _warn(request: HttpRequest, price: Price) -> None:
     if not has_exchange_rate(price.currency, timezone.now()):
         text = f"There is no exchange rate for {price.currency} yet: calls at this price have an unknown cost."
-        messages.warning(request, display.with_link(text, reverse("admin:providers_exchangerate_add"), "Add the rate"))
+        if request.user.has_perm("providers.add_exchangerate"):
+            text = display.with_link(text, reverse("admin:providers_exchangerate_add"), "Add the rate")
+        messages.warning(request, text)

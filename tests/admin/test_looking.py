@@ -17,6 +17,7 @@ from aiplatform.first_groups import make_first_groups
 from alerts.models import Channel, Rule
 from core.money import PICO_PER_USD
 from providers.models import Deployment, Price, Provider
+from tests.admin.test_usage import call
 from usage.models import Budget
 
 pytestmark = pytest.mark.django_db
@@ -24,9 +25,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def reader() -> Browser:
+    return _in("May see everything")
+
+
+def _in(group: str) -> Browser:
     make_first_groups()
     user = User.objects.create_user("bob", is_staff=True)
-    user.groups.add(Group.objects.get(name="May see everything"))
+    user.groups.add(Group.objects.get(name=group))
     browser = Browser()
     browser.force_login(user)
     return browser
@@ -41,9 +46,13 @@ def model() -> Deployment:
     return model
 
 
+def _page(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
 def _read(browser: Browser, row: Model) -> str:
     """The words of its page."""
-    answer = browser.get(reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk]))
+    answer = browser.get(_page(row))
     assert answer.status_code == 200
     page = answer.content.decode()
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page[page.index('id="content"') :])).split())
@@ -85,3 +94,20 @@ def test_a_rule_and_a_channel_are_in_the_words_of_their_forms(reader: Browser) -
     assert "Kind E-mail" in page
     assert "Stored secret none" in page
     assert "new secret" not in page.lower()
+
+
+@pytest.mark.parametrize("group", ["Finance", "May see everything"])
+def test_a_call_and_a_price_lead_nobody_to_a_page_that_is_not_for_him(group: str, model: Deployment) -> None:
+    browser = _in(group)
+    price = model.prices.get()
+    row = call(deployment_id=model.pk, deployment="large", provider="house", price_id=price.pk)
+
+    for page in (row, price):
+        answer = browser.get(_page(page))
+        links = set(re.findall(r'href="(/admin/[^"?]+)', answer.content.decode()))
+        assert [link for link in links if browser.get(link, follow=True).status_code != 200] == []
+        assert "large" in answer.content.decode()
+
+
+def test_who_may_not_reprice_is_not_offered_to(reader: Browser, model: Deployment) -> None:
+    assert "Re-price past calls" not in reader.get(_page(model.prices.get())).content.decode()

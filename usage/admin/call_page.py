@@ -6,9 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from unfold.decorators import display as column
 
 from core import display
@@ -74,6 +73,13 @@ class CallPage:
         ),
     )
 
+    def get_object(self, request: HttpRequest, *args: Any) -> Any:
+        """With who reads it: nobody is led to a page that is not for him."""
+        row = super().get_object(request, *args)  # type: ignore[misc]  # ModelAdmin's
+        if row is not None:
+            row.reader = request.user
+        return row
+
     def get_fieldsets(self, request: HttpRequest, obj: UsageRecord | None = None) -> Any:
         """An adjustment says first what it corrects, and only a call that went wrong what went wrong."""
         shown: list[Any] = list(self.fieldsets)
@@ -96,7 +102,7 @@ class CallPage:
 
     @column(description="Corrects")
     def correction(self, row: UsageRecord) -> str:
-        return _linked("usage_usagerecord", row.adjusts_id, "an earlier row") if row.adjusts_id else "nothing"
+        return _linked(row, "usage_usagerecord", row.adjusts_id, "an earlier row") if row.adjusts_id else "nothing"
 
     @column(description="Why, and who")
     def correction_reason(self, row: UsageRecord) -> str:
@@ -121,11 +127,11 @@ class CallPage:
 
     @column(description="Client")
     def client_link(self, row: UsageRecord) -> str:
-        return _linked("accounts_client", row.client_id, row.client)
+        return _linked(row, "accounts_client", row.client_id, row.client)
 
     @column(description="API key")
     def key_text(self, row: UsageRecord) -> str:
-        return _linked("accounts_apikey", row.key_id, f"{row.key_prefix}…" if row.key_prefix else "–")
+        return _linked(row, "accounts_apikey", row.key_id, f"{row.key_prefix}…" if row.key_prefix else "–")
 
     @column(description="Tags")
     def tags_text(self, row: UsageRecord) -> str:
@@ -133,7 +139,7 @@ class CallPage:
 
     @column(description="Served by")
     def served(self, row: UsageRecord) -> str:
-        return _linked("providers_deployment", row.deployment_id, served_by(row)) if row.deployment else "no model"
+        return _linked(row, "providers_deployment", row.deployment_id, served_by(row)) if row.deployment else "no model"
 
     @column(description="The provider's key")
     def provider_key(self, row: UsageRecord) -> str:
@@ -166,7 +172,9 @@ class CallPage:
 
     @column(description="Priced by")
     def price(self, row: UsageRecord) -> str:
-        return _linked("providers_price", row.price_id, "the price in force then") if row.price_id else _unpriced(row)
+        return (
+            _linked(row, "providers_price", row.price_id, "the price in force then") if row.price_id else _unpriced(row)
+        )
 
     @column(description="First word after")
     def first_token(self, row: UsageRecord) -> str:
@@ -197,11 +205,9 @@ def _unpriced(row: UsageRecord) -> str:
     return "no price" if row.cost_pico is None else "no price needed"
 
 
-def _linked(page: str, key: UUID | None, text: str) -> str:
-    """A link to what the row names; plain text where it names nothing."""
-    if key is None:
+def _linked(row: Any, page: str, key: UUID | None, text: str) -> str:
+    """A link to what the row names; plain text where it names nothing, or what its reader may not see."""
+    app, _, model = page.partition("_")
+    if key is None or not row.reader.has_perm(f"{app}.view_{model}"):
         return text or "–"
-    try:
-        return display.link(reverse(f"admin:{page}_change", args=[key]), text)
-    except NoReverseMatch:
-        return format_html("{}", text)
+    return display.link(reverse(f"admin:{page}_change", args=[key]), text)
