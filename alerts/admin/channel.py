@@ -17,6 +17,7 @@ from unfold.decorators import action
 from unfold.decorators import display as column
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from accounts.admin_looking import to_look_at
 from accounts.admin_meanwhile import EditedAdmin
 from alerts import operations, outbox
 from alerts.admin.pages import DELIVERY_TONES, ago, back, only_post
@@ -95,7 +96,8 @@ class ChannelAdmin(EditedAdmin):
         """The query of an address may hold a token: who may change the address sees it."""
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
-        return ((None, {"fields": ("name", "kind", "leads_to", "stored")}), *self.fieldsets[1:])
+        shown = ((None, {"fields": ("name", "kind", "leads_to", "stored")}), *self.fieldsets[1:])
+        return to_look_at(shown, self.form, self.model)
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Nor is it found by others, who could guess it letter by letter."""
