@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +24,10 @@ from providers.resilience.board import Board
 from providers.specs import DeploymentSpec
 from tests.core.hosts import framed
 from tests.gateway.cache_calls import PROVIDER, call, way
+from usage.budgets import Window, window_of
+from usage.models import Budget
+from usage.pricing import ListPrice, rates
+from usage.spending import spec_of
 from usage.writer import Writer
 from wire import anthropic_messages, gemini, sse
 
@@ -73,14 +79,37 @@ def to_gemini() -> Call:
     return replace(call(), dialect=gemini, envelope=replace(envelope, model="gpt", stream=True))
 
 
+RATES = rates(
+    ListPrice(
+        price_id=UUID(int=5),
+        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
+        input_per_million=Decimal(0),
+        output_per_million=Decimal(1),
+    )
+)
+TOKEN_PICO = 10**6  # of an answer, at these; a hold is for a hundred
+
+
+def hard_window(*, tokens: int) -> Window:
+    """Of a budget for everything that has room for so many."""
+    cap_pico = tokens * TOKEN_PICO
+    row = Budget.objects.create(name=f"{tokens} tokens", scope="all", cap_pico=cap_pico, period="total")
+    return window_of(spec_of(row), datetime.now(UTC))
+
+
 class Desk:
     """Makes calls. Each of `ports` is a provider of its own, asked in that order; `settings` are those of all."""
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
 
-    async def make(self, made: Call, *ports: int, **settings: Any) -> Reply | Stream:
+    async def make(
+        self, made: Call, *ports: int, windows: Sequence[tuple[Window, ...]] = (), **settings: Any
+    ) -> Reply | Stream:
+        """`windows`: those in which it counts at each of `ports`, where it then has a price (`RATES`)."""
         plans = [_plan(made, target(number, port, **settings)) for number, port in enumerate(ports)]
+        if windows:
+            plans = [replace(plan, windows=each, rates=RATES) for plan, each in zip(plans, windows, strict=True)]
         return await self._attempts.make(made, plans, None)
 
     async def hear(self, made: Call, *ports: int, **settings: Any) -> Sequence[bytes]:

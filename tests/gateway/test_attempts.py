@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from random import Random
@@ -21,12 +22,13 @@ from providers.resilience.board import Board
 from providers.resilience.breaker import Policy
 from tests.core.hosts import HELLO, Line, framed, raw_host, saying
 from tests.gateway.cache_calls import PROVIDER, call, way
-from tests.gateway.dispatches import STREAM, desk, target
+from tests.gateway.dispatches import ANSWER, STREAM, desk, hard_window, target
 from tests.servers import nobody_accepts
 from tests.upstream import Fault, Upstream
 from usage.ledger import Extend, Reserve
 from usage.models import Hold, UsageRecord
 from usage.writer import Writer
+from wire import openai_chat
 from wire.errors import ApiError, Code
 
 replace = msgspec.structs.replace
@@ -212,6 +214,88 @@ def test_a_refusal_whose_words_never_come_is_a_refusal(tmp_path: Path) -> None:
 
     assert asyncio.run(story()).retry_after_s == 7
     assert _failed() == [("error", "PROVIDER_ERROR", "none")]
+
+
+_BUSY = framed(["Content-Length: 0"], status="503 no")
+_ANSWERED = framed([f"Content-Length: {len(ANSWER)}"], ANSWER)
+
+
+def test_of_a_calls_rows_only_the_last_is_final(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with raw_host(saying(_BUSY)) as one, raw_host(saying(_ANSWERED)) as other, desk(tmp_path) as own:
+            for ports in ((one.port, other.port), (one.port, one.port)):
+                with contextlib.suppress(ApiError):
+                    await own.make(call(), *ports)
+
+    asyncio.run(story())
+
+    finals: dict[str, list[bool]] = {}
+    for row in UsageRecord.objects.order_by("started_at", "attempt"):
+        finals.setdefault(row.request_id, []).append(row.is_final)
+    assert list(finals.values()) == [[False, True]] * 2
+
+
+def test_who_leaves_between_two_attempts_leaves_the_row_of_the_first(tmp_path: Path) -> None:
+    async def story() -> int:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def refuse_and_see_it_go(line: Line) -> None:
+            gone.set_result(None)
+            await line.say(_BUSY)
+
+        async with raw_host(refuse_and_see_it_go) as one, raw_host(saying(HELLO)) as other, desk(tmp_path) as own:
+            with pytest.raises(CallerLeftError):
+                await own.make(call(watch=lambda: gone), one.port, other.port)
+            return len(other.requests)
+
+    assert asyncio.run(story()) == 0
+    row = UsageRecord.objects.get()
+    assert (row.provider, row.error_code, row.evidence, row.is_final) == ("own0", "PROVIDER_ERROR", "none", True)
+    assert not Hold.objects.exists()
+
+
+def test_a_call_that_nobody_can_take_has_a_row(tmp_path: Path, upstream: Upstream) -> None:
+    board = Board(Random(0))
+    board.circuit(target(0, upstream.port).id, 0).breaker.open(600, time.perf_counter())
+
+    async def story() -> None:
+        async with desk(tmp_path, board=board) as own:
+            with pytest.raises(ApiError):
+                await own.make(call(), upstream.port)
+
+    asyncio.run(story())
+
+    row = UsageRecord.objects.get()
+    assert (row.provider, row.attempt, row.error_code) == ("", 0, "PROVIDER_UNAVAILABLE")
+
+
+def test_a_fault_of_ours_in_an_answer_has_its_row_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent may have been billed, whoever failed to understand it."""
+    monkeypatch.setattr(openai_chat, "read_result", lambda body: 1 // len(body[:0]))
+
+    async def story() -> None:
+        async with raw_host(saying(HELLO)) as host, desk(tmp_path) as own:
+            with pytest.raises(ZeroDivisionError):
+                await own.make(call(), host.port)
+
+    asyncio.run(story())
+
+    assert _failed() == [("error", "INTERNAL", "upper_bound")]
+    assert not Hold.objects.exists()
+
+
+def test_where_one_providers_budget_has_no_room_another_is_asked(tmp_path: Path) -> None:
+    full, wide = hard_window(tokens=99), hard_window(tokens=100)
+
+    async def story() -> list[int]:
+        async with raw_host(saying(_ANSWERED)) as one, raw_host(saying(_ANSWERED)) as other, desk(tmp_path) as own:
+            await own.make(call(), one.port, other.port, windows=[(full,), (wide,)])
+            with pytest.raises(ApiError, match="99 tokens"):
+                await own.make(call(), one.port, windows=[(full,)])
+            return [len(host.requests) for host in (one, other)]
+
+    assert asyncio.run(story()) == [0, 1]
+    assert _failed() == [("refused", "BUDGET_EXCEEDED", "none"), ("ok", "", "reported")]
 
 
 async def _left() -> dict[str, str]:

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from gateway.cache import keys, remembered
 from gateway.cache.stored import Stored
 from gateway.calls import Call
+from gateway.http import CallerLeftError
 from gateway.idempotency import Idempotency
 from gateway.replies import Reply
 from tests.gateway.cache_calls import BOB, Books, Provider, answer, call
@@ -135,9 +136,10 @@ def test_after_a_failure_another_one_makes_the_call() -> None:
     played(story)
 
 
-def test_a_key_is_given_back_whoever_else_waits_in_threads() -> None:
+@pytest.mark.parametrize("outcome", [FAILURE, CallerLeftError()], ids=["failed", "its caller left"])
+def test_a_key_is_given_back_whoever_else_waits_in_threads(outcome: Exception) -> None:
     async def story() -> None:
-        scene = Scene(FAILURE)
+        scene = Scene(outcome)
         async with all_taken():
             await scene.ask_together(call(key=KEY))
         assert len(scene.freed) == 1

@@ -107,6 +107,7 @@ def test_without_an_exchange_rate_the_cost_is_unknown_not_nothing(price: Price) 
 
 def test_and_a_caller_with_a_hard_budget_is_refused(price: Price) -> None:
     Budget.objects.create(name="all", scope="all", cap_pico=10**12, period="month")
+    Budget.objects.create(name="own", scope="client", subject="alice", cap_pico=1, period="day", hard=False)
     with pytest.raises(ApiError) as refused:
         _attempt()
     assert refused.value.code is Code.UNPRICED_MODEL
@@ -264,6 +265,37 @@ def test_a_stream_may_take_longer_than_an_answer_unless_its_caller_has_said_how_
     Provider.objects.update(timeout_ms=60_000)
     hold = _attempt(_call(timeout_s, stream=stream)).hold
     assert hold.deadline_at - NOW == timedelta(seconds=lasts_s)
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "tokens"),
+    [
+        ({"n": 3}, None, 300),
+        ({}, 1_000, 100),
+        ({"max_tokens": None}, 1_000, 1_000),
+        ({"max_tokens": None}, None, plans.ASSUMED_OUTPUT_TOKENS),
+    ],
+    ids=["three choices", "the caller's bound", "the model's bound", "none"],
+)
+def test_a_hold_is_for_the_most_that_the_answer_may_have(
+    price: Price, asked: dict[str, Any], most: int | None, tokens: int
+) -> None:
+    Deployment.objects.update(max_output_tokens=most)
+    assert _attempt(_call(**asked)).hold.output_tokens == tokens
+
+
+@pytest.mark.parametrize(("most", "tokens"), [(None, 4_000), (50_000, 4_000), (500, 500)])
+def test_where_a_hard_budget_counts_the_provider_is_told_the_bound_that_is_held(
+    price: Price, most: int | None, tokens: int
+) -> None:
+    _rate("1")
+    Deployment.objects.update(max_output_tokens=most)
+    Budget.objects.create(name="own", scope="client", subject="alice", cap_pico=1, period="day", hard=False)
+    Budget.objects.create(name="there", scope="provider", subject="own", cap_pico=10**15, period="day")
+    attempt = _attempt(_call(max_tokens=None, n=2))
+    assert msgspec.json.decode(attempt.body)["max_tokens"] == tokens
+    assert attempt.hold.output_tokens == 2 * tokens
+    assert len(msgspec.json.decode(attempt.hold.windows)) == 2
 
 
 def test_one_hold_leaves_room_for_others_in_a_column(price: Price) -> None:

@@ -10,25 +10,31 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.db import connection
 
+from gateway.cache.stored import Stored
 from gateway.calls import Call
 from gateway.http import CallerLeftError
 from gateway.replies import Reply
+from gateway.streaming import LiveStream
 from tests.core.hosts import Line, Turn, raw_host, saying
 from tests.gateway.dispatches import (
     DONE,
     END,
     STREAM,
+    TOKEN_PICO,
     USAGE,
     desk,
     frame,
+    hard_window,
     part,
     streamed,
     to_anthropic,
     to_gemini,
     words,
 )
-from usage.models import UsageRecord
+from tests.usage.rows import rename
+from usage.models import BudgetWindow, Hold, UsageRecord
 from wire import sse
 from wire.errors import ApiError
 
@@ -244,3 +250,149 @@ def test_an_answer_that_is_whole_needs_no_end(tmp_path: Path) -> None:
 
     (row,) = _rows()
     assert (row.status, row.evidence, row.output_tokens) == ("ok", "reported", 2)
+
+
+def test_a_stream_may_last_longer_than_an_answer_may(tmp_path: Path) -> None:
+    async def turn(line: Line) -> None:
+        await line.say(STREAM)
+        for _ in range(6):
+            await line.say(part(words("Hi")))
+            await asyncio.sleep(0.2)
+        await line.say(WHOLE, END)
+
+    async def story() -> None:
+        async with raw_host(turn) as host, desk(tmp_path) as own:
+            await own.hear(streamed(), host.port, timeout_s=0.8)
+
+    asyncio.run(story())
+
+    (row,) = _rows()
+    assert (row.status, row.evidence) == ("ok", "reported")
+
+
+LONG = "x" * 390  # nearly what a hold of a hundred tokens has room for
+
+
+def _held() -> tuple[Any, int]:
+    try:
+        return Hold.objects.values_list("amount_pico", "output_tokens").get()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "grown", "ends_with"),
+    [(130, 100, "BUDGET_EXCEEDED"), (170, 150, "BUDGET_EXCEEDED"), (1_000, 200, "")],
+    ids=["no room at all", "room for half as much", "room"],
+)
+def test_a_stream_that_outgrows_its_hold_holds_more_as_long_as_there_is_room(
+    tmp_path: Path, tokens: int, grown: int, ends_with: str
+) -> None:
+    window = hard_window(tokens=tokens)
+    held = []
+
+    async def turn(line: Line) -> None:
+        await line.say(STREAM)
+        for text in (LONG, "x" * 100, "x" * 200):
+            await line.say(part(words(text)))
+            await asyncio.sleep(0.3)  # so that each comes alone
+        await line.say(WHOLE, END)
+
+    async def story() -> bytes:
+        async with raw_host(turn) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(), host.port, windows=[(window,)])
+            assert not isinstance(stream, Reply)
+            async for each in stream.frames():
+                if b"xx" in each:
+                    held.append(await asyncio.to_thread(_held))
+            return each
+
+    last = asyncio.run(story())
+
+    assert max(held) == (grown * TOKEN_PICO, grown)
+    (row,) = _rows()
+    assert row.error_code == ends_with
+    assert (last == DONE) is not bool(ends_with)
+    left = BudgetWindow.objects.get()
+    assert (left.held_pico, left.settled_pico) == (0, row.cost_pico)
+
+
+def test_a_stream_that_outgrows_its_hold_ends_where_its_hard_budget_cannot_be_asked(tmp_path: Path) -> None:
+    window, away = hard_window(tokens=1_000), asyncio.Event()
+
+    async def turn(line: Line) -> None:
+        await line.say(STREAM, part(words(LONG)))
+        await away.wait()
+        await line.say(part(words("x" * 100)))
+
+    async def story() -> bytes:
+        async with raw_host(turn) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(), host.port, windows=[(window,)])
+            assert not isinstance(stream, Reply)
+            frames = stream.frames()
+            told = await anext(frames)
+            await asyncio.to_thread(rename, "usage_hold", "usage_hold_away")
+            try:
+                away.set()
+                return told + b"".join([each async for each in frames])
+            finally:
+                await asyncio.to_thread(rename, "usage_hold_away", "usage_hold")
+
+    assert b"The usage ledger cannot be written now" in asyncio.run(story())
+    (row,) = _rows()
+    assert (row.status, row.error_code) == ("error", "LEDGER_UNAVAILABLE")
+
+
+class _Waiting:
+    """Another caller, who waits for the same answer."""
+
+    is_followed = True
+
+    def __init__(self) -> None:
+        self.told: list[Stored | None] = []
+
+    async def land(self, answer: Stored | None) -> None:
+        self.told.append(answer)
+
+
+@pytest.mark.parametrize(("said", "is_whole"), [([WHOLE, END], True), ([part(words("Hi")), END], False)])
+def test_only_a_whole_answer_is_for_others(tmp_path: Path, *, said: list[bytes], is_whole: bool) -> None:
+    other = _Waiting()
+
+    async def story() -> None:
+        async with raw_host(saying(STREAM, *said)) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(is_kept=True), host.port)
+            assert isinstance(stream, LiveStream)
+            stream.flights.append(other)
+            [_ async for _ in stream.frames()]
+
+    asyncio.run(story())
+
+    assert [answer is not None for answer in other.told] == [is_whole]
+
+
+def test_who_leaves_a_stream_that_is_read_to_its_end_has_left_and_its_usage_is_known(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with raw_host(saying(STREAM, part(words("Hi")), WHOLE, END)) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(), host.port, drains=True)
+            assert not isinstance(stream, Reply)
+            stream.leave()
+            [_ async for _ in stream.frames()]
+
+    asyncio.run(story())
+
+    (row,) = _rows()
+    assert (row.status, row.evidence, row.output_tokens) == ("cancelled", "reported", 2)
+
+
+def test_so_it_is_where_all_has_come_but_the_end(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with raw_host(saying(STREAM, part(words("Hi", "stop"), USAGE))) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(), host.port, drains=False)
+            assert not isinstance(stream, Reply)
+            await stream.aclose()
+
+    asyncio.run(story())
+
+    (row,) = _rows()
+    assert (row.status, row.evidence, row.output_tokens) == ("cancelled", "reported", 2)
