@@ -88,11 +88,11 @@ def test_a_soft_budget_counts_and_refuses_nothing() -> None:
     assert _figures(window) == (300, 0, 0)
 
 
-def test_what_a_settle_frees_is_room_in_the_same_batch() -> None:
+def test_what_a_settle_frees_and_no_more_is_room_in_the_same_batch() -> None:
     window = _window(cap=300)
-    first, second = _held(window), _held(window, amount=275)
+    first, too_much, second = _held(window), _held(window, amount=276), _held(window, amount=275)
     ledger.apply([Reserve(first, (window,))])
-    assert _refused(Settle(record(first)), Reserve(second, (window,))) == []
+    assert _refused(Settle(record(first)), Reserve(too_much, (window,)), Reserve(second, (window,))) == [1]
     assert _figures(window) == (275, 25, 0)
 
 

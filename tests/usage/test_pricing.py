@@ -123,6 +123,8 @@ def test_a_bound_covers_only_the_tiers_that_the_prompt_can_reach() -> None:
     assert pricing.upper_bound_pico(price, input_tokens=1_000, output_tokens=10) == (1_250 + 100) * 10**6
     assert pricing.more_output_bound_pico(price, input_tokens=1_000, output_tokens=10) == 100 * 10**6
     assert pricing.more_output_bound_pico(price, input_tokens=200_001, output_tokens=10) == 150 * 10**6
+    first = pricing.cost(price, Usage(input_tokens=200_001, output_tokens=10))
+    assert pricing.upper_bound_pico(price, input_tokens=200_001, output_tokens=10) == first.total_pico
 
 
 # --- against an oracle --------------------------------------------------------------------------------------------
@@ -139,6 +141,16 @@ _OUTPUT = {
     "audio_output_tokens": "audio_output_per_million",
     "image_output_tokens": "image_output_per_million",
 }
+
+
+@pytest.mark.parametrize("kind", [*_INPUT, *_OUTPUT])
+def test_a_kind_that_comes_alone_is_billed_at_its_own_rate(kind: str) -> None:
+    """As the first call of a prompt that is cached: some is written, and nothing read."""
+    price = _rates(**{(_INPUT | _OUTPUT)[kind]: Decimal(7)})
+    counts: dict[str, Any] = {"input_tokens" if kind in _INPUT else "output_tokens": 10, kind: 10}
+    assert pricing.cost(price, Usage(**counts)).total_pico == 10 * 7 * 10**6
+
+
 _money = st.decimals(0, 10_000, places=10)
 
 
@@ -257,6 +269,13 @@ def test_before_the_first_exchange_rate_a_price_is_unknown_and_the_older_price_s
     history = pricing.timeline([_price(), euros], [_euros(8, "1.10")])
     found = [pricing.in_force(history, _SINCE + day * _DAY) for day in (4, 5, 7, 8)]
     assert [each and each.price_id.int for each in found] == [1, None, None, 2]
+
+
+def test_and_so_it_does_where_both_are_in_other_currencies() -> None:
+    pounds = _price(price_id=UUID(int=2), currency="GBP", valid_from=_SINCE + 5 * _DAY)
+    history = pricing.timeline([_price(currency="EUR"), pounds], [_euros(0, "1.10"), _euros(3, "1.20")])
+    found = [pricing.in_force(history, _SINCE + day * _DAY) for day in (2, 4, 5)]
+    assert [each and each.usd_per_unit for each in found] == [Decimal("1.10"), Decimal("1.20"), None]
 
 
 def test_a_price_without_any_exchange_rate_is_unknown() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +44,19 @@ def test_the_kinds_listed_first_keep_their_tokens() -> None:
     assert (usage.cached_input_tokens, usage.audio_input_tokens, usage.image_input_tokens) == (70, 30, 0)
     assert "audio_input_tokens 50 counted as 30, image_input_tokens 9 counted as 0" in doubt
     assert usage.raw == b"{}"
+
+
+@pytest.mark.parametrize("kind", [*_INPUT_KINDS, *_OUTPUT_KINDS])
+def test_nothing_counts_less_than_none(kind: str) -> None:
+    """It would else take something off the bill."""
+    counts: dict[str, Any] = {"input_tokens": 10, "output_tokens": 10, kind: -5}
+    assert taxonomy.consistent(Usage(**counts))[0] == Usage(input_tokens=10, output_tokens=10)
+
+
+@pytest.mark.parametrize("total", ["input_tokens", "output_tokens"])
+def test_a_count_that_no_column_has_room_for_is_cut(total: str) -> None:
+    counts: dict[str, Any] = {total: 2**63}
+    assert getattr(taxonomy.consistent(Usage(**counts))[0], total) == taxonomy.MOST_TOKENS
 
 
 @given(_usages)
