@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -12,11 +13,12 @@ from django.utils import timezone
 
 from core.ids import uuid7
 from tests.usage.rows import NOW, hold, record
-from usage import leases, ledger
+from usage import leases, ledger, periods
 from usage.books import prove
 from usage.budgets import BudgetExceededError, Budgets, BudgetSpec, Window, window_of
 from usage.ledger import Entry, Extend, HoldGoneError, Note, Reserve, Settle, Void
 from usage.models import Budget, BudgetWindow, Hold, UsageRecord
+from usage.periods import Period
 from usage.rows import HoldRow
 
 pytestmark = pytest.mark.django_db
@@ -243,6 +245,23 @@ class TestWhichBudgets:
         assert second.starts_at == first.ends_at
         assert second.id != first.id
         assert budgets.windows(now=before, **facts)[0].id == first.id
+
+
+@pytest.mark.parametrize(
+    ("period", "moment", "starts_at", "ends_at"),
+    [
+        ("week", "2026-03-29T12:00+02:00", "2026-03-23T00:00+01:00", "2026-03-30T00:00+02:00"),
+        ("week", "2026-10-19T00:00+02:00", "2026-10-19T00:00+02:00", "2026-10-26T00:00+01:00"),
+        ("month", "2026-02-28T23:59+01:00", "2026-02-01T00:00+01:00", "2026-03-01T00:00+01:00"),
+        ("month", "2026-12-31T23:59+01:00", "2026-12-01T00:00+01:00", "2027-01-01T00:00+01:00"),
+    ],
+)
+def test_weeks_begin_on_monday_and_months_on_the_first_also_where_clocks_change(
+    period: Period, moment: str, starts_at: str, ends_at: str
+) -> None:
+    began = periods.start_of(period, datetime.fromisoformat(moment), ZoneInfo("Europe/Berlin"))
+    assert began == datetime.fromisoformat(starts_at)
+    assert periods.end_of(period, began, ZoneInfo("Europe/Berlin")) == datetime.fromisoformat(ends_at)
 
 
 def test_a_period_that_is_full_takes_no_further_cost_and_no_settle_fails() -> None:
