@@ -4,25 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from gateway.asgi import Door
 from gateway.catalogue import Caller
-from gateway.doors.chat import answer_chat, answer_headers
+from gateway.doors.chat import answer_headers, answer_opened
 from gateway.doors.embeddings import answer_embeddings, embedded, encoded
 from gateway.http import JSON, Exchange
 from providers.routing import some_of
 from wire import ollama, ollama_embeddings, ollama_generate
-from wire.body import NAME, open_body
+from wire.body import NAME, Fields, open_body
 from wire.errors import ApiError, Code, invalid
+from wire.ollama.answer import created_at
 
 if TYPE_CHECKING:
     from gateway.asgi import Gateway
+    from providers.specs import TargetSpec
+    from wire.dialect import CallerDialect
+    from wire.ollama.stream_out import Encoder
 
 API_VERSION = "0.33.0"  # the Ollama whose API this is: clients ask for what they may use
 _LONG_AGO = "2024-01-01T00:00:00Z"  # the field is required; our models have no release date
+
+
+async def answer_chat(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
+    """A chat; or, where nothing is asked, what Ollama says of a model that it has loaded or let go of.
+
+    Its command line asks for that before the first question. Nobody is called for it.
+    """
+    started = time.perf_counter()
+    dialect = cast("CallerDialect", door.dialect)
+    body = await exchange.body(gateway.max_body_bytes)
+    try:
+        envelope = dialect.open_chat(body)
+    except ApiError:
+        fields = open_body(body)
+        if not _asks_nothing(fields):
+            raise
+        await exchange.answer(200, msgspec.json.encode(_loaded(gateway, dialect, caller, fields)))
+        return
+    await answer_opened(gateway, door, exchange, caller, envelope, started=started)
 
 
 async def embed_one(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
@@ -49,14 +73,7 @@ async def list_tags(gateway: Gateway, door: Door, exchange: Exchange, caller: Ca
 async def show(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
     """One of them, also under its full name, `provider/model`. Raises `ApiError` MODEL_NOT_FOUND."""
     del door
-    fields = open_body(await exchange.body(gateway.max_body_bytes))
-    name = NAME.read(fields, "model") or NAME.read(fields, "name")
-    if name is None:
-        raise invalid("'model' must be a non-empty string.", param="model")
-    topology = gateway.pipeline.catalogue.current.seen_by(caller)
-    targets = topology.targets(name)
-    if not targets:
-        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {some_of(topology.listed)}.", param="model")
+    _, targets = _named(gateway, caller, open_body(await exchange.body(gateway.max_body_bytes)))
     shown = {
         "modelfile": "",
         "parameters": "",
@@ -67,6 +84,31 @@ async def show(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller)
         "modified_at": _LONG_AGO,
     }
     await exchange.answer(200, msgspec.json.encode(shown))
+
+
+def _named(gateway: Gateway, caller: Caller, fields: Fields) -> tuple[str, Sequence[TargetSpec]]:
+    """The model that a body names. Raises `ApiError` MODEL_NOT_FOUND."""
+    name = NAME.read(fields, "model") or NAME.read(fields, "name")
+    if name is None:
+        raise invalid("'model' must be a non-empty string.", param="model")
+    topology = gateway.pipeline.catalogue.current.seen_by(caller)
+    targets = topology.targets(name)
+    if not targets:
+        raise ApiError(Code.MODEL_NOT_FOUND, f"No model '{name}'. There is: {some_of(topology.listed)}.", param="model")
+    return name, targets
+
+
+def _asks_nothing(fields: Fields) -> bool:
+    return all(msgspec.json.decode(fields.get(name, b"null")) in (None, "", []) for name in ("messages", "prompt"))
+
+
+def _loaded(gateway: Gateway, dialect: CallerDialect, caller: Caller, fields: Fields) -> dict[str, Any]:
+    """Ollama's `docs/api.md`, "Load a model" and "Unload a model": one object, also for who streams."""
+    name, _ = _named(gateway, caller, fields)
+    is_let_go = msgspec.json.decode(fields.get("keep_alive", b"null")) in (0, "0", "0s")
+    said = cast("Encoder", dialect.encoder(show_usage=False)).said("")
+    head = {"model": name, "created_at": created_at(int(time.time()))}
+    return {**head, **said, "done": True, "done_reason": "unload" if is_let_go else "load"}
 
 
 def _capabilities(types: set[str]) -> list[str]:

@@ -68,6 +68,32 @@ def test_the_demo_answers(client: ollama.Client) -> None:
     assert (answer.done, answer.done_reason) == (True, "stop")
 
 
+def test_a_model_is_loaded_before_the_first_question(client: ollama.Client, upstream: Upstream) -> None:
+    """As Ollama's command line asks; there is nothing to load, and nobody is called."""
+    for model in MODELS:
+        loaded, unloaded = client.generate(model), client.generate(model, keep_alive=0)
+        chat, streamed = client.chat(model), [*client.chat(model, [], stream=True)]
+
+        assert [each.done_reason for each in (loaded, unloaded, chat, *streamed)] == ["load", "unload", "load", "load"]
+        assert (loaded.model, loaded.response, chat.message.content, loaded.done) == (model, "", "", True)
+
+    assert not upstream.bill
+
+
+def test_only_a_model_that_is_there_is_loaded(client: ollama.Client) -> None:
+    with pytest.raises(ollama.ResponseError, match="No model 'nowhere'") as caught:
+        client.generate("nowhere")
+
+    assert caught.value.status_code == 404
+
+
+@pytest.mark.parametrize("asked", [{"messages": "Hi"}, {"messages": {}}, {"prompt": "Hi"}])
+def test_what_asks_something_in_another_form_loads_nothing(gateway: Product, asked: dict[str, Any]) -> None:
+    answer = gateway.request("POST", "/api/chat", body={"model": "up-llama"} | asked, key=gateway.key)
+
+    assert (answer.status, answer.json()["error"]) == (400, "'messages' must be a non-empty array.")
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_an_answer_is_billed_as_its_provider_bills_it(gateway: Product, upstream: Upstream, model: str) -> None:
     request_id = f"{REQUEST_ID}-{model}"
