@@ -95,6 +95,13 @@ class UserAdmin(Told, Choosing, DjangoUserAdmin, ModelAdmin):  # type: ignore[ty
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return not _may_more(obj, request.user) and bool(super().has_delete_permission(request, obj))
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        (title, options), *others = fieldsets
+        return [(title, {**options, "fields": [each for each in options["fields"] if each != "new_password"]}), *others]
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Nor makes anybody one of them."""
         fields = super().get_readonly_fields(request, obj)

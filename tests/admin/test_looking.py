@@ -111,3 +111,10 @@ def test_a_call_and_a_price_lead_nobody_to_a_page_that_is_not_for_him(group: str
 
 def test_who_may_not_reprice_is_not_offered_to(reader: Browser, model: Deployment) -> None:
     assert "Re-price past calls" not in reader.get(_page(model.prices.get())).content.decode()
+
+
+def test_a_user_s_password_is_set_by_who_may_change_the_user(reader: Browser, staff: Browser) -> None:
+    alice = User.objects.create_user("alice", is_staff=True)
+
+    assert "Set a new one" not in _read(reader, alice)
+    assert "Set a new one" in _read(staff, alice)
