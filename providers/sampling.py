@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from django.core.exceptions import ValidationError
 
 _MAX_STOPS = 16
 _Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
@@ -22,8 +23,8 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check(defaults: object) -> None:
-    """Raises ValueError, saying what is wrong and what is known."""
+    """Refuse what calls would fail of or never hear of, where it is written: older rows may hold it."""
     try:
         msgspec.convert(defaults, Sampling)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{error}. Known: {', '.join(Sampling.__struct_fields__)}.") from error
+        raise ValidationError(f"{error}. Known: {', '.join(Sampling.__struct_fields__)}.") from error

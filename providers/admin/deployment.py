@@ -20,7 +20,7 @@ from unfold.decorators import display as column
 from accounts.admin_locked import lock
 from accounts.admin_meanwhile import EditedAdmin
 from core import display
-from providers import operations
+from providers import operations, sampling
 from providers.admin import rates, route
 from providers.admin.fields import CapabilitiesField
 from providers.admin.price import FirstPriceInline, NewPriceInline, PriceHistoryInline
@@ -45,6 +45,8 @@ class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only
     def clean_defaults(self) -> object:
         """An empty field is a model without defaults, however its emptiness is written."""
         written = self.cleaned_data["defaults"]
+        if isinstance(written, dict) and written != self.instance.defaults:
+            sampling.check(written)
         return {} if written in EMPTY_VALUES else written
 
 

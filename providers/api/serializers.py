@@ -14,7 +14,7 @@ from accounts.api.camel import CamelCase
 from accounts.api.resources import ByName, Ordering, Query, RowSerializer
 from accounts.api.serializers import LIMITS
 from core.vault import Secret
-from providers import operations
+from providers import operations, sampling
 from providers.api.flat import Kind
 from providers.models import Credential, Deployment, ExchangeRate, Price, PriceTier, Provider, Route, RouteTarget
 from usage.pricing import RATE_NAMES
@@ -120,7 +120,9 @@ class DeploymentSerializer(RowSerializer[Deployment]):
     provider = ByName(slug_field="slug", queryset=Provider.objects.all(), help_text="The provider's slug or id.")
     provider_id = serializers.UUIDField(read_only=True)
     capabilities = serializers.ListField(child=serializers.CharField(max_length=64), max_length=32, required=False)
-    defaults = serializers.DictField(required=False, help_text='Where a call says nothing, as {"temperature": 0.7}.')
+    defaults = serializers.DictField(
+        required=False, validators=[sampling.check], help_text='Where a call says nothing, as {"temperature": 0.7}.'
+    )
 
     class Meta:
         model = Deployment

@@ -16,7 +16,7 @@ from accounts.models import slug_like
 from core.http import validate_address
 from core.models import Identified, RateLimited, json_object, printable
 from core.vault import EncryptedField, Secret, decrypt
-from providers import kinds, sampling
+from providers import kinds
 
 if TYPE_CHECKING:
     from providers.models.prices import Price
@@ -209,14 +209,6 @@ class Deployment(Audited, Identified, RateLimited):
 
     def __str__(self) -> str:
         return f"{self.provider.slug}/{self.name}"
-
-    def clean(self) -> None:
-        if not isinstance(self.defaults, dict):
-            return  # its own field says so
-        try:
-            sampling.check(self.defaults)
-        except ValueError as error:
-            raise ValidationError({"defaults": str(error)}) from error
 
     @property
     def model_at_provider(self) -> str:

@@ -502,6 +502,23 @@ def test_defaults_that_no_database_takes_are_refused_at_their_field(
     assert list(answer.context["adminform"].errors) == ["defaults"]
 
 
+def test_defaults_that_no_call_would_hear_of_are_refused_where_they_are_written(
+    staff: Browser, house: Provider
+) -> None:
+    """Older rows may hold some: their providers' pages and their own can be saved still."""
+    model = house.deployments.get()
+    url = reverse("admin:providers_deployment_change", args=[model.pk])
+
+    answer = staff.post(url, model_form(model, defaults='{"topP": 0.5}'))
+    assert "topP" in answer.context["adminform"].errors["defaults"][0]
+
+    Deployment.objects.update(defaults={"topP": 0.5})
+    answer = staff.post(url, model_form(model, defaults='{"topP": 0.5}', context_window="1000"))
+    assert answer.status_code == 302, _errors(answer)
+    assert staff.post(change_url(house), edit(house, name="Home")).status_code == 302
+    assert Provider.objects.get().name == "Home"
+
+
 def test_a_row_is_added_to_the_price_history(staff: Browser, house: Provider) -> None:
     model = house.deployments.get()
     url = reverse("admin:providers_deployment_change", args=[model.pk])
