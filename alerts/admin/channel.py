@@ -103,6 +103,10 @@ class ChannelAdmin(EditedAdmin):
         """Nor is it found by others, who could guess it letter by letter."""
         return self.search_fields if self.has_change_permission(request) else ("name",)
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Nor by a filter of the page's address."""
+        return lookup.partition("__")[0] != "address" and super().lookup_allowed(lookup, value, request)
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         context = {
             "no_mail_server": settings.MAIL_SERVER is None,

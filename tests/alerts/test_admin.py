@@ -227,6 +227,7 @@ def test_a_query_in_an_address_is_for_those_who_may_change_it(db: None, permissi
     assert "hooks.example.com/in?" in of_channel
     assert ("0123abcd" in of_channel) == shown
     assert ("Pager" in found) == shown
+    assert browser.get(page("channel_changelist"), {"address__contains": "token=0123"}).status_code == 400
 
 
 def test_nor_is_it_in_the_audit_trail(staff: Browser) -> None:
