@@ -31,9 +31,9 @@ def test_who_looks_while_a_job_is_written_reads_the_whole_or_nothing(broker: Con
                 jobs.put({"number": number})
 
     writer = threading.Thread(target=write)
-    writer.start()
     until = time.monotonic() + PATIENCE_S
-    with broker.SimpleQueue("jobs", no_ack=True) as jobs:
+    with broker.SimpleQueue("jobs", no_ack=True) as jobs:  # before the first job: what no queue is bound to is lost
+        writer.start()
         while len(read) < JOBS and time.monotonic() < until:
             try:
                 read.append(jobs.get_nowait().payload["number"])
