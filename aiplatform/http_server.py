@@ -44,6 +44,8 @@ class Protocol(HttpToolsProtocol):
                 super().data_received(data)
                 break
             except HttpParserUpgrade as offer:
+                if not self._has_offered:  # a tunnel (CONNECT), which the application has been asked for, and refuses
+                    break
                 data = self._without_offer() + data[offer.args[0] :]
         if self._untold_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The headers are larger than {MOST_HEADER_BYTES:,} bytes.")

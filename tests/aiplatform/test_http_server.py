@@ -392,6 +392,24 @@ def test_any_number_of_offers_may_come_together(run: Run) -> None:
     run(story())
 
 
+@pytest.mark.timeout(10)
+def test_who_asks_for_a_tunnel_is_answered_once(run: Run) -> None:
+    """It was taken for an offer, and read again and again: nobody else of this worker's was ever served."""
+    asked: list[str] = []
+
+    async def story() -> None:
+        async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
+            asked.append(f"{exchange.scope['method']} {exchange.path}")
+            await exchange.answer(404, b"{}")
+
+        async with serving(handle) as (reader, writer):
+            writer.write(b"CONNECT / HTTP/1.1\r\nHost: here\r\n\r\n")
+            await answered(reader)
+
+    run(story())
+    assert asked == ["CONNECT /"]
+
+
 def test_a_caller_who_keeps_no_connection_has_it_closed(run: Run) -> None:
     async def story() -> None:
         async def handle(exchange: Exchange, cycle: RequestResponseCycle) -> None:
