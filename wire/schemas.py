@@ -15,10 +15,11 @@ Schema = dict[str, Any]
 
 # What OpenAI's strict mode knows; it refuses the rest (`default`, `oneOf`, `minLength` …).
 _STRICT = frozenset({
-    "type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const", "$ref", "$defs",
-    "definitions", "title", "description", "pattern", "format", "minimum", "maximum", "exclusiveMinimum",
+    "$schema", "type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const", "$ref",
+    "$defs", "definitions", "title", "description", "pattern", "format", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum", "multipleOf", "minItems", "maxItems",
 })  # fmt: skip
+_STRICT_FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
 
 # Where further schemas stand. Not in `allOf`: members that are closed would shut out each other's properties.
 _NAMED = frozenset({"properties", "$defs", "definitions"})
@@ -44,7 +45,7 @@ def rewritten(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
 
 
 def _can_be_strict(schema: Schema) -> bool:
-    """Every object is closed, and all of its members are required."""
+    """It is an object; every object is closed, and all of its members are required and have a type."""
     found: list[Schema] = []
 
     def note(each: Schema) -> Schema:
@@ -52,7 +53,7 @@ def _can_be_strict(schema: Schema) -> bool:
         return each
 
     rewritten(schema, note)
-    return all(map(_is_strict, found))
+    return schema.get("type") == "object" and all(map(_is_strict, found))
 
 
 def _inside(name: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
@@ -73,10 +74,16 @@ def _closed(schema: Schema) -> Schema:
 
 
 def _is_strict(schema: Schema) -> bool:
-    if not schema.keys() <= _STRICT:
+    if "$ref" in schema:
+        return len(schema) == 1
+    if not schema.keys() <= _STRICT or schema.get("format", "date") not in _STRICT_FORMATS:
         return False
-    if schema.get("type") != "object" and "properties" not in schema:
-        return True
+    kind = schema.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if "array" in kinds and not isinstance(schema.get("items"), dict):
+        return False
+    if "object" not in kinds and "properties" not in schema:
+        return kind is not None or "anyOf" in schema
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
         return False

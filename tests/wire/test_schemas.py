@@ -31,6 +31,10 @@ class Town(BaseModel):
     mayor: str | None
 
 
+class Mayor(BaseModel):
+    home: Street = Field(description="Where the mayor lives")
+
+
 class Village(Town):
     well: str = "none"
 
@@ -73,10 +77,49 @@ def test_openai_is_told_that_objects_are_closed() -> None:
     assert wanted["schema"]["$defs"]["Street"] == CLOSED_STREET
 
 
+def of(member: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": member}, "required": ["a"], "additionalProperties": False}
+
+
+def test_openai_is_strict_with_what_zod_writes() -> None:
+    schema = of({"type": "string"}) | {"$schema": "http://json-schema.org/draft-07/schema#"}
+
+    assert sent(asking(schema), OPENAI)["response_format"]["json_schema"]["strict"] is True
+    assert sent(asking(schema), RESPONSES)["text"]["format"] == {
+        "type": "json_schema",
+        "name": "response",
+        "schema": schema,
+        "strict": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        of({"title": "Whatever"}),
+        of({"enum": ["a", 1]}),
+        of({"type": "array"}),
+        of({"type": "array", "items": {}}),
+        of({"type": ["object", "null"]}),
+        of({"type": "string", "format": "uri"}),
+        of({"type": "integer", "format": "int32"}),
+        of({"type": "string", "format": ["uri"]}),
+        {"type": "array", "items": of({"type": "string"})},
+        {"$ref": "#/$defs/A", "$defs": {"A": of({"type": "string"})}},
+        {"anyOf": [of({"type": "string"}), of({"type": "integer"})]},
+    ],
+)
+def test_openai_is_not_strict_with_closed_schemas_that_it_would_refuse(schema: dict[str, Any]) -> None:
+    wanted = sent(asking(schema), OPENAI)["response_format"]["json_schema"]
+
+    assert (wanted["schema"], wanted["strict"]) == (schema, False)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
         Village.model_json_schema(),  # a member that need not be there, and a default
+        Mayor.model_json_schema(),  # words beside a reference
         {"type": "object"},
         {"type": "object", "additionalProperties": {"type": "string"}},
         {"type": "object", "properties": {"a": {"type": "string", "minLength": 2}}, "required": ["a"]},
