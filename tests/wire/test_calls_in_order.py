@@ -100,3 +100,13 @@ def test_nothing_waits_that_need_not() -> None:
     decoder = OPENAI.decoder()
 
     assert [len(decoder.decode(event + b"\n\n")) for event in (first, second, third, fourth)] == [3, 1, 2, 1]
+
+
+def test_what_comes_behind_a_finish_is_told() -> None:
+    """Some hosts finish with each call, and this one wrote nothing for a call without arguments."""
+    chunks = [calls(begun(0, "b", "g")), calls(begun(1, "c", "h", THIRD.arguments)), {"content": "Hm"}]
+    events = [event.replace(b'"finish_reason":null', b'"finish_reason":"tool_calls"') for event in told(*chunks)]
+
+    (choice,) = heard(anthropic_messages, events).choices
+
+    assert choice.parts == (ToolCall("b", "g", "{}"), THIRD, Text("Hm"))

@@ -62,7 +62,9 @@ class _ChoiceDecoder:
     def decode(self, choice: answer.Choice) -> list[StreamEvent]:
         said = self._delta(choice.delta, choice) if choice.delta else []
         events = [event for each in said for event in self._order.put(each)]
-        if choice.finish_reason and not self._finished:
+        if self._finished:  # some hosts go on, and nothing else will release what is held
+            return events + self._order.end()
+        if choice.finish_reason:
             self._finished = True
             finish = answer.finish_of(choice.finish_reason)
             finish = finish_with(finish, calls=bool(self._calls), refused=self._refused)
