@@ -61,7 +61,9 @@ class _ChoiceDecoder:
 
     def decode(self, choice: answer.Choice) -> list[StreamEvent]:
         said = self._delta(choice.delta, choice) if choice.delta else []
-        events = [event for each in said for event in self._order.put(each)]
+        events: list[StreamEvent] = [*said]
+        if self._calls:  # else there is nothing to be put into order
+            events = [event for each in said for event in self._order.put(each)]
         if self._finished:  # some hosts go on, and nothing else will release what is held
             return events + self._order.end()
         if choice.finish_reason:
