@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from wire.body import MALFORMED
 from wire.dialect import StreamFailedError
+from wire.halves import Decoder
 
 MAX_MESSAGE_CHARS = 2_000
 _MAX_DEPTH = 8
 _MAX_MESSAGES = 10
+_BODY = Decoder[Any](Any)
 
 
 def message_of(body: bytes) -> str:
     try:
-        decoded = msgspec.json.decode(body)
+        decoded = _BODY.decode(body)
     except MALFORMED:
         return ""
     return _message(decoded)

@@ -10,8 +10,9 @@ import pytest
 
 from gateway.relays import Translation
 from tests.wire.test_broken_answers import ANSWERS, CALLERS, NOW, STREAMS, by_dialect
-from wire import ollama
-from wire.dialect import Dialect
+from wire import ollama, openai_chat
+from wire.dialect import Dialect, StreamFailedError
+from wire.failures import message_of
 from wire.halves import Decoder
 from wire.sse import event as sse_event
 
@@ -54,6 +55,15 @@ def test_a_stream_with_one_is_read(dialect: Dialect) -> None:
 
     for caller in CALLERS:
         Translation(dialect, caller, show_usage=True, made_at=NOW).feed(stream)
+
+
+def test_an_error_with_one_is_told() -> None:
+    said = rb'{"object":"error","message":"No \ud83d"}'  # as some versions of vLLM say it, also within a stream
+    dialect: Dialect = openai_chat
+
+    assert message_of(said) == "No \ufffd"
+    with pytest.raises(StreamFailedError, match="No \ufffd"):
+        dialect.decoder().decode(sse_event(said))
 
 
 def _with_half(dialect: Any, event: Any) -> bytes:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
 from wire.body import MALFORMED
 from wire.dialect import BadStreamError
 from wire.failures import stream_failure
+from wire.halves import Decoder
 from wire.neutral import Usage
 from wire.openai_chat import answer
 from wire.openai_chat.usage import decode_usage
 from wire.sse import data_of, is_done
+
+_EVENT = Decoder[dict[str, Any]](dict[str, Any])
 
 
 class Meter:
@@ -76,7 +79,7 @@ def read_chunk(data: bytes) -> answer.Answer:
 
 def _unlike_a_chunk(data: bytes) -> Exception:
     """Some versions of vLLM sent its errors without an `error` around them."""
-    error = msgspec.json.decode(data)
+    error = _EVENT.decode(data)
     if error.get("object") == "error":
         return stream_failure(error)
     return BadStreamError("an event that is no chat completion chunk: it has no choices")
