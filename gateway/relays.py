@@ -13,6 +13,7 @@ from wire.neutral import ChatResponse, Settled, Started
 from wire.sse import is_comment
 
 T = TypeVar("T")
+_TIMED = (Started, ChatResponse)
 
 MAX_EVENT_BYTES = MAX_ANSWER_BYTES  # one event of Gemini's holds a whole picture
 
@@ -96,6 +97,6 @@ def relay_between(provider: Dialect, caller: CallerDialect, *, show_usage: bool,
 
 def dated(told: T, made_at: datetime) -> T:
     """With a time where its provider tells none (Anthropic, Google), for callers who are always told one."""
-    if isinstance(told, Started | ChatResponse) and not told.created:
+    if isinstance(told, _TIMED) and not told.created:
         return msgspec.structs.replace(told, created=int(made_at.timestamp()))
     return told

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +54,21 @@ def bare() -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     quiet = {"GRPC_PORT": "0", "METRICS_PORT": "0"}  # several products run at once
     return passed | CLEARED | quiet | {"DJANGO_SETTINGS_MODULE": "aiplatform.settings", "PYTHONUNBUFFERED": "1"}
+
+
+def manage(*words: str, **env: str) -> str:
+    """What `manage.py` prints in an environment that is bare but for `env`."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        env=bare() | env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def memory() -> str | None:

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import environment
+from tests.environment import manage
 from tests.servers import Servers
 
 _FILL = "from django.utils import timezone; from tests.admin import demo; demo.fill(now=timezone.now(), calls=40)"
-
-
-def _manage(arguments: list[str], env: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        env=env,
-        cwd=environment.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def _documented(file: Path) -> list[list[str]]:
@@ -43,16 +28,15 @@ def _documented(file: Path) -> list[list[str]]:
 @pytest.mark.timeout(300)
 def test_the_books_balance_in_postgresql_as_they_did(servers: Servers, tmp_path: Path) -> None:
     servers.postgres.drop_database("moved")
-    state = {"STATE_DIR": str(tmp_path / "state"), "TIME_ZONE": "UTC"}
-    before = {**environment.bare(), **state}
+    before = {"STATE_DIR": str(tmp_path / "state"), "TIME_ZONE": "UTC"}
     after = {**before, "DATABASE_URL": servers.postgres.create_database("moved")}
-    _manage(["migrate", "-v0"], before)
-    _manage(["shell", "-c", _FILL], before)
+    manage("migrate", "-v0", **before)
+    manage("shell", "-c", _FILL, **before)
     dump, *others = _documented(tmp_path / "moved.json")
 
-    _manage(dump, before)
-    told = [_manage(each, after) for each in others]
+    manage(*dump, **before)
+    told = [manage(*each, **after) for each in others]
 
     assert dump[0] == "dumpdata"
-    assert told[-1] == _manage(["verifyledger"], before)
+    assert told[-1] == manage("verifyledger", **before)
     assert "40 records" in told[-1]

@@ -6,10 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from tests import environment
+from tests.environment import manage
 from tests.servers import Servers
 
 # A process that ends leaves its newest rows in a file beside the database's, unless it closes its connections before.
@@ -22,20 +22,6 @@ _ADD = (
     "Client.objects.bulk_create(Client(name=f'after-{n}') for n in range(2000)); os._exit(0)"
 )
 _COUNT = "from accounts.models import Client; print(Client.objects.filter(name__startswith='after').count())"
-
-
-def _manage(arguments: list[str], env: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        env={**environment.bare(), **env},
-        cwd=environment.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def _documented(about: str) -> tuple[str, str]:
@@ -52,18 +38,18 @@ def _run(commands: str, folder: Path, **env: str) -> None:
 def test_an_embedded_installation_goes_back_to_its_backup(tmp_path: Path) -> None:
     env = {"STATE_DIR": str(tmp_path / "var")}
     backup, restore = _documented("embedded")
-    _manage(["migrate", "-v0"], env)
-    _manage(["shell", "-c", _FILL], env)
-    before = _manage(["verifyledger"], env)
+    manage("migrate", "-v0", **env)
+    manage("shell", "-c", _FILL, **env)
+    before = manage("verifyledger", **env)
     _run(backup, tmp_path)
-    _manage(["shell", "-c", _ADD], env)
+    manage("shell", "-c", _ADD, **env)
     assert (tmp_path / "var/platform.sqlite3-wal").stat().st_size
 
     _run(restore, tmp_path)
 
-    assert _manage(["verifyledger"], env) == before
+    assert manage("verifyledger", **env) == before
     assert "20 records" in before
-    assert _manage(["shell", "-v0", "-c", _COUNT], env) == "0\n"
+    assert manage("shell", "-v0", "-c", _COUNT, **env) == "0\n"
 
 
 def test_an_installation_on_postgresql_goes_back_to_its_backup(servers: Servers, tmp_path: Path) -> None:
@@ -74,10 +60,10 @@ def test_an_installation_on_postgresql_goes_back_to_its_backup(servers: Servers,
     restored = {**state, "DATABASE_URL": servers.postgres.create_database("restored")}
     path = f"{servers.postgres.binaries}:{os.environ['PATH']}"
     backup, restore = _documented("PostgreSQL")
-    _manage(["migrate", "-v0"], torn)
-    _manage(["shell", "-c", _FILL], torn)
+    manage("migrate", "-v0", **torn)
+    manage("shell", "-c", _FILL, **torn)
 
     _run(backup, tmp_path, PATH=path, DATABASE_URL=torn["DATABASE_URL"])
     _run(restore, tmp_path, PATH=path, DATABASE_URL=restored["DATABASE_URL"])
 
-    assert _manage(["verifyledger"], restored) == _manage(["verifyledger"], torn)
+    assert manage("verifyledger", **restored) == manage("verifyledger", **torn)
