@@ -7,6 +7,7 @@ has changed is made anew (`gateway/loading/`). When the database is away the las
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -44,6 +45,7 @@ class Catalogue:
         # One thread, so that it is one connection: the loop's own pool would keep one in each of its threads.
         reader, source = ThreadPoolExecutor(1, "catalogue"), Source()
         first = await asyncio.get_running_loop().run_in_executor(reader, source.load, Pace(is_hurried=True))
+        _say_in_force(first)
         return cls(first, source, reader)
 
     async def run(self) -> None:
@@ -61,6 +63,7 @@ class Catalogue:
                 continue
             if newer:
                 self.current = newer
+                _say_in_force(newer)
 
 
 class Source:
@@ -107,6 +110,10 @@ class Source:
         if self._budget_rows.version != self._budgets_version:
             self._budgets = Budgets(pace.over(self._budget_rows.made.values()))
             self._budgets_version = self._budget_rows.version
+
+
+def _say_in_force(snapshot: Snapshot) -> None:
+    log.info("the configuration is in force", revision=snapshot.revision, process=os.getpid())
 
 
 def load() -> Snapshot:

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -26,10 +27,14 @@ from psycopg.rows import dict_row
 
 from aiplatform.supervisor import Child, beat_command, web_command, worker_command
 from tests import environment
-from tests.servers import PATIENCE_S, Postgres, Redis, free_port, wait_until
+from tests.servers import PATIENCE_S, Postgres, Redis, free_port, is_alive, wait_until
 
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 30
+# As text or as JSON.
+_IN_FORCE = re.compile(
+    r"^(?=.*the configuration is in force)(?=.*\bprocess\W+(\d+))(?=.*\brevision\W+(\d+))", re.MULTILINE
+)
 _numbers = itertools.count(1)
 
 
@@ -75,8 +80,8 @@ class Product:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.env = {**template.env, **env, "STATE_DIR": str(state_dir), "PORT": str(self.port)}
         self._log = (state_dir / "log").open("ab")
-        workers = int(self.env["WEB_WORKERS"] or 1)
-        self.web = self._child("web", web_command(host="127.0.0.1", port=self.port, workers=workers))
+        self._workers = int(self.env["WEB_WORKERS"] or 1)
+        self.web = self._child("web", web_command(host="127.0.0.1", port=self.port, workers=self._workers))
         self.jobs = self._jobs() if jobs else []
 
     def start(self) -> None:
@@ -111,6 +116,16 @@ class Product:
     def log(self) -> str:
         """All that its processes have printed."""
         return (self.state_dir / "log").read_text(errors="replace")
+
+    def until_in_force(self) -> None:
+        """Wait until what the configuration is now is in force in every web process, as each of them says itself."""
+        (newest,) = self.sql("SELECT number FROM catalogue_revision")
+        wait_until(lambda: self._serving(newest["number"]) >= self._workers, what="the change to be in force")
+
+    def _serving(self, revision: int) -> int:
+        """How many web processes serve by that revision or a later one."""
+        said = {int(process): int(number) for process, number in _IN_FORCE.findall(self.log())}
+        return sum(number >= revision and is_alive(process) for process, number in said.items())
 
     def request(
         self,

@@ -52,9 +52,7 @@ def house(gateway: Product, acting: Acting) -> Product:
     operating.add_provider(gateway, name="acts-claude", kind="anthropic", endpoint=acting.url, model="acting-claude")
     route = {"name": EMBEDDING_MODEL, "strategy": "priority", "targets": [{"deployment": "upstream/up-embed"}]}
     operating.manage(gateway, "POST", "/api/ai-providers/routes", route)
-    operating.until_in_force(
-        lambda: gateway.request("GET", f"/v1/models/{EMBEDDING_MODEL}", key=gateway.key).status == 200
-    )
+    gateway.until_in_force()
     return gateway
 
 
@@ -71,7 +69,7 @@ def spent_key(house: Product) -> str:
     operating.manage(house, "POST", "/api/accounts/clients", {"name": name})
     fields = {"client": name, "requestsPerHour": 1}
     key: str = operating.manage(house, "POST", "/api/accounts/keys", fields)["key"]
-    operating.until_in_force(lambda: house.request("GET", "/v1/models", key=key).status == 200)
+    house.until_in_force()
     house.chat(key=key)
     return key
 

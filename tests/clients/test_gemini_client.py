@@ -45,9 +45,7 @@ def house(gateway: Product, session_upstream: Upstream, session_replay: Replay) 
     operating.manage(gateway, "POST", "/api/ai-providers/deployments", made)
     price = {"deployment": "googles/up-vectors", "inputPerMillion": "2.50", "outputPerMillion": "0"}
     operating.manage(gateway, "POST", "/api/ai-providers/prices", price)
-    operating.until_in_force(
-        lambda: gateway.request("GET", "/v1/models/googles/up-vectors", key=gateway.key).status == 200
-    )
+    gateway.until_in_force()
     return gateway
 
 

@@ -56,7 +56,6 @@ def platform(new_product: NewProduct, llama: Llama) -> Iterator[Product]:
         admin = AdminSession(running)
         page = "/admin/providers/provider/add/"
         admin.submit(page, admin.form(page) | filled_in(llama))
-        operating.until_in_force(lambda: running.request("GET", f"/v1/models/{MODEL}", key=running.key).status == 200)
         endpoint = f"http://127.0.0.1:{llama.port}/v1"
         operating.add_provider(running, name="llama-itself", kind="openai", endpoint=endpoint, model=NATIVE, apiKey=KEY)
         yield running

@@ -103,9 +103,7 @@ def shop(new_product: NewProduct, server: Llmock) -> Iterator[Product]:
         operating.manage(product, "POST", "/api/ai-providers/deployments", made)
         price = {"deployment": f"openai/{EMBEDDING}", "inputPerMillion": "2.50", "outputPerMillion": "0"}
         operating.manage(product, "POST", "/api/ai-providers/prices", price)
-        operating.until_in_force(
-            lambda: product.request("GET", f"/v1/models/openai/{EMBEDDING}", key=product.key).status == 200
-        )
+        product.until_in_force()
         yield product
         invariants.check(product, server.bill())
 

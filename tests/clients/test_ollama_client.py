@@ -48,7 +48,7 @@ def llamas(gateway: Product, session_upstream: Upstream) -> None:
     operating.add_provider(gateway, name="llamas", kind="ollama", endpoint=endpoint, model="up-llama")
     made = {"provider": "llamas", "name": "up-llama-embed", "type": "embedding"}
     operating.manage(gateway, "POST", "/api/ai-providers/deployments", made)
-    operating.until_in_force(lambda: gateway.request("GET", "/v1/models/up-llama-embed", key=gateway.key).status == 200)
+    gateway.until_in_force()
 
 
 @pytest.fixture

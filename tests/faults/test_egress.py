@@ -24,7 +24,6 @@ from tests.conftest import NewProduct
 from tests.core.test_egress import Names
 from tests.faults import invariants
 from tests.faults.conftest import NewInstallation
-from tests.journeys import operating
 from tests.product import Product
 from tests.providers.topologies import deployment, sent_to
 from tests.upstream import Upstream
@@ -125,9 +124,7 @@ def test_36_no_redirect_is_followed(product: Product, upstream: Upstream) -> Non
     with redirecting(f"{upstream.openai_url}/chat/completions") as address:
         made = add(product, "redirecting", address)
         assert made.status == 201
-        operating.until_in_force(
-            lambda: product.request("GET", "/v1/models/redirecting/redirecting-model", key=product.key).status == 200
-        )
+        product.until_in_force()
 
         answer = product.chat("call-redirected", model="redirecting-model")
 

@@ -36,7 +36,7 @@ def test_18_a_price_that_changes_in_mid_stream(new_installation: NewInstallation
             next(iter(answer))
             dearer = {"pricing": {"inputTokenCost": 0.005, "outputTokenCost": 0.02}}
             operating.manage(product, "PATCH", f"/api/ai-providers/{made}", dearer)
-            time.sleep(operating.IN_FORCE_S)
+            product.until_in_force()
             heard = answer.read()
         later = load.run(product, lambda callers: callers.call(model="dear")).name
 

@@ -243,7 +243,7 @@ def test_24_a_long_healthy_stream_is_not_cut(shop: Product, upstream: Upstream) 
     shop.sql(
         f"UPDATE providers_provider SET timeout_ms = 1000, between_chunks_timeout_ms = 2000 WHERE slug = '{model}'"
     )
-    operating.until_in_force(lambda: ask(shop, model).status == 200)
+    shop.until_in_force()
     upstream.on(model, Fault(words=40, chunk_s=0.1), Fault(words=40, chunk_s=0.1))
 
     whole = ask(shop, model, stream=True)

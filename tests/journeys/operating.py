@@ -13,7 +13,6 @@ from typing import Any
 from tests.product import Answer, Product
 from tests.servers import PATIENCE_S, wait_until
 
-IN_FORCE_S = 3.0  # a change of the configuration is in force within a second; the rest for a busy machine
 _numbers = itertools.count(1)
 _PLAYS = 4
 _TIMES = 8  # connections are new each time, so that all web processes have had their say
@@ -49,7 +48,7 @@ def add_provider(
     }
     made: str = manage(product, "POST", "/api/ai-providers", body)["id"]
     if wait:
-        until_in_force(lambda: product.request("GET", f"/v1/models/{name}/{model}", key=product.key).status == 200)
+        product.until_in_force()
     return made
 
 
@@ -58,7 +57,7 @@ def limited_key(product: Product, **limits: int) -> str:
     name = f"bounded-{next(_numbers)}"
     manage(product, "POST", "/api/accounts/clients", {"name": name})
     made: str = manage(product, "POST", "/api/accounts/keys", {"client": name, **limits})["key"]
-    until_in_force(lambda: product.request("GET", "/v1/models", key=made).status == 200)
+    product.until_in_force()
     return made
 
 
@@ -66,12 +65,7 @@ def answer_known_names_alone(product: Product) -> None:
     """Switch the demo's catch-all route off, so that an unknown model is an error."""
     for route in manage(product, "GET", "/api/ai-providers/routes")["results"]:
         manage(product, "PATCH", f"/api/ai-providers/routes/{route['id']}", {"catchAll": False})
-    until_in_force(lambda: product.chat(model="nobody-knows-it").status == 404)
-
-
-def until_all_is_in_force(product: Product) -> None:
-    """Wait for whatever was changed, where nothing shows it: what is changed later is not known earlier."""
-    limited_key(product)
+    product.until_in_force()
 
 
 def until_ready(product: Product) -> None:
@@ -79,9 +73,9 @@ def until_ready(product: Product) -> None:
     wait_until(lambda: product.request("GET", "/readyz").status == 200, what="the product to be ready")
 
 
-def until_in_force(condition: Callable[[], bool]) -> None:
-    """Wait for a change of the configuration to be in force in every web process."""
-    wait_until(lambda: all(condition() for _ in range(_TIMES)), what="the change to be in force")
+def until_all_agree(condition: Callable[[], bool]) -> None:
+    """Wait for what the web processes find out each by itself."""
+    wait_until(lambda: all(condition() for _ in range(_TIMES)), what="all web processes to agree")
 
 
 def rows(product: Product, request_id: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def key(house: Product) -> Iterator[Key]:
     name = f"restricted-{house.port}"
     operating.manage(house, "POST", "/api/accounts/clients", {"name": name, "allowedModels": CLIENTS_MODELS})
     made = operating.manage(house, "POST", "/api/accounts/keys", {"client": name})
-    operating.until_in_force(lambda: house.request("GET", "/v1/models", key=made["key"]).status == 200)
+    house.until_in_force()
     yield made
     operating.manage(house, "PATCH", f"/api/accounts/keys/{made['id']}", {"isActive": False})
 
@@ -62,11 +62,13 @@ def test_no_list_shows_what_is_not_allowed(house: Product, key: Key, path: str) 
 
 def test_a_keys_own_list_holds_besides_its_clients(house: Product, key: Key) -> None:
     operating.manage(house, "PATCH", f"/api/accounts/keys/{key['id']}", {"allowedModels": ["demo", "up-claude"]})
-    operating.until_in_force(lambda: house.chat(model="up-chat", key=key["key"]).status == 403)
+    house.until_in_force()
 
+    assert house.chat(model="up-chat", key=key["key"]).status == 403
     assert house.chat(model="demo", key=key["key"]).status == 200
     assert house.chat(model="up-claude", key=key["key"]).status == 403
 
     told = operating.manage(house, "PATCH", f"/api/accounts/keys/{key['id']}", {"allowedModels": []})
     assert told["allowedModels"] == []
-    operating.until_in_force(lambda: house.chat(model="up-chat", key=key["key"]).status == 200)
+    house.until_in_force()
+    assert house.chat(model="up-chat", key=key["key"]).status == 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from tests.conftest import NewProduct
@@ -22,7 +21,6 @@ def _model(product: Product, upstream: Upstream) -> str:
     """A model of its own, at $2.50 and $10."""
     name = f"priced-{uuid.uuid4().hex[:8]}"
     operating.add_provider(product, name=name, kind="custom", endpoint=upstream.openai_url, model=name)
-    _in_force(lambda: product.request("GET", f"/v1/models/{name}", key=product.key).status == 200)
     return name
 
 
@@ -31,11 +29,6 @@ def _price(product: Product, model: str, **given: Any) -> str:
     body = {"deployment": deployment, "inputPerMillion": "5", "outputPerMillion": "20", **given}
     made: str = operating.manage(product, "POST", PRICES, body)["id"]
     return made
-
-
-def _in_force(condition: Callable[[], bool]) -> None:
-    """In every web process: each looks for changes by itself."""
-    operating.until_in_force(condition)
 
 
 def _priced_by(product: Product, model: str) -> str:
@@ -51,7 +44,8 @@ def test_a_stream_keeps_the_price_it_began_at(topology: Product, upstream: Upstr
     with OPENAI.streaming(topology, model) as answer:
         request_id = answer.headers["x-request-id"]
         new = _price(topology, model)
-        _in_force(lambda: _priced_by(topology, model) == new)
+        topology.until_in_force()
+        assert _priced_by(topology, model) == new
         heard = list(events(answer))
 
     row = operating.row(topology, request_id)
@@ -65,7 +59,8 @@ def test_a_prompt_beyond_the_bound_costs_its_tier(topology: Product, upstream: U
     model = _model(topology, upstream)
     tier = {"aboveTokens": 1, "inputPerMillion": "7", "outputPerMillion": "30"}
     new = _price(topology, model, tiers=[tier])
-    _in_force(lambda: _priced_by(topology, model) == new)
+    topology.until_in_force()
+    assert _priced_by(topology, model) == new
 
     row = operating.row_of(topology, topology.chat(model=model))
 
@@ -75,7 +70,7 @@ def test_a_prompt_beyond_the_bound_costs_its_tier(topology: Product, upstream: U
 def test_a_price_in_another_currency_waits_for_its_exchange_rate(topology: Product, upstream: Upstream) -> None:
     model, currency = _model(topology, upstream), "XTS"
     _price(topology, model, currency=currency)
-    _in_force(lambda: operating.row_of(topology, topology.chat(model=model))["cost_pico"] is None)
+    topology.until_in_force()
     answer = topology.chat(model=model)
     assert "x-cost-usd" not in answer.headers
     assert operating.row_of(topology, answer)["price_id"] is None
@@ -83,7 +78,7 @@ def test_a_price_in_another_currency_waits_for_its_exchange_rate(topology: Produ
     made = operating.manage(
         topology, "POST", EXCHANGE, {"currency": currency, "day": "2026-01-01", "usdPerUnit": "1.0842"}
     )
-    _in_force(lambda: operating.row_of(topology, topology.chat(model=model))["cost_pico"] is not None)
+    topology.until_in_force()
     row = operating.row_of(topology, topology.chat(model=model))
 
     assert made["usdPerUnit"] == "1.0842000000"
