@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_GC_THRESHOLD = 50_000
 _ASK_AGAIN_S = 2.0
 
 
@@ -89,7 +88,6 @@ class Platform:
         self._hear_signals()
         gc.collect()
         gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._stop()

@@ -12,16 +12,23 @@ from xdist.scheduler import LoadScopeScheduling
 
 _HOUSE = "the journeys of `house`"
 _GATEWAY = "the clients of `gateway`"
+_TOPOLOGY = "what is played on both of a session's products"
 _FAMILY_OF = {
-    **{folder: folder for folder in ("tests/faults", "tests/specs")},
+    **{folder: folder for folder in ("tests/browser", "tests/faults", "tests/specs")},
     **{
         f"tests/journeys/test_{name}.py": _HOUSE
         for name in (
-            *("access", "cache", "circuits", "configuration", "contract", "counting_tokens", "disconnects"),
-            *("embeddings", "failover", "leaving_early", "provider_faults", "refusals", "secrets", "spec_d"),
+            *("access", "allowed_models", "circuits", "contract", "counting_tokens", "disconnects", "embeddings"),
+            *("failover", "leaving_early", "provider_faults", "refusals", "secrets", "session_door", "spec_d"),
             *("specifications", "strategies", "websocket"),
         )
     },
+    **{
+        f"tests/journeys/test_{name}.py": _TOPOLOGY
+        for name in ("books", "cache", "configuration", "idempotency", "named_items", "prices", "signing_in")
+    },
+    "tests/clients/test_strange_words.py": _TOPOLOGY,
+    "tests/gateway/test_limits_doors.py": _TOPOLOGY,
     **{
         f"tests/clients/test_{name}_client.py": _GATEWAY
         for name in ("anthropic", "gemini", "ollama", "openai", "openai_responses")
@@ -33,15 +40,14 @@ _LONGEST = (
     _HOUSE,
     "tests/faults",
     _GATEWAY,
+    _TOPOLOGY,
+    "tests/browser",
     "tests/clients/test_llmock.py",
     "tests/journeys/test_tracing.py",
-    "tests/browser/test_alerts.py",
     "tests/api/test_schemathesis.py",
     "tests/aiplatform/test_serve.py",
     "tests/alerts/test_journey.py",
-    "tests/browser/test_first_day.py",
     "tests/deploy/test_compose.py",
-    "tests/gateway/test_limits_doors.py",
     "tests/usage/test_ledger_machine.py",
 )
 

@@ -17,9 +17,9 @@ from tests.servers import PATIENCE_S
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Closed after each file: while it is open, no other test could run an event loop in this thread."""
+    """Closed after this folder's last test: while it is open, no other test could run an event loop in this thread."""
     if not chromium():
         pytest.fail("no browser here; install it with: apt-get install -y chromium", pytrace=False)
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
