@@ -12,6 +12,8 @@ from accounts import acting
 class ActingCommand(BaseCommand):
     """What it changes is in the audit trail as its own doing. Its arguments are not: they may hold anything."""
 
+    requires_system_checks = ()  # they import every page, which takes longer than most commands do
+
     def execute(self, *args: Any, **options: Any) -> Any:
         with acting.commanding(type(self).__module__.rpartition(".")[2]):
             return super().execute(*args, **options)

@@ -14,6 +14,7 @@ from alerts.reports import schedules, writing
 
 class Command(BaseCommand):
     help = "Send the newest whole period of a report, due or not; without a name, all that is due."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", help="the report's name")

@@ -13,6 +13,7 @@ from usage import reporting
 
 class Command(BaseCommand):
     help = f"Make the role {reporting.ROLE}, or give it a new password, which is read from standard input."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         if connection.vendor != "postgresql":

@@ -12,6 +12,7 @@ from usage import books
 
 class Command(BaseCommand):
     help = "Compare records, rollups, budgets and holds with one another. Exits with 1 where they differ."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
