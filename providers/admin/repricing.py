@@ -32,6 +32,7 @@ from usage.models import Repricing
 from usage.tasks import start_repricing
 
 _USUAL_DAYS = 30
+_FIRST_DAY = date(1971, 1, 1)  # keys of the books begin in 1970
 _State = Repricing.State
 _TONES: dict[str, Tone] = {
     _State.COMPARING: "info",
@@ -115,6 +116,8 @@ class RepricingForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         first, last = data.get("first_day"), data.get("last_day")
+        if first and not _FIRST_DAY <= first <= _today():
+            raise ValidationError({"first_day": f"Choose a day from {_FIRST_DAY.year} until today."})
         if first and last and last < first:
             raise ValidationError({"last_day": "This must not be before the first day."})
         return data
@@ -216,7 +219,7 @@ class RepricingAdmin(ModelAdmin):
 
 
 def _usual(request: HttpRequest) -> dict[str, Any]:
-    today = timezone.localdate(timezone=timezone.get_default_timezone())
+    today = _today()
     return {
         "price": request.GET.get("price", ""),
         "first_day": (today - timedelta(days=_USUAL_DAYS)).isoformat(),
@@ -235,13 +238,17 @@ def _begin(asked: dict[str, Any], *, author: str) -> Repricing:
             model=str(deployment),
             client=asked["client"],
             starts_at=queries.midnight(asked["first_day"], zone),
-            ends_at=queries.midnight(_after(asked["last_day"]), zone),
+            ends_at=queries.midnight(_after(min(asked["last_day"], _today())), zone),
             reason=asked["reason"],
             author=author,
             now=timezone.now(),
         )
         transaction.on_commit(lambda: start_repricing(row.pk))
     return row
+
+
+def _today() -> date:
+    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 def _after(day: date) -> date:

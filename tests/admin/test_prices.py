@@ -201,6 +201,14 @@ def test_calls_are_compared_then_applied(staff: Browser, price: Price, calls: No
     assert "it was dearer" in shown
 
 
+def test_calls_until_any_later_day_are_those_until_now(staff: Browser, price: Price, calls: None) -> None:
+    assert _ask(staff, price, last_day="9999-12-31").status_code == 302
+    row = Repricing.objects.get()
+    _work(row)
+    row.refresh_from_db()
+    assert (row.rows, row.ends_at) == (3, row.created_at)
+
+
 def test_what_was_applied_cannot_be_discarded_and_what_was_not_can(staff: Browser, price: Price, calls: None) -> None:
     _ask(staff, price)
     row = Repricing.objects.get()
@@ -213,7 +221,13 @@ def test_what_was_applied_cannot_be_discarded_and_what_was_not_can(staff: Browse
 
 
 @pytest.mark.parametrize(
-    ("given", "told"), [({"reason": ""}, "required"), ({"last_day": "2020-01-01"}, "must not be before")]
+    ("given", "told"),
+    [
+        ({"reason": ""}, "required"),
+        ({"last_day": "2020-01-01"}, "must not be before"),
+        ({"first_day": "2098-12-31", "last_day": "2099-01-01"}, "Choose a day from 1971 until today."),
+        ({"first_day": "1969-12-31"}, "Choose a day from 1971 until today."),  # no key of the books is as old
+    ],
 )
 def test_a_wrong_question_is_answered(staff: Browser, price: Price, given: dict[str, str], told: str) -> None:
     answer = _ask(staff, price, **given)
