@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from accounts.callers import client_names
 from accounts.models import ApiKey
@@ -21,17 +22,22 @@ def require_subject(scope: str, subject: str) -> None:
             raise ValidationError({"subject": f"There is no {what} {subject!r}."})
 
 
+def providers() -> QuerySet[Any]:
+    """Their rows. By label: `usage` lies below `providers` and must not import it."""
+    found: QuerySet[Any] = apps.get_model("providers", "Provider").objects.order_by("name")
+    return found
+
+
 def _key_ids() -> list[str]:
     return [str(key_id) for key_id in ApiKey.objects.values_list("pk", flat=True)]
 
 
-def _providers() -> list[str]:
-    # By label: `usage` lies below `providers` and must not import it.
-    return list(apps.get_model("providers", "Provider").objects.values_list("slug", flat=True))
+def _slugs() -> list[str]:
+    return list(providers().values_list("slug", flat=True))
 
 
 _LISTED: Final[dict[str, tuple[str, Callable[[], list[str]]]]] = {
     Budget.Scope.CLIENT: ("client", client_names),
     Budget.Scope.KEY: ("key with the id", _key_ids),
-    Budget.Scope.PROVIDER: ("provider with the short name", _providers),
+    Budget.Scope.PROVIDER: ("provider with the short name", _slugs),
 }

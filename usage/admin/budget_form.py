@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -19,6 +18,7 @@ from core import amounts, display
 from core.money import MOST_USD, pico_from_usd, usd_from_pico
 from usage import spending
 from usage.models import Budget
+from usage.subjects import providers
 
 
 class DollarsField(forms.DecimalField):
@@ -73,12 +73,6 @@ def _keys() -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(is_active=True).select_related("client").order_by("client__name", "prefix")
 
 
-def _providers() -> QuerySet[Any]:
-    # By label: `usage` lies below `providers` and must not import it.
-    found: QuerySet[Any] = apps.get_model("providers", "Provider").objects.order_by("name")
-    return found
-
-
 _CHOICES: dict[str, Callable[[Any], tuple[str, str]]] = {
     "client": lambda name: (name, name),
     "key": lambda row: (str(row.pk), f"{row} ({row.prefix}…)"),
@@ -109,7 +103,7 @@ class BudgetForm(forms.ModelForm[Budget]):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        for name, offered in (("client", client_names()), ("key", _keys()), ("provider", _providers())):
+        for name, offered in (("client", client_names()), ("key", _keys()), ("provider", providers())):
             if name not in self.fields:
                 continue
             if len(offered[: display.MOST_OFFERED + 1]) > display.MOST_OFFERED:
@@ -130,7 +124,7 @@ class BudgetForm(forms.ModelForm[Budget]):
         return self._known("key", _keys(), by="prefix" if is_typed else "pk")
 
     def clean_provider(self) -> str:
-        return self._known("provider", _providers(), by="slug")
+        return self._known("provider", providers(), by="slug")
 
     def _known(self, name: str, rows: QuerySet[Any], *, by: str) -> str:
         """The budget's subject. Raises ValidationError for what was typed and is not there."""
