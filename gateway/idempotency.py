@@ -26,6 +26,7 @@ from gateway.http import CallerLeftError
 from gateway.replies import Reply, Stream
 from usage import idempotency as kept_keys
 from usage.idempotency import Claim, Kept, KeyInUseError
+from usage.models import UsageRecord
 from wire.errors import ApiError, Code
 
 _FREE_S = 1.0
@@ -110,6 +111,11 @@ def _conflict(claim: Claim, kept: Kept) -> ApiError:
         message = f"This Idempotency-Key was used for another body ({row}). A new call needs a new key."
     elif not kept.status:
         message = f"The call with this Idempotency-Key is still running, or was cut off: {row}."
+    elif kept.status == UsageRecord.Status.INTERRUPTED:
+        message = (
+            f"The call with this Idempotency-Key was cut off, and may have been answered and billed: {row}. "
+            "To make it again, send a new key."
+        )
     else:
         message = f"The call with this Idempotency-Key has been made, and its answer is not kept: {row}."
     return ApiError(Code.IDEMPOTENCY_CONFLICT, message, param="Idempotency-Key")

@@ -179,10 +179,20 @@ def test_one_that_runs_elsewhere_or_was_cut_off() -> None:
     assert f"{UUID(int=9)}, of request req_1" in message
 
 
+def test_one_that_a_crash_cut_off_says_how_to_go_on() -> None:
+    made = call(key=KEY)
+
+    message = refused(Scene(in_use(made, status="interrupted")), made)
+
+    assert "was cut off, and may have been answered and billed" in message
+    assert f"{UUID(int=9)}, of request req_1" in message
+    assert "send a new key" in message
+
+
 def test_one_whose_answer_is_not_kept() -> None:
     made = call(key=KEY)
 
-    assert "is not kept" in refused(Scene(in_use(made, status="interrupted")), made)
+    assert "is not kept" in refused(Scene(in_use(made, status="ok")), made)
 
 
 def test_one_whose_answer_can_be_read_no_more(settings: Settings) -> None:
