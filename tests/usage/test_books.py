@@ -231,6 +231,14 @@ def test_a_long_proof_is_followed_by_a_long_rest() -> None:
     assert proofs.due(now=NOW + timedelta(minutes=20)) == "all"
 
 
+def test_a_proof_that_a_wrong_clock_dated_far_ahead_holds_none_up() -> None:
+    Proof.objects.create(made_at=NOW + timedelta(days=400), took_ms=60_000, is_balanced=True, figures={})
+    assert proofs.due(now=NOW) == "all"
+    found = Proof.objects.create(made_at=NOW, took_ms=60_000, is_balanced=False, figures={})
+    assert Proof.objects.first() == found
+    assert proofs.due(now=NOW + timedelta(minutes=19)) is None
+
+
 def test_where_all_takes_long_the_hours_prove_what_is_new_and_a_day_proves_all() -> None:
     Proof.objects.create(made_at=NOW, took_ms=90_000, is_balanced=True, figures={})
     later = NOW + timedelta(minutes=30)
