@@ -42,6 +42,7 @@ def stacked_bars(bars: Sequence[Bar]) -> bytes:
 
 def nice_ceiling(most: float) -> float:
     """The smallest round number that is not below `most`, as an axis has it; 1 for nothing."""
+    most = round(most, 12)  # 0.7 and three times 0.1 add up to a little less than 1
     if most <= 0:
         return 1.0
     power = 10.0 ** (len(str(int(most))) - 1) if most >= 1 else 10.0 ** -len(_zeros(most))

@@ -397,7 +397,10 @@ def test_the_email_has_text_html_chart_and_file(schedule: ReportSchedule, calls:
 
 @pytest.mark.parametrize(
     ("most", "ceiling"),
-    [(0, 1), (0.0004, 0.0004), (0.03, 0.032), (1, 1), (1.02, 1.2), (5, 6), (9.5, 10), (75, 80), (812, 1000)],
+    [
+        *((0, 1), (1e-12, 1e-12), (0.0004, 0.0004), (0.03, 0.032), (sum([0.7, 0.1, 0.1, 0.1]), 1), (1, 1), (1.02, 1.2)),
+        *((5, 6), (9.5, 10), (75, 80), (812, 1000)),
+    ],
 )
 def test_axes_end_at_a_round_number(most: float, ceiling: float) -> None:
     assert charts.nice_ceiling(most) == pytest.approx(ceiling)
