@@ -141,7 +141,7 @@ def rebuild_rollups() -> dict[str, int]:
 
 def waiting_journals(folder: Path) -> int:
     """How many journals of this machine hold entries that are not in the database yet."""
-    return sum(1 for path in folder.glob(f"*{journal.SUFFIX}") if path.stat().st_size)
+    return sum(map(_has_entries, folder.glob(f"*{journal.SUFFIX}")))
 
 
 def refused_entries(folder: Path) -> int:
@@ -155,6 +155,13 @@ def refused_entries(folder: Path) -> int:
 
 class RebuildRunningError(Exception):
     """Another process rebuilds the rollups just now."""
+
+
+def _has_entries(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:  # its process has just ended, with nothing left in it
+        return False
 
 
 # --- proof --------------------------------------------------------------------------------------------------------

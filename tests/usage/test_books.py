@@ -189,6 +189,7 @@ def test_many_differences_are_told_in_part(busy: Window) -> None:
 def test_journals_with_something_in_them_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a.journal").write_text("")
     (tmp_path / "b.journal").write_text("entry\n")
+    (tmp_path / "c.journal").symlink_to(tmp_path / "removed as its process ended")
     assert books.waiting_journals(tmp_path) == 1
     assert books.waiting_journals(tmp_path / "nowhere") == 0
 
