@@ -6,6 +6,7 @@ import csv
 import io
 import threading
 import zipfile
+from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -195,12 +196,15 @@ def test_the_days_add_up_to_the_month(calls: Calls, zone: ZoneInfo, month: int) 
     first, last = queries.midnight(date(2026, month, 1), zone), queries.midnight(date(2026, month + 1, 1), zone)
     inside = 0
     at = first - timedelta(hours=3)
+    made: Counter[str] = Counter()
     while at < last + timedelta(hours=3):
         calls(at.astimezone(UTC), ok=1, cost_pico=10**12 + inside)
+        made[f"{at:%Y-%m-%d}"] += first <= at < last
         inside += first <= at < last
         at = (at.astimezone(UTC) + timedelta(hours=5, minutes=7)).astimezone(zone)
     for edge in (first, last - timedelta(milliseconds=1), last):
         calls(edge.astimezone(UTC), ok=1)
+        made[f"{edge:%Y-%m-%d}"] += edge != last
 
     report = month_of(zone, month)
 
@@ -210,7 +214,7 @@ def test_the_days_add_up_to_the_month(calls: Calls, zone: ZoneInfo, month: int) 
     rows = rows_of(report)
     assert sum(int(row["calls"]) for row in rows) == report.totals.requests
     assert pico_from_usd(sum(Decimal(row["cost_usd"]) for row in rows)) == report.totals.cost_pico
-    assert {row["day"][:7] for row in rows} == {f"2026-{month:02}"}
+    assert {row["day"]: int(row["calls"]) for row in rows} == +made
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 5, 5), 24)])
@@ -218,9 +222,21 @@ def test_a_day_has_as_many_bars_as_hours(calls: Calls, day: date, hours: int) ->
     start, end = queries.midnight(day, BERLIN), queries.midnight(day + timedelta(days=1), BERLIN)
     for number in range(hours):
         calls(start.astimezone(UTC) + timedelta(hours=number, minutes=20), ok=1, cost_pico=10**9)
+    calls(start.astimezone(UTC), refused=1, provider="")
     report = collect(title="", client="", period="day", zone=BERLIN, span=Span(start, end))
 
     assert report.bars.parts == {"openai": [10**9] * hours}
+
+
+def test_of_many_providers_the_dearest_four_have_bars_of_their_own(calls: Calls) -> None:
+    for number in range(1, 8):
+        calls(NOON, ok=1, provider=f"p{number}", cost_pico=number)
+
+    bars = month_of(BERLIN, 3).bars
+
+    assert [(name, sum(part)) for name, part in bars.parts.items()] == [
+        *(("p7", 7), ("p6", 6), ("p5", 5), ("p4", 4), ("others", 3 + 2 + 1)),
+    ]
 
 
 def test_a_day_in_which_clocks_go_back_by_half_an_hour_has_its_bars(calls: Calls) -> None:
@@ -246,7 +262,7 @@ def test_a_call_across_midnight_belongs_to_the_day_it_started(calls: Calls) -> N
 
 def test_a_clients_report_tells_of_that_client_alone(calls: Calls) -> None:
     calls(NOON, ok=2)
-    calls(NOON, ok=3, client="bob")
+    calls(NOON, ok=3, client="bob", provider="rack", deployment="llama")
     calls(NOON - timedelta(days=28), ok=4)
 
     report = month_of(BERLIN, 3, client="alice")
@@ -254,6 +270,9 @@ def test_a_clients_report_tells_of_that_client_alone(calls: Calls) -> None:
     assert report.totals.requests == 2
     assert report.before.requests == 4
     assert {row["client"] for row in rows_of(report)} == {"alice"}
+    assert [(group.key, group.requests) for group in report.providers] == [("openai", 2)]
+    assert [(group.key, group.requests) for group in report.models] == [("openai/gpt", 2)]
+    assert (report.clients, list(report.bars.parts)) == ([], ["openai"])
 
 
 def test_budgets_and_unknown_cost_are_told(calls: Calls) -> None:
@@ -326,15 +345,19 @@ def test_an_unknown_cost_is_not_compared(
 
 
 def test_what_caches_saved(calls: Calls) -> None:
-    """Our own, exactly; the providers', by their price for cached input."""
+    """Our own, exactly; the providers', by their price in dollars for cached input."""
     provider = Provider.objects.create(name="OpenAI", slug="openai", kind="demo")
-    model = Deployment.objects.create(provider=provider, name="gpt")
     rates = {"input_per_million": Decimal(2), "output_per_million": Decimal(8)}
-    Price.objects.create(deployment=model, valid_from=NOON, cached_input_per_million=Decimal("0.5"), **rates)
-    calls(NOON, ok=1, input_tokens=1_000_000, cached_input_tokens=400_000)
+    cheaper: dict[str, Any] = {"cached_input_per_million": Decimal("0.5")}
+    for name, more in (("gpt", cheaper), ("euro", cheaper | {"currency": "EUR"}), ("plain", {})):
+        model = Deployment.objects.create(provider=provider, name=name)
+        Price.objects.create(deployment=model, valid_from=NOON, **rates, **more)
+        calls(NOON, ok=1, deployment=name, input_tokens=1_000_000, cached_input_tokens=400_000)
     calls(NOON, cached=1, saved_pico=3 * 10**11)
+    calls(NOON, ok=1, client="bob", input_tokens=1_000_000, cached_input_tokens=200_000)
 
-    assert month_of(BERLIN, 3).saved_pico == pico_from_usd("0.6") + pico_from_usd("0.3")
+    assert month_of(BERLIN, 3).saved_pico == pico_from_usd("0.9") + pico_from_usd("0.3")
+    assert month_of(BERLIN, 3, client="bob").saved_pico == pico_from_usd("0.3")
 
 
 def test_a_formula_in_a_name_stays_a_text(calls: Calls) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 
 from tests.usage.rows import NOW, hold, record
 from usage import books, journal, ledger, partitions, proofs, recompute, tasks
+from usage.buckets import midnight
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.ledger import Note, Reserve, Settle
 from usage.models import Budget, BudgetWindow, Day, Hold, KeyDay, Proof, Proving, Purge, Quarter, UserDay
@@ -215,7 +217,9 @@ def test_what_the_database_refused_of_a_journal_is_counted_and_the_books_do_not_
 
 
 def test_the_task_keeps_its_proof(busy: Window) -> None:
+    started = time.perf_counter()
     tasks.prove_books()
+    assert 0 < Proof.objects.get().took_ms < 1000 * (time.perf_counter() - started)
     BudgetWindow.objects.update(held_pico=0)
     tasks.prove_books()  # too soon
     Proof.objects.update(made_at=NOW)
@@ -265,6 +269,7 @@ def test_a_proof_of_what_is_new_looks_at_nothing_older() -> None:
     BudgetWindow.objects.update(settled_pico=1)
     Day.objects.update(calls=7)
     proof = proofs.prove_and_keep("recent")
+    assert proof.since == midnight(proof.made_at.date() - timedelta(days=1), UTC)
     assert proof.figures["records"] == 1
     assert len(proof.differences) == 2
     assert len(proofs.prove_and_keep().differences) == 4
