@@ -8,11 +8,10 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.lookups import Exact
 
 from core.ids import lower_bound
 from core.money import MOST_PICO, MOST_USD
+from usage import sums
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.models import Budget, BudgetWindow, UsageRecord
 from usage.partitions import purged_before
@@ -120,8 +119,7 @@ def _about(rows: QuerySet[UsageRecord], budget: Budget) -> QuerySet[UsageRecord]
     if budget.scope == Budget.Scope.ALL:
         return rows
     if budget.scope == Budget.Scope.TAG:
-        name, _, value = budget.subject.partition("=")
-        return rows.filter(Exact(KeyTextTransform(name, "tags"), value))
+        return sums.tagged(rows, budget.subject)
     column = "key_id" if budget.scope == Budget.Scope.KEY else budget.scope
     return rows.filter(**{column: budget.subject})
 

@@ -7,21 +7,34 @@ figures, to the pico-dollar and the microsecond.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db.models import BigIntegerField, Count, F, Func, IntegerField, Model, Q, QuerySet, Sum
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    F,
+    Func,
+    IntegerField,
+    Model,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    Value,
+)
 from django.db.models.expressions import Combinable
-from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact
 
 from core.ids import lower_bound
 from usage.buckets import bucket_start, midnight, next_bucket
 from usage.models import Day, KeyDay, Quarter, UsageRecord, UserDay
 from usage.rollups import FIGURES, installation_zone, quarter_of
+from usage.transactions import on_postgresql
 
 Grain = Literal["none", "quarter", "day"]
 Figures = dict[str, int]
@@ -74,6 +87,17 @@ def known_cost(cost_pico: int, unknown_rows: int) -> int | None:
 def records(start: datetime, end: datetime, filters: Mapping[str, Any]) -> QuerySet[UsageRecord]:
     """The rows of calls that started in the range; `filters` are values by column, and `tag` a `name=value`."""
     return _filtered(_records_between(start, end), filters)
+
+
+def tagged(rows: QuerySet[UsageRecord], tag: str) -> QuerySet[UsageRecord]:
+    """Those with this tag, a `name=value`. Django's own transform takes a name of digits for a place in a list."""
+    name, _, wanted = tag.partition("=")
+    if on_postgresql():
+        found = Func(F("tags"), Value(name), function="jsonb_extract_path_text", output_field=TextField())
+    else:
+        path = "$." + json.dumps(name, ensure_ascii=False)
+        found = Func(F("tags"), Value(path), function="json_extract", output_field=TextField())
+    return rows.filter(Exact(found, wanted))
 
 
 class QuarterNumber(Func):
@@ -219,11 +243,7 @@ def _figures(row: Mapping[str, Any]) -> Figures:
 
 def _filtered(rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
     for column, value in filters.items():
-        if column == "tag":
-            name, _, wanted = str(value).partition("=")
-            rows = rows.filter(Exact(KeyTextTransform(name, "tags"), wanted))
-        else:
-            rows = rows.filter(**{column: value})
+        rows = tagged(rows, value) if column == "tag" else rows.filter(**{column: value})
     return rows
 
 

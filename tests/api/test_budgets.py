@@ -39,7 +39,17 @@ def test_a_budget_is_read_back_with_what_is_left(api: APIClient) -> None:
 def test_a_new_budget_counts_what_was_spent_only_where_it_is_told_to(api: APIClient) -> None:
     ledger.apply([Note(record(hold(), cost_pico=10**12)), Note(record(hold(client="bob"), cost_pico=10**12))])
     assert _make(api, countSoFar=True).json()["leftUsd"] == "99"
+    assert BudgetWindow.objects.get().opening_pico == 10**12
     assert _make(api, name="Later").json()["leftUsd"] == "100"
+
+
+def test_what_was_spent_is_that_of_the_subject(api: APIClient) -> None:
+    key = ApiKey.objects.get()
+    ledger.apply([Note(record(hold(tags='{"42":"x"}', key_id=key.pk), cost_pico=10**12)), Note(record(hold()))])
+
+    for scope, subject in (("tag", "42=x"), ("key", str(key.pk))):
+        made = _make(api, name=scope, scope=scope, subject=subject, countSoFar=True).json()
+        assert made["settledUsd"] == "1"
 
 
 def test_a_changed_limit_holds_in_the_running_period(api: APIClient) -> None:

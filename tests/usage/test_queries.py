@@ -95,7 +95,13 @@ def test_the_range_holds_its_start_and_not_its_end() -> None:
 
 def test_filters() -> None:
     record(client="shop", provider="openai", deployment="gpt-5", end_user="ann", tags={"team": "search"})
-    record(client="blog", provider="anthropic", deployment="claude", surface="messages", tags={"a__b": "1"})
+    record(
+        client="blog",
+        provider="anthropic",
+        deployment="claude",
+        surface="messages",
+        tags={"a__b": "1", "42": "x", "größe": "1"},
+    )
 
     assert everything(client="shop").requests == 1
     assert everything(provider="anthropic", model="claude", surface="messages").requests == 1
@@ -103,6 +109,8 @@ def test_filters() -> None:
     assert everything(tag="team=search").requests == 1
     assert everything(tag="team=other").requests == 0
     assert everything(tag="a__b=1").requests == 1
+    assert everything(tag="42=x").requests == 1
+    assert everything(tag="größe=1").requests == 1
 
 
 def test_groups_come_dearest_first() -> None:
