@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from rest_framework.test import APIClient
@@ -54,19 +56,28 @@ def test_what_was_spent_is_that_of_the_subject(api: APIClient) -> None:
 
 def test_a_changed_limit_holds_in_the_running_period(api: APIClient) -> None:
     ledger.apply([Note(record(hold(), cost_pico=10**12))])
-    made = _make(api, countSoFar=True).json()
+    made, other = (_make(api, name=name, countSoFar=True).json() for name in ("one", "other"))
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    over = {"starts_at": long_ago, "ends_at": long_ago + timedelta(days=31), "cap_pico": 7}
+    BudgetWindow.objects.create(id=UUID(int=1), budget_id=made["id"], **over)
+
     changed = api.patch(f"/api/usage/budgets/{made['id']}", {"amountUsd": "0.5"}, format="json")
+
     assert changed.json()["leftUsd"] == "-0.5"
+    assert api.get(f"/api/usage/budgets/{other['id']}").json() == other
+    assert BudgetWindow.objects.get(pk=UUID(int=1)).cap_pico == 7
 
 
 def test_a_raise_is_of_the_running_period_alone(api: APIClient) -> None:
-    made = _make(api).json()
+    made, other = (_make(api, name=name, countSoFar=True).json() for name in ("one", "other"))
     raised = api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": "25.5"}, format="json")
     assert (raised.status_code, raised.json()["leftUsd"], raised.json()["raisedUsd"]) == (200, "125.5", "25.5")
-    assert Budget.objects.get().cap_pico == 100 * 10**12
-    assert BudgetWindow.objects.get().raised_pico == 255 * 10**11
-    back = api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": "-30"}, format="json")
-    assert back.status_code == 400
+    assert Budget.objects.get(pk=made["id"]).cap_pico == 100 * 10**12
+    assert BudgetWindow.objects.get(budget_id=made["id"]).raised_pico == 255 * 10**11
+    assert api.get(f"/api/usage/budgets/{other['id']}").json() == other
+    for amount, status in (("-30", 400), ("-25.5", 200)):
+        back = api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": amount}, format="json")
+        assert back.status_code == status
 
 
 @pytest.mark.parametrize(
