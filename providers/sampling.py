@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any
 
 import msgspec
 from django.core.exceptions import ValidationError
@@ -28,3 +29,13 @@ def check(defaults: object) -> None:
         msgspec.convert(defaults, Sampling)
     except msgspec.ValidationError as error:
         raise ValidationError(f"{error}. Known: {', '.join(Sampling.__struct_fields__)}.") from error
+
+
+def understood(defaults: object) -> dict[str, Any]:
+    """Those of a row's `defaults` with which a call can be made; an older version may have stored others."""
+    known: dict[str, Any] = {}
+    for name, value in defaults.items() if isinstance(defaults, dict) else ():
+        with suppress(ValidationError):
+            check({name: value})
+            known |= {} if value is None else {name: value}
+    return known

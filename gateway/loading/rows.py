@@ -10,6 +10,7 @@ import structlog
 
 from core.vault import UnreadableSecretError, decrypt
 from gateway.limits.definitions import COLUMNS, Limit, limits, numbers
+from providers import sampling
 from providers.kinds import KINDS
 from providers.models import Provider
 from providers.resilience.breaker import Policy as CircuitPolicy
@@ -109,12 +110,19 @@ def model(row: Any) -> Model:
         model=row.upstream_name or row.name,
         type=row.type,
         max_output_tokens=row.max_output_tokens,
-        defaults=row.defaults,
+        defaults=_defaults(row),
         context_window=row.context_window,
         capabilities=tuple(row.capabilities),
         limits=tuple(limits(f"model:{row.pk}", f"the model {row.name}", numbers(row))),
         slots=row.max_concurrent,
     )
+
+
+def _defaults(row: Any) -> dict[str, Any]:
+    known = sampling.understood(row.defaults)
+    if known != row.defaults:
+        log.warning("no more of a model's defaults can be used", model_id=str(row.pk), model=row.name, used=known)
+    return known
 
 
 def deployment(model: Model, provider: ProviderSpec, rates: tuple[Rates, ...]) -> DeploymentSpec:

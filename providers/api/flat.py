@@ -20,7 +20,7 @@ from accounts.api.camel import CamelCase
 from accounts.api.serializers import LIMITS
 from core.models import exact
 from core.vault import Secret
-from providers import operations
+from providers import operations, sampling
 from providers.kinds import KINDS
 from providers.models import Credential, Deployment, Price, Provider
 
@@ -52,7 +52,7 @@ class Flat:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        return {**dict.fromkeys(_DEFAULTS), **self.deployment.defaults}
+        return {**dict.fromkeys(_DEFAULTS), **sampling.understood(self.deployment.defaults)}
 
     @property
     def rate_limit(self) -> dict[str, int | None] | None:

@@ -268,15 +268,19 @@ def test_defaults_that_calls_would_fail_of_or_never_hear_of_are_refused(
     assert told in answer.json()["fields"]["defaults"][0]
 
 
-def test_older_rows_that_hold_such_defaults_are_changed_still(api: APIClient, gpt4: dict[str, Any]) -> None:
-    Deployment.objects.update(defaults={"topP": 0.5})
+def test_older_rows_that_hold_such_defaults_are_shown_and_changed_still(api: APIClient, gpt4: dict[str, Any]) -> None:
+    older = {"topP": 0.5, "stop": 5, "top_p": 0.3}
+    Deployment.objects.update(defaults=older)
     model = Deployment.objects.get()
 
+    shown = api.get("/api/ai-providers")
     changed = api.patch(f"/api/ai-providers/deployments/{model.pk}", {"maxConcurrent": 5}, format="json")
-    flat = api.patch(f"/api/ai-providers/{gpt4['id']}", {"temperature": 0.2}, format="json")
 
-    assert (changed.status_code, flat.status_code) == (200, 200)
-    assert Deployment.objects.get().defaults == {"topP": 0.5, "temperature": 0.2}
+    assert (shown.status_code, changed.status_code) == (200, 200)
+    assert Deployment.objects.get().defaults == older
+    flat = api.patch(f"/api/ai-providers/{gpt4['id']}", {"temperature": 0.2}, format="json")
+    assert flat.status_code == 200
+    assert Deployment.objects.get().defaults == {"top_p": 0.3, "temperature": 0.2}
 
 
 def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]) -> None:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
+import structlog
 
 from accounts.models import ApiKey, Client, EndpointLimit, Tier
 from core.vault import Secret
@@ -157,6 +159,20 @@ def test_a_row_that_cannot_be_understood_hides_no_other_change() -> None:
     table.refresh(HURRIED)
 
     assert sorted(table.made.values()) == ["search", "store"]
+
+
+@pytest.mark.parametrize("stored", [{"temperature": 0, "stop": 5, "topP": 1, "top_p": None}, [1], "text"])
+def test_defaults_with_which_no_call_could_be_made_are_left_out(stored: Any) -> None:
+    """Those of an older version: callers in another dialect than the model's got a 500 of each."""
+    Deployment.objects.filter(name="large").update(defaults=stored)
+    deployments = Deployments()
+
+    with structlog.testing.capture_logs() as lines:
+        deployments.refresh(HURRIED)
+
+    (large,) = (each for each in deployments.topology.deployments if each.name == "large")
+    assert large.defaults == ({"temperature": 0} if isinstance(stored, dict) else {})
+    assert [(line["model"], line["used"]) for line in lines] == [("large", large.defaults)]
 
 
 def test_rows_that_go_while_all_are_to_be_made_anew_are_gone() -> None:
