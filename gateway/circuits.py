@@ -204,11 +204,14 @@ class Circuits:
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], every_s: float) -> None:
+    task = asyncio.current_task()
     while True:
         try:
             await work()
         except Exception:  # whatever one round met, the next must come: resets would have no effect any more
             log.exception("a round of sharing circuits has failed")
+        if task and task.cancelling():  # redis-py did not hear of it: its sending is within Python 3.11's `wait_for`
+            return
         await asyncio.sleep(every_s)
 
 

@@ -175,10 +175,25 @@ def test_while_the_database_hangs_circuits_are_shared() -> None:
                 while not there.is_open():  # noqa: ASYNC110 - it is told by nobody
                     await asyncio.sleep(0.01)
             finally:
+                thaw.set()
                 for each in running:
                     each.cancel()
                 await asyncio.gather(*running, return_exceptions=True)
-                thaw.set()
+
+    told(story)
+
+
+def test_it_ends_in_whichever_moment_it_is_told_to() -> None:
+    """One of them is that in which a command has just been sent, and nobody hears of it."""
+
+    async def story(redis: Redis, here: Process, there: Process) -> None:
+        for moment in range(60):
+            running = here.run()
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait({running}, timeout=PATIENCE_S / 10)
+            assert running.cancelled()
 
     told(story)
 
