@@ -23,6 +23,7 @@ from providers.dispatch import Sendable
 from tests.gateway.cache_calls import ALICE, call, way
 from tests.servers import Servers
 from wire import openai_chat
+from wire.errors import ApiError
 
 TOKENS = 10_000
 PROCESS = UUID(int=1)
@@ -118,5 +119,30 @@ def test_a_caller_who_leaves_after_its_place_was_found_gives_it_back() -> None:
 
         assert await gate.used() == 0
         assert gate.admissions.slots.has_free(PLAN.deployment.id, 1)
+
+    asyncio.run(story())
+
+
+def test_the_preferred_is_called_while_it_has_a_slot_free_and_then_the_next() -> None:
+    async def story() -> None:
+        gate = Gate()
+        next_best = msgspec.structs.replace(PLAN, deployment=way(2).deployment)
+        capacity = Capacity(slots={PLAN.deployment.id: 1, next_best.deployment.id: 1})
+        first, second = [await gate.admissions.admit(gate.call, [PLAN, next_best], capacity) for _ in range(2)]
+        assert first
+        assert second
+
+        await first.enter(PLAN, gate.call)
+        with pytest.raises(ApiError, match="found no place"):
+            await second.enter(PLAN, gate.call)
+
+        await second.enter(next_best, gate.call)
+        third = await gate.admissions.admit(gate.call, [PLAN, next_best], capacity)
+        assert third
+        assert third.plans == [PLAN, next_best]
+        second.vacate(next_best.deployment.id, 0.1)
+        fourth = await gate.admissions.admit(gate.call, [PLAN, next_best], capacity)
+        assert fourth
+        assert fourth.plans == [next_best, PLAN]
 
     asyncio.run(story())
