@@ -120,8 +120,7 @@ def test_a_slot_found_in_the_moment_of_giving_up_is_passed_on() -> None:
     async def story() -> None:
         room, served = slots(), list[str]()
         await enter(room)
-        first = waiting(room, served, "first")
-        waiting(room, served, "second")
+        first, *_ = [waiting(room, served, name) for name in ("first", "second", "third")]
         await soon()
         leave(room)  # it is the first one's now
         first.cancel()  # who does not know yet
