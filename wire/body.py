@@ -52,6 +52,7 @@ class Reader(Generic[T]):
         return _explained(str(error), name)
 
 
+ANY = Reader[Any](Any)
 FLAG = Reader[bool](bool | None, "true or false")
 TEXT = Reader[str](str | None, "a string")
 NAME = Reader[str](Annotated[str, msgspec.Meta(min_length=1)], "a non-empty string")
@@ -102,12 +103,17 @@ def is_deeper(body: bytes, depth: int) -> bool:
     """Whether well-formed JSON nests arrays and objects deeper than `depth`.
 
     A body with fewer brackets than that cannot. Others are decoded and walked down; those that might hold very many
-    arrays and objects are not, as they would take a hundred times their size in memory.
+    arrays and objects are not, as they would take a hundred times their size in memory, nor are those with a number
+    that cannot be decoded (1e400).
     """
     if not _has_more(body, depth):
         return False
-    openings = body.count(b"{") + body.count(b"[")
-    return has_level(msgspec.json.decode(body), depth) if openings <= _MAX_WALKED else _outlasts(body, depth)
+    if body.count(b"{") + body.count(b"[") > _MAX_WALKED:
+        return _outlasts(body, depth)
+    try:
+        return has_level(msgspec.json.decode(body), depth)
+    except MALFORMED:
+        return _outlasts(body, depth)
 
 
 def _has_more(body: bytes, brackets: int) -> bool:
@@ -151,10 +157,10 @@ def require_array(fields: Fields, name: str) -> None:
 
 def refuse_others(fields: Fields, known: Container[str], harmless: Mapping[str, Container[Any]]) -> None:
     """Refuses by name each field that is not among the `known`, unless its value is in `harmless[name]`, or nothing."""
-    for name, raw in fields.items():
+    for name in fields:
         if name in known:
             continue
-        value = msgspec.json.decode(raw)
+        value = ANY.read(fields, name)
         if value not in NOTHING and value not in harmless.get(name, ()):
             raise unsupported(name, "cannot be translated for the provider of this model.")
 

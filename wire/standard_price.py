@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wire.body import NOTHING, Fields, Reader
+from wire.body import ANY, NOTHING, Fields
 from wire.errors import unsupported
 
 Standard = Mapping[str, list[Any]]
@@ -21,10 +21,8 @@ OPENAI: Standard = {"service_tier": ["auto", "default", "on_demand"]}
 ANTHROPIC: Standard = {"speed": ["standard"], "inference_geo": ["global"]}
 GEMINI: Standard = {"serviceTier": ["unspecified", "standard", "SERVICE_TIER_UNSPECIFIED"]}
 
-_ANY = Reader[Any](Any)
-
 
 def refuse_other_prices(fields: Fields, standard: Standard) -> None:
     for name, allowed in standard.items():
-        if name in fields and _ANY.read(fields, name) not in (*NOTHING, *allowed):
+        if name in fields and ANY.read(fields, name) not in (*NOTHING, *allowed):
             raise unsupported(name, f"may only be {' or '.join(allowed)}: no other price of a model is known here.")

@@ -16,7 +16,7 @@ from gateway.doors.embeddings import answer_embeddings, embedded, encoded
 from gateway.http import JSON, Exchange
 from providers.routing import some_of
 from wire import ollama, ollama_embeddings, ollama_generate
-from wire.body import NAME, Fields, open_body
+from wire.body import ANY, NAME, Fields, open_body
 from wire.errors import ApiError, Code, invalid
 from wire.ollama.answer import created_at
 
@@ -99,13 +99,13 @@ def _named(gateway: Gateway, caller: Caller, fields: Fields) -> tuple[str, Seque
 
 
 def _asks_nothing(fields: Fields) -> bool:
-    return all(msgspec.json.decode(fields.get(name, b"null")) in (None, "", []) for name in ("messages", "prompt"))
+    return all(ANY.read(fields, name) in (None, "", []) for name in ("messages", "prompt"))
 
 
 def _loaded(gateway: Gateway, dialect: CallerDialect, caller: Caller, fields: Fields) -> dict[str, Any]:
     """Ollama's `docs/api.md`, "Load a model" and "Unload a model": one object, also for who streams."""
     name, _ = _named(gateway, caller, fields)
-    is_let_go = msgspec.json.decode(fields.get("keep_alive", b"null")) in (0, "0", "0s")
+    is_let_go = ANY.read(fields, "keep_alive") in (0, "0", "0s")
     said = cast("Encoder", dialect.encoder(show_usage=False)).said("")
     head = {"model": name, "created_at": created_at(int(time.time()))}
     return {**head, **said, "done": True, "done_reason": "unload" if is_let_go else "load"}

@@ -94,6 +94,12 @@ def test_what_asks_something_in_another_form_loads_nothing(gateway: Product, ask
     assert (answer.status, answer.json()["error"]) == (400, "'messages' must be a non-empty array.")
 
 
+def test_a_number_that_python_cannot_hold_is_refused_where_a_question_was_expected(gateway: Product) -> None:
+    answer = gateway.request("POST", "/api/chat", body=b'{"model": "up-llama", "messages": 1e400}', key=gateway.key)
+
+    assert (answer.status, answer.json()["code"]) == (400, "INVALID_REQUEST")
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_an_answer_is_billed_as_its_provider_bills_it(gateway: Product, upstream: Upstream, model: str) -> None:
     request_id = f"{REQUEST_ID}-{model}"

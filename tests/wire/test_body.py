@@ -52,6 +52,17 @@ def test_a_hundred_levels_are_allowed_and_more_are_not() -> None:
         assert "100 levels" in refusal(nested(depth)).message
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1E+999", "1" * 5_000])
+def test_a_number_that_python_cannot_hold_breaks_no_call(number: str) -> None:
+    """Some write the infinite so. It passes through; a field that is such a number is refused where it is read."""
+    body.open_body(nested(96).replace(b'""', f"[{number},{'[],' * 200}0]".encode()))
+
+    assert "100 levels" in refusal(nested(102).replace(b'""', number.encode())).message
+    with pytest.raises(ApiError, match=r"'foo': .* out of range") as refused:
+        body.refuse_others({"foo": msgspec.Raw(number.encode())}, (), {})
+    assert (refused.value.code, refused.value.param) == (Code.INVALID_REQUEST, "foo")
+
+
 def test_brackets_in_long_texts_are_not_levels() -> None:
     body.open_body(nested(4, text='{"[\\' * 200_000))
 

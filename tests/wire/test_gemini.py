@@ -520,6 +520,13 @@ def test_calls_and_their_results_find_each_other() -> None:
     ]
 
 
+def test_a_result_goes_out_as_it_is_whatever_numbers_it_holds() -> None:
+    result = ToolResult("a", (Text('{"x": 1e400}'),))
+    messages = Message("assistant", (ToolCall("a", "f", "{}"),)), Message("user", (result,))
+
+    assert b'"response":{"x": 1e400}' in gemini.encode_chat(ChatRequest(model="m", messages=messages))
+
+
 def test_only_gemini_s_own_thoughts_go_back_to_it() -> None:
     told = encoded(
         Message(

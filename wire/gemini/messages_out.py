@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from wire.arguments import as_object
-from wire.body import json_object
+from wire.body import Fields, json_object
 from wire.errors import invalid, unsupported
 from wire.gemini.signatures import UNSIGNED, encode_signature
 from wire.neutral import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
@@ -124,7 +124,7 @@ def _response(result: ToolResult) -> msgspec.Raw | dict[str, str]:
     if result.is_error:
         return {"error": text}
     whole = json_object(text)
-    if whole is None or not msgspec.json.decode(whole).keys().isdisjoint(("output", "error")):
+    if whole is None or not msgspec.json.decode(whole, type=Fields).keys().isdisjoint(("output", "error")):
         return {"output": text}
     return whole
 

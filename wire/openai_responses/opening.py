@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from wire import images
-from wire.body import FLAG, MALFORMED, NAME, NUMBER, POSITIVE, TEXT, Fields, Reader, open_body, text_bytes
+from wire.body import ANY, FLAG, MALFORMED, NAME, NUMBER, POSITIVE, TEXT, Fields, Reader, open_body, text_bytes
 from wire.dialect import Envelope
 from wire.errors import invalid, unsupported
 from wire.openai_responses import schema
@@ -23,7 +23,6 @@ _UNBOUNDED: dict[str, tuple[Any, str]] = {
     "prompt": (None, "refers to a template at OpenAI, whose cost cannot be bounded: send its text as instructions."),
     "background": (False, "is not served: its answer would be fetched later, and this platform stores none."),
 }
-_ANY = Reader[Any](Any)
 _KINDS = Reader[list[schema.Kind]](list[schema.Kind] | None)
 _INPUT = Reader[str | list[msgspec.Raw]](str | list[msgspec.Raw] | None, "a string or a non-empty array")
 _RAW_ITEMS: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
@@ -81,7 +80,7 @@ def _is_foreign(seal: schema.Seal) -> bool:
 
 def _refuse_unbounded(fields: Fields) -> None:
     for name, (harmless, reason) in _UNBOUNDED.items():
-        if name in fields and _ANY.read(fields, name) not in (None, harmless):
+        if name in fields and ANY.read(fields, name) not in (None, harmless):
             raise unsupported(name, reason)
     for index, tool in enumerate(_KINDS.read(fields, "tools") or ()):
         if tool.type not in CALLER_TOOLS:
