@@ -10,7 +10,7 @@ import pytest
 from tests.wire import streams
 from wire import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from wire.dialect import Dialect
-from wire.neutral import ChatResponse, Text, ToolCall
+from wire.neutral import ChatResponse, Finished, Text, ToolCall
 
 OPENAI: Dialect = openai_chat
 OTHERS: list[Dialect] = [anthropic_messages, gemini, ollama, openai_responses]
@@ -110,3 +110,5 @@ def test_what_comes_behind_a_finish_is_told() -> None:
     (choice,) = heard(anthropic_messages, events).choices
 
     assert choice.parts == (ToolCall("b", "g", "{}"), THIRD, Text("Hm"))
+    decoder = OPENAI.decoder()
+    assert [type(each) for event in events for each in decoder.decode(event)].count(Finished) == 1

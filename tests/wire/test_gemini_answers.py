@@ -71,6 +71,7 @@ def test_usage_is_counted_inclusively() -> None:
             {"modality": "IMAGE", "tokenCount": 15},
         ],
         "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}, {"modality": "TEXT", "tokenCount": 35}],
+        "toolUsePromptTokensDetails": [{"modality": "AUDIO", "tokenCount": 2}, {"modality": "TEXT", "tokenCount": 8}],
         "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 12}],
         "serviceTier": "standard",
     }
@@ -81,7 +82,7 @@ def test_usage_is_counted_inclusively() -> None:
     assert streams.without_raw(result.usage) == Usage(
         input_tokens=110,
         cached_input_tokens=40,
-        audio_input_tokens=20,
+        audio_input_tokens=22,
         image_input_tokens=15,
         output_tokens=50,
         reasoning_tokens=30,

@@ -197,7 +197,15 @@ def test_a_conversation_with_tools() -> None:
         tools=[{"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}],
         tool_choice={"type": "function", "name": "weather"},
         parallel_tool_calls=False,
-        text={"format": {"type": "json_schema", "name": "place", "schema": {"type": "object"}, "strict": True}},
+        text={
+            "format": {
+                "type": "json_schema",
+                "name": "place",
+                "description": "Where it is",
+                "schema": {"type": "object"},
+                "strict": True,
+            }
+        },
         reasoning={"effort": "low", "summary": "auto"},
         include=["reasoning.encrypted_content"],
         metadata={"a": "b"},
@@ -224,7 +232,8 @@ def test_a_conversation_with_tools() -> None:
     assert request.tools == (Tool("weather", parameters={"type": "object"}, strict=True),)
     assert request.tool_choice == ToolChoice("tool", "weather")
     assert request.parallel_tool_calls is False
-    assert request.response_format == ResponseFormat("json_schema", "place", {"type": "object"}, strict=True)
+    described = {"type": "object", "description": "Where it is"}
+    assert request.response_format == ResponseFormat("json_schema", "place", described, strict=True)
     assert request.reasoning_effort == "low"
 
 

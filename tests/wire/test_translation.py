@@ -144,6 +144,7 @@ ANTHROPIC_BODY = {
                 {"type": "redacted_thinking", "data": "sealed"},
                 {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Köln"}},
                 {"type": "tool_use", "id": "toolu_2", "name": "weather", "input": {}},
+                {"type": "tool_use", "id": "toolu_3", "name": "weather", "input": {}},
             ],
         },
         {
@@ -158,9 +159,16 @@ ANTHROPIC_BODY = {
                     ],
                 },
                 {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True},
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "toolu_3",
+                    "content": [{"type": "image", "source": {"type": "url", "url": "https://charts.example/a.png"}}],
+                },
                 {"type": "text", "text": "And tomorrow?"},
             ],
         },
+        {"role": "assistant", "content": "Rain."},
+        {"role": "user", "content": "Thanks."},
     ],
 }
 
@@ -186,17 +194,22 @@ IN_OPENAI = {
             "tool_calls": [
                 {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Köln"}'}},
                 {"id": "toolu_2", "type": "function", "function": {"name": "weather", "arguments": "{}"}},
+                {"id": "toolu_3", "type": "function", "function": {"name": "weather", "arguments": "{}"}},
             ],
         },
         {"role": "tool", "tool_call_id": "toolu_1", "content": "See the chart."},
         {"role": "tool", "tool_call_id": "toolu_2", "content": "error"},
+        {"role": "tool", "tool_call_id": "toolu_3", "content": "The result is the image in the next message."},
         {
             "role": "user",
             "content": [
                 {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}},
+                {"type": "image_url", "image_url": {"url": "https://charts.example/a.png"}},
                 {"type": "text", "text": "And tomorrow?"},
             ],
         },
+        {"role": "assistant", "content": "Rain."},
+        {"role": "user", "content": "Thanks."},
     ],
 }
 
