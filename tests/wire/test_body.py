@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire import body, openai_chat
+from wire import anthropic_messages, body, openai_chat
 from wire.errors import ApiError, Code
 
 
@@ -97,6 +97,10 @@ def test_a_picture_counts_as_a_picture_and_not_as_its_bytes() -> None:
     measured = openai_chat.open_chat(raw).input_bytes
 
     assert 70_000 + 10_000 < measured < 70_000 + 30_000
+
+    part = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": picture}}
+    claude = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": [part, text]}]}
+    assert 70_000 + 10_000 < anthropic_messages.open_chat(msgspec.json.encode(claude)).input_bytes < 70_000 + 30_000
 
 
 @pytest.mark.parametrize("name", ["Model", "MODEL", "\\u004dodel", "max_to\u212aens"])

@@ -420,6 +420,13 @@ UNTRANSLATABLE: list[tuple[dict[str, Any], str]] = [
         "toolConfig.functionCallingConfig.allowedFunctionNames",
     ),
     (
+        {
+            "tools": [{"functionDeclarations": [{"name": name} for name in "fg"]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "AUTO", "allowedFunctionNames": ["f"]}},
+        },
+        "toolConfig.functionCallingConfig.allowedFunctionNames",
+    ),
+    (
         {"tools": [{"functionDeclarations": [{"name": "f", "parameters": {"oneOf": []}}]}]},
         "tools[0].functionDeclarations[0].parameters.oneOf",
     ),
@@ -444,6 +451,18 @@ def test_what_others_cannot_do_is_refused_by_name(fields: dict[str, Any], param:
             "contents[0].parts[0].functionCall.args",
         ),
         ({"contents": [{"parts": [{"functionResponse": {"name": "f"}}]}]}, "contents[0].parts[0].functionResponse"),
+        (
+            {"contents": [{"parts": [{"functionResponse": {"name": "f", "id": "c", "response": 1}}]}]},
+            "contents[0].parts[0].functionResponse.response",
+        ),
+        (
+            {"contents": [{"parts": [{"functionResponse": {"name": "f", "id": "c", "response": {}, "parts": [{}]}}]}]},
+            "contents[0].parts[0].functionResponse.parts[0]",
+        ),
+        (
+            {"tools": [{"functionDeclarations": [{"name": "f", "parameters": {"minLength": "few"}}]}]},
+            "tools[0].functionDeclarations[0].parameters.minLength",
+        ),
         ({"generationConfig": {"topK": 1.5}}, "generationConfig.topK"),
         ({"generationConfig": {"temperature": 3}}, "generationConfig.temperature"),
         (
@@ -474,7 +493,9 @@ def test_filters_that_are_off_and_labels_go_without_saying() -> None:
 
 def test_system_messages_become_the_instruction() -> None:
     told = encoded(
-        Message("system", (Text("Be brief."),)), Message("user", (Text("Hi"),)), Message("system", (Text("Now."),))
+        Message("system", (Text("Be brief."), Text(" "))),
+        Message("user", (Text("Hi"),)),
+        Message("system", (Text("Now."),)),
     )
 
     assert told["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Now."}]}

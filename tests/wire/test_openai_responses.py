@@ -415,6 +415,8 @@ def test_thinking_that_anthropic_signed_comes_back_to_it() -> None:
         {"type": "thinking", "thinking": "Hm", "signature": "sig"},
         {"type": "redacted_thinking", "data": "sealed"},
     ]
+    last = msgspec.json.decode(openai_responses.encode_chat(request))["input"][-1]
+    assert last == result | {"output": [{"type": "input_text", "text": "done"}]}
 
 
 def test_log_probabilities_are_told_with_their_text() -> None:
@@ -448,6 +450,9 @@ def test_an_item_that_no_other_dialect_has_is_refused() -> None:
     assert openai_responses.read_result(msgspec.json.encode(answer)).finish == "stop"
     with pytest.raises(BadBodyError, match="web_search_call"):
         openai_responses.decode_response(msgspec.json.encode(answer))
+    added = msgspec.json.encode({"type": "response.output_item.added", "item": answer["output"][0]})
+    with pytest.raises(BadStreamError, match="web_search_call"):
+        openai_responses.decoder().decode(b"data: " + added + b"\n\n")
 
 
 def test_a_refusal_is_a_filtered_answer() -> None:
