@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC
-from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display as column
@@ -32,12 +30,6 @@ class ExchangeRateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
     def clean_currency(self) -> str:
         currency: str = self.cleaned_data["currency"]
         return currency.upper()
-
-    def clean_usd_per_unit(self) -> Decimal:
-        worth: Decimal = self.cleaned_data["usd_per_unit"]
-        if worth == 0:
-            raise ValidationError("More than 0: what one unit costs in dollars.")
-        return worth
 
 
 @admin.register(ExchangeRate)

@@ -137,3 +137,7 @@ class ExchangeRate(Audited, Identified):
 
     def __str__(self) -> str:
         return f"{self.currency} from {self.day}"
+
+    def clean(self) -> None:
+        if self.usd_per_unit == 0:
+            raise ValidationError({"usd_per_unit": "More than 0: what one unit costs in dollars."})

@@ -572,7 +572,11 @@ def test_an_exchange_rate(api: APIClient) -> None:
     assert made.status_code == 201, made.content
     assert api.post(url, body, format="json").status_code == 400
     assert api.post(url, {**body, "currency": "USD"}, format="json").status_code == 400
-    assert api.post(url, {**body, "day": "2026-11-02", "usdPerUnit": "0"}, format="json").status_code == 400
+    nothing = api.post(url, {**body, "day": "2026-11-02", "usdPerUnit": "0"}, format="json")
+    assert (nothing.status_code, nothing.json()["error"]) == (
+        400,
+        "usdPerUnit: More than 0: what one unit costs in dollars.",
+    )
     assert api.patch(address, {"usdPerUnit": "1.09"}, format="json").json()["usdPerUnit"] == "1.0900000000"
     assert api.patch(address, {"day": "2026-11-03"}, format="json").status_code == 400
     assert len(api.get(url, {"currency": "EUR"}).json()["results"]) == 1
