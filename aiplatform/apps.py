@@ -1,13 +1,13 @@
 from django.apps import AppConfig, apps
 from django.contrib import admin
 
-from aiplatform.admin_site import PlatformAdminSite
-
 
 class PlatformConfig(AppConfig):
     name = "aiplatform"
     verbose_name = "AI Platform"
 
     def ready(self) -> None:
+        from aiplatform.admin_site import PlatformAdminSite  # noqa: PLC0415 - its forms' models exist only from now on
+
         apps.get_app_config("auth").verbose_name = "Administrators"  # as the menu calls users and groups
         admin.site = admin.sites.site = PlatformAdminSite()

@@ -108,6 +108,29 @@ def test_an_ipv4_address_is_the_same_on_a_socket_of_ipv6_and_no_other_is_refused
     assert sign_in(RIGHT, address="::ffff:203.0.113.10").status_code == 302
 
 
+def test_who_finds_a_browser_signed_in_does_not_guess_its_password_either(anna: User) -> None:
+    found = Browser(REMOTE_ADDR=HERE)
+    found.force_login(anna)
+    chosen = {"new_password1": "another-long-word-9", "new_password2": "another-long-word-9"}
+
+    def change(old: str) -> Any:
+        return found.post("/admin/password_change/", {"old_password": old} | chosen)
+
+    for _ in range(MOST_WRONG):
+        assert "entered incorrectly" in change(WRONG).content.decode()
+
+    assert f"{REFUSED} were given for this name" in change(RIGHT).content.decode()
+    assert REFUSED in sign_in(RIGHT).content.decode()
+    Guesses.objects.all().delete()
+    assert change(RIGHT).status_code == 302
+    assert found.get("/admin/").status_code == 200
+    assert not Guesses.objects.filter(number__gt=0, who=guessing._who("anna", HERE)).exists()
+    refused, changed = AuditEntry.objects.order_by("id")
+    assert (refused.action, changed.action) == ("refused", "changed")
+    assert (changed.actor, changed.object_name) == ("anna", "anna")
+    assert changed.changes == [{"field": "password", "before": None, "after": None}]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_one_password_at_a_time_is_looked_at(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes 100 MB: strangers could fill a process with that. Who had no turn has not guessed."""
