@@ -83,8 +83,6 @@ def step(standing: Standing | None, look: Look) -> Step:
     if standing is not None and now <= standing.seen_at <= now + MOST_GAP:
         return Step(standing)
     if standing is None:
-        if not look.breached:
-            return Step(None)
         standing = Standing(state="pending", since=now, seen_at=now)
     unbroken = abs(now - standing.seen_at) <= MOST_GAP
     told_at = min(standing.told_at, now) if standing.told_at else None  # or the next reminder waits for that clock
@@ -101,7 +99,7 @@ def quiet_until(starts: time | None, ends: time | None, *, now: datetime, zone: 
     if starts is None or ends is None or starts == ends:
         return None
     local = now.astimezone(zone)
-    clock = local.time().replace(tzinfo=None)
+    clock = local.time()
     inside = starts <= clock < ends if starts < ends else clock >= starts or clock < ends
     if not inside:
         return None

@@ -159,6 +159,9 @@ def test_nobody_looked_for_an_hour_so_the_duration_starts_anew() -> None:
     steps = play([look(minute, breached=True) for minute in (0, 61, 62, 63, 64, 65, 66)])
 
     assert notices(steps) == [None, None, None, None, None, None, "opened"]
+    opened = play([look(minute, breached=True) for minute in range(6)])[-1].standing
+    good_again = play([look(minute, breached=False) for minute in (6, 66, 67, 68, 69, 70, 71)], opened)
+    assert notices(good_again) == [None, None, None, None, None, None, "resolved"]
 
 
 def test_the_same_evaluation_again_changes_nothing() -> None:
@@ -208,7 +211,8 @@ def test_patience_is_an_hour_or_two_windows() -> None:
 def test_handled_incidents_bring_no_reminders(state: str) -> None:
     opened = step(None, look(0, breached=True, hold=0, renotify=1)).standing
     assert opened is not None
-    handled = msgspec.structs.replace(opened, state=state, silenced_until=NOW + 60 * MINUTE)
+    silenced_until = NOW + 60 * MINUTE if state == "silenced" else None
+    handled = msgspec.structs.replace(opened, state=state, silenced_until=silenced_until)
 
     steps = play([look(minute, breached=minute < 8, hold=0, renotify=1) for minute in range(1, 9)], handled)
 
@@ -256,6 +260,14 @@ def test_quiet_hours_go_by_the_wall_clock_and_over_midnight(now: str, ends: str 
     found = quiet_until(time(22), time(7), now=datetime.fromisoformat(now), zone=ZoneInfo("Europe/Berlin"))
 
     assert (found.isoformat(timespec="minutes") if found else None) == ends
+
+
+def test_quiet_hours_within_a_day_end_that_day_and_none_last_all_day() -> None:
+    def at_noon(starts: time, ends: time) -> datetime | None:
+        return quiet_until(starts, ends, now=NOW, zone=UTC)
+
+    assert at_noon(time(12), time(13)) == NOW + timedelta(hours=1)
+    assert (at_noon(time(11), time(12)), at_noon(time(13), time(14)), at_noon(time(9), time(9))) == (None, None, None)
 
 
 def test_severities_are_ordered() -> None:
