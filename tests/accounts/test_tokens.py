@@ -93,9 +93,22 @@ def _key_set(**keys: rsa.RSAPrivateKey) -> bytes:
     return json.dumps({"keys": public}).encode()
 
 
-def _signed(key: rsa.RSAPrivateKey, kid: str, user: str) -> str:
-    claims = {"client": "alice", "sub": user, "aud": "us", "iss": "them", "exp": time.time() + 3600}
+def _signed(key: rsa.RSAPrivateKey, kid: str, user: str, *, for_s: int = 3600) -> str:
+    claims = {"client": "alice", "sub": user, "aud": "us", "iss": "them", "exp": time.time() + for_s}
     return jwt.encode(claims, key, algorithm="RS256", headers={"kid": kid})
+
+
+def test_a_token_that_was_checked_is_known_until_it_expires(signer: _Broken) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    signer.says = _key_set(own=key)
+    address = f"http://127.0.0.1:{signer.server_port}/jwks"
+    verifier = Verifier(secret=None, jwks_url=address, audience="us", issuer="them")
+    token = _signed(key, "own", "carol", for_s=60)
+
+    claims = verifier.verify(token)
+
+    assert verifier.known(token, now=claims.expires_at - 1) == claims
+    assert verifier.known(token, now=claims.expires_at) is None
 
 
 def test_a_key_that_its_signer_withdraws_is_one_no_longer(signer: _Broken, monkeypatch: pytest.MonkeyPatch) -> None:
