@@ -123,7 +123,8 @@ NO_LIMITS = LimitSet()
 class CallerLimits(msgspec.Struct, frozen=True, gc=False):
     """A caller's limits: those that hold everywhere, and the whole sets of endpoints that have further ones.
 
-    An endpoint is a path (`/v1/llm/generate`) or a door's name as on usage rows (`openai.chat`).
+    An endpoint is a path (`/v1/llm/generate`), with or without a slash at its end, or a door's name as on usage rows
+    (`openai.chat`).
     """
 
     everywhere: LimitSet = NO_LIMITS
@@ -132,7 +133,7 @@ class CallerLimits(msgspec.Struct, frozen=True, gc=False):
     def at(self, path: str, surface: str) -> LimitSet:
         if not self.by_endpoint:
             return self.everywhere
-        return self.by_endpoint.get(path) or self.by_endpoint.get(surface) or self.everywhere
+        return self.by_endpoint.get(path.rstrip("/")) or self.by_endpoint.get(surface) or self.everywhere
 
 
 UNLIMITED = CallerLimits()
@@ -189,7 +190,7 @@ def caller_limits(limits_of_all: Iterable[Limit], by_endpoint: Mapping[str, Iter
         return UNLIMITED
     return CallerLimits(
         LimitSet.of(everywhere),
-        {endpoint: LimitSet.of((*everywhere, *more)) for endpoint, more in by_endpoint.items()},
+        {endpoint.rstrip("/"): LimitSet.of((*everywhere, *more)) for endpoint, more in by_endpoint.items()},
     )
 
 

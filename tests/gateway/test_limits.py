@@ -230,6 +230,16 @@ def test_an_endpoint_may_be_a_path_or_the_name_of_a_door() -> None:
     assert not found.at("/v1/messages", "anthropic")
 
 
+@pytest.mark.parametrize("limited", ["/api/ai-providers/complete", "/api/ai-providers/complete/"])
+def test_a_slash_at_the_end_of_a_path_gets_nobody_past_its_limit(limited: str) -> None:
+    tier = TierLimits("basic", {}, {limited: {"requests_per_minute": 1}})
+    found = caller_limits([], tier.of("key:1")[1])
+
+    at_either = [found.at(f"/api/ai-providers/complete{end}", "spec_d") for end in ("", "/")]
+
+    assert [each.most for either in at_either for each in either.limits] == [1, 1]
+
+
 def test_without_limits_nothing_is_made() -> None:
     assert caller_limits([], {}) == CallerLimits()
     assert headers(LimitSet(), LocalCounters().take(LimitSet(), [], 1, NOW_MS)) == []
