@@ -100,7 +100,7 @@ def test_filters() -> None:
         provider="anthropic",
         deployment="claude",
         surface="messages",
-        tags={"a__b": "1", "42": "x", "größe": "1"},
+        tags={"a__b": "1", "42": "x", "größe": "1", 'a"b\\c.d': "1"},
     )
 
     assert everything(client="shop").requests == 1
@@ -111,6 +111,7 @@ def test_filters() -> None:
     assert everything(tag="a__b=1").requests == 1
     assert everything(tag="42=x").requests == 1
     assert everything(tag="größe=1").requests == 1
+    assert everything(tag='a"b\\c.d=1').requests == 1
 
 
 def test_groups_come_dearest_first() -> None:
