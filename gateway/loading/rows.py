@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from django.core.exceptions import ValidationError
 
 from core.vault import UnreadableSecretError, decrypt
 from gateway.limits.definitions import COLUMNS, Limit, limits, numbers
@@ -120,7 +121,9 @@ def model(row: Any) -> Model:
 
 def _defaults(row: Any) -> dict[str, Any]:
     known = sampling.understood(row.defaults)
-    if known != row.defaults:
+    try:
+        sampling.check(row.defaults)
+    except ValidationError:
         log.warning("no more of a model's defaults can be used", model_id=str(row.pk), model=row.name, used=known)
     return known
 

@@ -175,6 +175,17 @@ def test_defaults_with_which_no_call_could_be_made_are_left_out(stored: Any) -> 
     assert [(line["model"], line["used"]) for line in lines] == [("large", large.defaults)]
 
 
+def test_a_default_that_says_nothing_is_no_trouble() -> None:
+    Deployment.objects.filter(name="large").update(defaults={"temperature": 0, "top_p": None})
+    deployments = Deployments()
+
+    with structlog.testing.capture_logs() as lines:
+        deployments.refresh(HURRIED)
+
+    (large,) = (each for each in deployments.topology.deployments if each.name == "large")
+    assert (large.defaults, lines) == ({"temperature": 0}, [])
+
+
 def test_rows_that_go_while_all_are_to_be_made_anew_are_gone() -> None:
     table = Table(ApiKey.objects.all(), ("prefix",), lambda row: row.prefix)
     table.refresh(HURRIED)
