@@ -94,7 +94,7 @@ def test_one_clients_figures_are_its_own(api: APIClient, books: list[UsageRecord
     assert tagged["totals"]["requests"] == 1
 
 
-@pytest.mark.parametrize("name", ["größe", "cost centre", "a.b", "team__gt", "a\\b", "it's", "100%", "0", "$"])
+@pytest.mark.parametrize("name", ["größe", "cost centre", "a.b", "team__gt", "a\\b", 'a"b', "it's", "100%", "0", "$"])
 def test_whatever_a_tag_is_called_it_is_found(api: APIClient, new_record: NewRecord, noon: datetime, name: str) -> None:
     new_record(noon, tags={name: "x=y, z"})
     new_record(noon, tags={"team": "x=y, z"})
@@ -149,7 +149,6 @@ def test_without_dates_it_is_the_last_thirty_days(api: APIClient) -> None:
         ({"providerId": "openai"}, "providerId"),
         ({"tag": "team"}, "tag"),
         ({"tag": "=search"}, "tag"),
-        ({"tag": 'te"am=search'}, "tag"),
         ({"stratDate": "2026-01-01"}, "stratDate"),
     ],
 )

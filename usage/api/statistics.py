@@ -26,13 +26,13 @@ GROUP_BY = (
 
 
 class TagField(serializers.CharField):
-    """`name=value`. A name with a double quote is one that SQLite finds in no JSON."""
+    """`name=value`."""
 
     def to_internal_value(self, data: Any) -> str:
         tag = super().to_internal_value(data)
         name, equals, _ = tag.partition("=")
-        if not name or not equals or '"' in name:
-            raise serializers.ValidationError('Write name=value, for example team=search, without a " in the name.')
+        if not name or not equals:
+            raise serializers.ValidationError("Write name=value, for example team=search.")
         return tag
 
 
