@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is collected stays: looking at it again and again takes a quarter of a run's time."""
+    """What is collected stays: looking at it again and again took 8 of 18 s in each process that collects."""
     gc.disable()
     try:
         return (yield)
