@@ -1,7 +1,7 @@
 """How long the audit trail is kept, and that nobody else takes anything out of it: the database itself refuses.
 
 The triggers are installed after every `migrate`, because SQLite silently drops those of a table that a migration
-remakes. Within `audit_purge()` alone may entries go: those past keeping, and all when a test empties its database.
+remakes. Within `audit_purge()` alone may entries go: those past keeping.
 """
 
 from __future__ import annotations

@@ -23,15 +23,13 @@ from hypothesis import HealthCheck
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 
-from accounts.audit_keeping import audit_purge
 from accounts.models import Client
-from tests import environment, families, upstream_gemini, upstream_ollama, upstream_responses
+from tests import environment, families, pristine, upstream_gemini, upstream_ollama, upstream_responses
 from tests import product as products
 from tests.prepare import CAST
 from tests.product import Product, Template
 from tests.servers import Servers
 from tests.upstream import Upstream
-from usage.immutability import ledger_purge
 
 # How long it takes to make up examples is the machine's affair.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,18 +38,6 @@ hypothesis.settings.load_profile("any machine")
 ON_POSTGRESQL = "TEST_DATABASE_URL" in os.environ
 _LOG_END = 8_000
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
-
-
-def pytest_configure() -> None:
-    """A test that commits empties its database afterwards, which the ledger's triggers would refuse."""
-    case: Any = TransactionTestCase  # the stubs do not know the method
-    empty = case._fixture_teardown
-
-    def empty_ledger_too(self: TransactionTestCase) -> None:
-        with ledger_purge(), audit_purge():
-            empty(self)
-
-    case._fixture_teardown = empty_ledger_too
 
 
 @pytest.hookimpl(trylast=True)
@@ -73,7 +59,6 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.enable()
 
@@ -109,6 +94,15 @@ def file_of(item: pytest.Item) -> str:
 def uses_database(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What a test that commits leaves is taken back by `tests.pristine`, which the ledger's triggers do not refuse."""
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        as_it_was = pristine.remember()
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: as_it_was.restore())
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Records are never changed or deleted: the database itself refuses, on PostgreSQL and on SQLite.
 
-Installed after every `migrate`, because SQLite silently drops the triggers of a table that a migration remakes. Two may
-delete, inside `ledger_purge()`: retention (`usage.partitions`), and a test that empties its database.
+Installed after every `migrate`, because SQLite silently drops the triggers of a table that a migration remakes.
+Retention alone may delete (`usage.partitions`), inside `ledger_purge()`.
 """
 
 from __future__ import annotations
