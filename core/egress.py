@@ -146,12 +146,15 @@ def _in(ip: Address, networks: Iterable[Network]) -> bool:
 
 
 def _meant(ip: Address) -> Address:
-    """The IPv4 address within an IPv4-mapped (RFC 4291), NAT64 (RFC 6052) or 6to4 (RFC 3056) one; others as is."""
+    """The IPv4 address within an IPv4-mapped (RFC 4291), NAT64 (RFC 6052) or 6to4 (RFC 3056) one; others as is.
+
+    Without a zone (`%eth0`), which makes addresses unequal that lead to the same place.
+    """
     if isinstance(ip, IPv4Address):
         return ip
     if ip in _NAT64:
         return IPv4Address(int(ip) & 0xFFFF_FFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.ipv4_mapped or ip.sixtofour or IPv6Address(int(ip))
 
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")

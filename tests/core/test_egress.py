@@ -89,6 +89,8 @@ def test_a_metadata_service_is_allowed_by_its_very_address_alone() -> None:
         assert not is_allowed(metadata, policy(wide))
     assert is_allowed(metadata, policy("169.254.169.254"))
     assert not is_allowed(ip_address("fd00:ec2::254"), policy("fd00::/8"))
+    assert not is_allowed(ip_address("fd00:ec2::254%1"), policy("fd00::/8"))  # a zone means nothing there
+    assert is_allowed(ip_address("fd00:ec2::254%1"), policy("fd00:ec2::254"))
     for form in ("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::"):
         assert not is_allowed(ip_address(form), policy("169.254.0.0/16,::/0"))
         assert is_allowed(ip_address(form), policy("169.254.169.254"))

@@ -140,6 +140,18 @@ def test_a_cost_that_nobody_knows_is_null(door: Any) -> None:
         assert (told["total_usd"], told["by_model"]) == (None, {"gpt": None})
 
 
+def test_what_a_failed_attempt_cost_is_its_providers() -> None:
+    alice, at = _client("alice"), timezone.now() - timedelta(minutes=1)
+    for name, attempt in {"slow": 1, "quick": 2}.items():
+        held = hold(started_at=at, provider=name, deployment=name, attempt=attempt)
+        ledger.apply([ledger.Note(record(held, is_final=attempt == 2, status="ok" if attempt == 2 else "error"))])
+
+    told = _told(usage_facts.costs_for_b, alice)
+
+    assert told["total_usd"] == 50e-12
+    assert told["by_provider"] == told["by_model"] == {"slow": 25e-12, "quick": 25e-12}
+
+
 def test_the_share_of_hits_is_of_the_calls_that_were_not_refused() -> None:
     alice, at = _client("alice"), timezone.now() - timedelta(minutes=1)
     for status, number in {"cached": 9, "ok": 1, "refused": 5}.items():
