@@ -87,15 +87,15 @@ class Socket:
         await self._receive()  # "websocket.connect"
         await self._send_event({"type": "websocket.accept"})
         try:
-            async for text in self._messages():
-                await self._take(text)
+            async for body in self._messages():
+                await self._take(body)
         except _ClosedError as closed:
             await self._send_event({"type": "websocket.close", "code": closed.code, "reason": closed.reason})
         finally:
             for running in self._calls.values():
                 running.leave()
 
-    async def _messages(self) -> AsyncIterator[str | bytes]:
+    async def _messages(self) -> AsyncIterator[bytes]:
         """Until the caller leaves. Raises `_ClosedError` for a caller who stays a stranger, or says too much."""
         stranger_until = asyncio.get_running_loop().time() + _STRANGER_S
         while True:
@@ -106,13 +106,12 @@ class Socket:
                 raise _ClosedError(_POLICY_VIOLATION, f"No call with a good key within {_STRANGER_S:g} s.") from None
             if event["type"] == "websocket.disconnect":
                 return
-            text = event.get("text") or event.get("bytes") or ""
-            if len(text) > self._gateway.max_body_bytes:
+            body = event.get("bytes") or (event.get("text") or "").encode()
+            if len(body) > self._gateway.max_body_bytes:
                 raise _ClosedError(_TOO_BIG, f"A message is larger than {self._gateway.max_body_bytes:,} bytes.")
-            yield text
+            yield body
 
-    async def _take(self, text: str | bytes) -> None:
-        body = text.encode() if isinstance(text, str) else text
+    async def _take(self, body: bytes) -> None:
         running = _Running(self._handshake)
         try:
             asked = read(body)

@@ -40,6 +40,25 @@ def test_who_brings_no_key_is_shown_out_however_much_it_says(tmp_path: Path, mon
     assert sent[-1]["code"] == 1008
 
 
+@pytest.mark.parametrize("text", ["x" * 1_001, "é" * 501], ids=["plain", "of two bytes each"])
+def test_who_says_more_in_a_message_than_a_body_may_hold_is_shown_out(tmp_path: Path, text: str) -> None:
+    told = iter([{"type": "websocket.connect"}, {"type": "websocket.receive", "text": text}])
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return next(told)
+
+    async def send(event: MutableMapping[str, Any]) -> None:
+        sent.append(event)
+
+    asyncio.run(websocket.serve(gateways.unstarted(tmp_path), SCOPE, receive, send))
+    assert sent[-1] == {
+        "type": "websocket.close",
+        "code": 1009,
+        "reason": "A message is larger than 1,000 bytes.",
+    }
+
+
 class Listener:
     """A caller who asks for the demo's answer, takes events one by one, and cancels at one of them."""
 
