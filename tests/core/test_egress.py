@@ -45,6 +45,7 @@ def host() -> Iterator[ModelHost]:
 NOT_PUBLIC = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1"),
     *("169.254.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.168.1.1", "198.18.0.1"),
+    *("192.0.2.1", "198.51.100.1", "203.0.113.1", "192.88.99.1"),
     *("224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "168.63.129.16", "100.100.100.200"),
     *(
         "::",
@@ -57,6 +58,7 @@ NOT_PUBLIC = [
         "2001:db8::1",
         "2001::1",
         "100::1",
+        "3fff::1",
     ),
     *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:127.0.0.1"),
     *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2002:a00:1::1"),
@@ -97,12 +99,30 @@ def test_a_metadata_service_is_allowed_by_its_very_address_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+        *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+    ],
+)
+def test_no_network_however_wide_lets_anybody_at_a_metadata_service(text: str) -> None:
+    assert not is_allowed(ip_address(text), policy("0.0.0.0/0, ::/0"))
+    assert is_allowed(ip_address(text), policy(text))
+
+
+def test_a_network_may_be_listed_in_the_form_in_which_it_is_called() -> None:
+    assert is_allowed(ip_address("64:ff9b::7f00:1"), policy("64:ff9b::/96"))
+    assert not is_allowed(ip_address("127.0.0.1"), policy("64:ff9b::/96"))
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("2130706433", "127.0.0.1"),
         ("017700000001", "127.0.0.1"),
         ("0x7f000001", "127.0.0.1"),
         ("0x7f.1", "127.0.0.1"),
+        ("0X7F.1", "127.0.0.1"),
         ("127.1", "127.0.0.1"),
         ("0177.0.0.01", "127.0.0.1"),
         ("127.0.0.1.", "127.0.0.1"),
@@ -143,6 +163,12 @@ def test_a_setting_that_is_none_says_which_and_how(networks: str, ports: str) ->
         Policy.parse(networks=networks, ports=ports)
 
 
+def test_a_setting_may_be_empty_and_need_not_be_exact() -> None:
+    assert policy(" ") == policy("none") == CLOSED
+    assert str(CLOSED) == "none"
+    assert str(Policy.parse(networks="10.1.2.3/8, ::1,", ports="443,")) == "10.0.0.0/8, ::1/128"
+
+
 # --- where an address is typed ------------------------------------------------------------------------------------
 
 REFUSED_ADDRESSES = [
@@ -166,10 +192,26 @@ def test_an_address_is_refused_where_it_is_typed(settings: Any, address: str) ->
 
 def test_names_are_accepted_where_they_are_typed(settings: Any) -> None:
     settings.EGRESS = CLOSED
-    for address in ("https://llm.example.com/v1", "http://ollama:11434"):
+    for address in ("https://llm.example.com/v1", "http://ollama:11434", "http://notlocalhost"):
         validate_address(address)
+    for networks in (egress.LOOPBACK, "127.0.0.0/8", "::1"):
+        settings.EGRESS = policy(networks)
+        validate_address("http://localhost:11434")
+
+
+def test_a_disguised_address_is_refused_where_its_plain_form_is_allowed(settings: Any) -> None:
+    """No client calls it."""
     settings.EGRESS = LOCAL
-    validate_address("http://localhost:11434")
+    with pytest.raises(ValidationError, match=r"Write that address as 127\.0\.0\.1: "):
+        validate_address("http://2130706433:8000")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [("localhost", True), ("127.0.0.1", True), ("10.1.2.3", True), ("8.8.8.8", False), ("llm.example.com", False)],
+)
+def test_what_is_plainly_not_public(host: str, *, is_ours: bool) -> None:
+    assert egress.is_own_network(host) is is_ours
 
 
 def test_a_port_is_refused_where_it_is_typed(settings: Any) -> None:

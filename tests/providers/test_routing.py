@@ -93,6 +93,15 @@ def test_a_provider_is_meant_by_slug_before_kind() -> None:
     assert _find("", provider="anthropic") == [_CLAUDE]
 
 
+def test_a_provider_is_meant_by_its_id_and_all_of_a_kind_by_that() -> None:
+    assert _find("gpt", provider=str(_EU.provider.id)) == _find("", provider=str(_EU.provider.id)) == [_EU]
+    assert _find("", provider="openai-eu") == [_EU]
+
+    hosts = [deployment(name, kind="custom") for name in ("acme", "other")]
+    own = Topology(names={}, deployments=(*hosts, _CLAUDE), routes=(), catch_all=None)
+    assert {each.provider.slug for each in _find("", provider="custom", topology=own)} == {"acme", "other"}
+
+
 def test_equals_share_by_weight() -> None:
     first = Counter(_find("shared", seed=seed)[0].provider.slug for seed in range(4_000))
     assert 0.70 < first["openai"] / 4_000 < 0.80
@@ -132,6 +141,24 @@ def test_a_catch_all_route_answers_any_name() -> None:
         names=_TOPOLOGY.names, deployments=_TOPOLOGY.deployments, routes=_TOPOLOGY.routes, catch_all="default"
     )
     assert _find("gpt-99", topology=open_to_all) == [_CLAUDE, _US]
+
+
+def test_calls_are_shared_in_the_way_of_the_route_that_answers_them() -> None:
+    ways = {"default": RouteSpec("default", "score"), "shared": RouteSpec("shared", "least_cost")}
+    closed = msgspec.structs.replace(_TOPOLOGY, sharing=ways)
+    open_to_all = msgspec.structs.replace(closed, catch_all="default")
+
+    assert [routing.sharing(open_to_all, name).strategy for name in ("", "gpt-99", "shared")] == [
+        *("score", "score", "least_cost")
+    ]
+    assert routing.sharing(open_to_all, "gpt") == routing.sharing(closed, "gpt-99") == RouteSpec("")
+
+
+def test_of_many_names_the_first_twenty_are_shown() -> None:
+    names = [str(number) for number in range(10, 31)]
+
+    assert routing.some_of(names[:20]) == ", ".join(names[:20])
+    assert routing.some_of(names).endswith(", 29 and 1 more")
 
 
 class TestACatchAllRoute:
@@ -195,6 +222,25 @@ def test_in_turn() -> None:
     assert first[:3] == first[3:]
 
 
+def test_each_route_has_turns_of_its_own_and_so_has_each_priority() -> None:
+    """Routes that are called alternately would else give all their calls to the same targets."""
+    outlook = _Outlook(Random(0))
+
+    _share("round_robin", outlook, priorities=(10, 10, 5))
+    _share("round_robin", outlook, priorities=(10, 5, 5))
+
+    assert outlook.turns == {"smart 10": 1, "smart 5": 1}
+
+
+@pytest.mark.parametrize("strategy", ["least_latency", "least_cost", "score"])
+def test_those_of_whom_nothing_is_known_share_by_chance(strategy: Strategy) -> None:
+    outlook = _Outlook(Random(0))
+
+    first = {_slugs(_share(strategy, outlook))[0] for _ in range(100)}
+
+    assert first == {"one", "two", "three"}
+
+
 def test_the_fastest_first_and_who_is_unknown_before_it() -> None:
     outlook = _Outlook(Random(0), latencies_ms={"one": 900, "two": 300})
 
@@ -221,6 +267,19 @@ def test_the_cheapest_first_and_who_has_no_price_last() -> None:
 
     assert _slugs(choices) == ["three", "one", "two"]
     assert choices[0].why == "priority 10, about $0.000003"
+
+
+def test_who_costs_nothing_is_the_cheapest() -> None:
+    outlook = _Outlook(Random(0), costs_pico={"one": 1, "two": 0, "three": 2})
+
+    assert _slugs(_share("least_cost", outlook)) == ["two", "one", "three"]
+
+
+def test_who_always_fails_has_no_score_for_success() -> None:
+    outlook = _Outlook(Random(0), shares={"one": 0.0})
+
+    assert routing.score(outlook, _THREE[0]) == pytest.approx(0.6)
+    assert routing.score(outlook, _THREE[1]) == pytest.approx(1.0)
 
 
 def test_the_score_of_specification_b() -> None:
@@ -252,7 +311,20 @@ def test_a_sticky_split_keeps_its_users_and_its_shares() -> None:
     groups = {f"user-{number}": first(f"user-{number}") for number in range(2_000)}
 
     assert all(first(user) == group for user, group in groups.items())
+    assert _share("weighted", outlook, sticky=True, end_user="ann")[0].why.endswith(", kept for this end user")
     assert 0.75 < Counter(groups.values())["one"] / 2_000 < 0.85
+
+
+@pytest.mark.parametrize(("sticky", "end_user"), [(True, ""), (False, "ann")])
+def test_who_names_no_end_user_is_not_kept_nor_anybody_where_the_route_is_not_sticky(
+    *, sticky: bool, end_user: str
+) -> None:
+    outlook = _Outlook(Random(0))
+
+    choices = [_share("weighted", outlook, sticky=sticky, end_user=end_user)[0] for _ in range(100)]
+
+    assert len(set(_slugs(choices))) == 3
+    assert {choice.why for choice in choices} == {"priority 10, weight 1 of 3"}
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=50), st.integers(1, 100))
