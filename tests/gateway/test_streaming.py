@@ -252,6 +252,20 @@ def test_an_answer_that_is_whole_needs_no_end(tmp_path: Path) -> None:
     assert (row.status, row.evidence, row.output_tokens) == ("ok", "reported", 2)
 
 
+def test_an_event_that_the_end_of_the_stream_ends_is_heard(tmp_path: Path) -> None:
+    """Some hosts leave out the last blank line."""
+    told = part(words("Hi", "stop"), USAGE.rstrip())
+
+    async def story() -> bytes:
+        async with raw_host(saying(STREAM, told, END)) as host, desk(tmp_path) as own:
+            return b"".join(await own.hear(streamed(), host.port))
+
+    assert asyncio.run(story()) == words("Hi", "stop")
+
+    (row,) = _rows()
+    assert (row.status, row.evidence, row.output_tokens) == ("ok", "reported", 2)
+
+
 def test_a_stream_may_last_longer_than_an_answer_may(tmp_path: Path) -> None:
     async def turn(line: Line) -> None:
         await line.say(STREAM)
