@@ -94,6 +94,21 @@ def test_the_sweeper_settles_what_is_long_past_its_deadline_even_of_the_living()
     assert Hold.objects.get().pk == not_yet.id
 
 
+def test_a_sweep_settles_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "SWEEP_LIMIT", 2)
+    ledger.apply([Reserve(hold()) for _ in range(3)])
+    assert [leases.sweep(now=timezone.now()) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_sweep_that_the_database_lets_down_fails() -> None:
+    """No row is at fault, and whoever sweeps must hear of it."""
+    ledger.apply([Reserve(hold()), Reserve(hold())])
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE usage_day RENAME TO usage_day_away")
+    with pytest.raises(DatabaseError):
+        leases.sweep(now=timezone.now())
+
+
 def test_a_hold_that_cannot_be_settled_stops_no_other() -> None:
     holds = [hold(client="mallory" if n == 2 else "alice") for n in range(5)]
     ledger.apply([Reserve(held) for held in holds])
@@ -119,6 +134,13 @@ def test_a_released_lease_is_gone() -> None:
     assert Lease.objects.count() == 1
     leases.release(alive)
     assert not Lease.objects.exists()
+
+
+def test_who_has_not_been_seen_for_long_is_forgotten() -> None:
+    for minutes in (59, 61):
+        Lease.objects.create(id=uuid7(), process=str(minutes), seen_at=timezone.now() - timedelta(minutes=minutes))
+    leases.sweep(now=timezone.now())
+    assert [lease.process for lease in Lease.objects.all()] == ["59"]
 
 
 @pytest.mark.only_on("postgresql")

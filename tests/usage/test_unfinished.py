@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -60,7 +61,7 @@ def _finals() -> list[UsageRecord]:
 
 def test_it_gets_its_final_row(window: Window) -> None:
     held = _failed(window=window, end_user="eve", requested_model="gpt-x", surface="gemini", attempt=1)
-    second = _failed(window=window, end_user="eve", requested_model="gpt-x", surface="gemini", attempt=2)
+    second = _failed(window=window, end_user="eve", requested_model="gpt-x", surface="gemini", attempt=2, routing="[]")
     assert leases.sweep(now=LATER) == 1
     (row,) = _finals()
     assert (row.pk, row.attempt) == (unfinished.final_id(second.id), 2)
@@ -72,6 +73,7 @@ def test_it_gets_its_final_row(window: Window) -> None:
     assert (row.tags, row.surface, row.requested_model) == ({"team": "search"}, "gemini", "gpt-x")
     assert (row.started_at, row.ended_at, row.latency_ms) == (NOW, NOW, None)
     assert (row.provider_id, row.provider, row.deployment, row.price_id, row.windows) == (None, "", "", None, [])
+    assert (row.deployment_id, row.credential, row.routing) == (None, "", "")
     assert (row.cost_pico, row.input_tokens, row.output_tokens) == (0, 0, 0)
 
 
@@ -143,6 +145,14 @@ def test_adjustments_are_no_attempts() -> None:
     change = {"id": uuid7(), "kind": "adjustment", "adjusts_id": row.id, "is_final": False}
     ledger.apply([Note(msgspec.structs.replace(row, **change))])
     assert leases.sweep(now=LATER) == 0
+
+
+def test_a_failed_attempt_that_was_re_priced_is_the_last_all_the_same() -> None:
+    held = _failed()
+    change = {"id": UUID(int=held.id.int + 1), "kind": "adjustment", "adjusts_id": held.id, "is_final": False}
+    ledger.apply([Note(record(held, **change))])
+    assert leases.sweep(now=LATER) == 1
+    assert [row.pk for row in _finals()] == [unfinished.final_id(held.id)]
 
 
 def test_its_idempotency_key_is_free_again() -> None:
