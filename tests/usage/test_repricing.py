@@ -181,6 +181,7 @@ def test_applying_brings_the_books_to_what_was_compared(monkeypatch: pytest.Monk
     monkeypatch.setattr(corrections, "BATCH_ROWS", 2)
     _calls(5)
     job = _apply(_begin())
+    assert (job.rows, job.changed_rows, job.newly_known_rows) == (5, 5, 0)
     assert (job.state, job.adjusted_rows, job.adjusted_pico) == ("applied", 5, job.new_pico - job.old_pico)
     assert _spent() == job.new_pico
     written = UsageRecord.objects.filter(kind="adjustment")
@@ -251,6 +252,13 @@ def test_only_the_chosen_calls_are_touched() -> None:
     _calls(1, id=uuid7_of(NOW - timedelta(days=3)), started_at=NOW - timedelta(days=3))
     _apply(_begin(client="alice"))
     assert set(UsageRecord.objects.filter(kind="adjustment").values_list("adjusts_id", flat=True)) == {chosen[0].id}
+
+
+@pytest.mark.django_db
+def test_calls_that_begin_after_it_was_asked_for_are_never_touched() -> None:
+    _calls(1, id=uuid7_of(NOW + timedelta(hours=1)), started_at=NOW + timedelta(hours=1))
+    job = _apply(_begin(now=NOW))
+    assert (job.ends_at, job.rows, job.adjusted_rows) == (NOW, 0, 0)
 
 
 @pytest.mark.django_db
