@@ -87,6 +87,14 @@ def test_a_refusal_used_nothing_so_its_cost_is_not_unknown() -> None:
     assert (everything().cost_pico, everything().unknown_cost_requests) == (0, 0)
 
 
+def test_each_figure_is_its_own() -> None:
+    tokens: dict[str, Any] = {"input_tokens": 30, "cached_input_tokens": 20, "output_tokens": 9, "reasoning_tokens": 4}
+    record(**tokens, cost_pico=7, latency_ms=50.0)
+    record(status="cached", evidence="none", cost_pico=0, saved_pico=6, input_tokens=0, output_tokens=0)
+
+    assert everything() == queries.Totals(requests=2, cached=1, **tokens, cost_pico=7, saved_pico=6, latency_ms=50.0)
+
+
 def test_the_range_holds_its_start_and_not_its_end() -> None:
     record(NOON)
     assert queries.totals(NOON, NOON + timedelta(hours=1)).requests == 1
@@ -118,6 +126,8 @@ def test_groups_come_dearest_first() -> None:
     record(client="shop", cost_pico=1)
     record(client="blog", cost_pico=5)
     record(client="blog", cost_pico=5)
+    for client in ("tied", "also", "tied", "busy", "busy", "busy", "also"):
+        record(client=client, cost_pico=0)
     record(client="wiki", cost_pico=None)
 
     rows = queries.grouped(LONG_AGO, FAR_AHEAD, by="client")
@@ -125,6 +135,9 @@ def test_groups_come_dearest_first() -> None:
     assert [(row.key, row.requests, row.cost_pico) for row in rows] == [
         ("blog", 2, 10),
         ("shop", 1, 1),
+        ("busy", 3, 0),
+        ("also", 2, 0),
+        ("tied", 2, 0),
         ("wiki", 1, None),
     ]
 
