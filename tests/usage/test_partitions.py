@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -16,7 +17,7 @@ from tests.usage.rows import NOW, hold, record
 from usage import books, ledger, partitions, tasks
 from usage.budgets import BudgetSpec, Window, window_of
 from usage.ledger import Note, Reserve, Settle
-from usage.models import Budget, BudgetWindow, Day, Purge, UsageRecord
+from usage.models import Budget, BudgetWindow, Day, Purge, Quarter, UsageRecord
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = datetime(2025, 3, 31, 23, 59, tzinfo=UTC)
@@ -111,6 +112,36 @@ def test_retention_takes_old_months_and_keeps_their_sums(total_budget: Window) -
     assert books.prove().is_balanced
     books.rebuild_rollups()
     assert sum(row.cost_pico for row in Day.objects.all()) == 31
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
+def test_after_a_purge_the_sums_are_proved_from_its_first_whole_day_on(zone: str) -> None:
+    border = datetime(2026, 10, 1, tzinfo=UTC)
+    with override_settings(TIME_ZONE=zone):
+        for hours in (-30, -1, 0, 1, 30):
+            note(border + timedelta(hours=hours))
+        assert partitions.purge(keep_months=1, now=NOW) == 2
+        assert books.prove().differences == ()
+        whole_day = border if zone == "UTC" else border + timedelta(hours=30)
+        day = whole_day.astimezone(ZoneInfo(zone)).date()
+        Quarter.objects.filter(starts_at=border).update(calls=9)
+        Day.objects.filter(day=day).update(calls=9)
+        assert len(books.prove().differences) == 2
+        books.rebuild_rollups()
+        assert books.prove().differences == ()
+    assert [sum(row.calls for row in table.objects.all()) for table in (Quarter, Day)] == [5, 5]
+
+
+def test_records_of_unknown_cost_go_too(total_budget: Window) -> None:
+    held = hold(started_at=LONG_AGO, windows=f'["{total_budget.id}"]')
+    ledger.apply([Reserve(held, (total_budget,))])
+    ledger.apply([Settle(record(held, cost_pico=None))])
+    partitions.make_months(now=LONG_AGO)
+
+    assert partitions.purge(keep_months=1, now=NOW) == 1
+
+    assert (int(Purge.objects.get().cost_pico), BudgetWindow.objects.get().opening_pico) == (0, 0)
+    assert books.prove().is_balanced
 
 
 def test_on_a_border_of_months_the_later_one_stays() -> None:
