@@ -99,6 +99,53 @@ def test_a_month_costs_what_the_books_say() -> None:
     assert exact["pico"] == books.cost_pico
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        *("report_cost_quarter_hourly", "report_cost_daily", "report_cost_monthly"),
+        *("report_end_users_daily", "report_keys_daily"),
+    ],
+)
+def test_each_sum_is_what_its_name_says(view: str) -> None:
+    facts = {"client": "carol", "end_user": "eve", "key_prefix": "aip_carol"}
+    tokens = {"input_tokens": 30, "cached_input_tokens": 20, "output_tokens": 9, "reasoning_tokens": 4}
+    given: list[dict[str, Any]] = [{"latency_ms": latency, "saved_pico": 3, **tokens} for latency in (100.0, 200.0)]
+    for number, status in enumerate(("error", "refused", "cancelled", "cached"), 1):
+        given += [{"status": status, "cost_pico": 0, "input_tokens": 0, "output_tokens": 0}] * number
+    ledger.apply([Note(record(hold(**facts), **each)) for each in given])
+
+    found = rows(f"SELECT * FROM {view} WHERE client = 'carol'")
+
+    def total(name: str) -> int:
+        return sum(int(row[name]) for row in found)
+
+    assert total("calls") == 12
+    names = ("failed_calls", "refused_calls", "cancelled_calls", "calls_from_cache")
+    assert [total(name) for name in names] == [1, 2, 3, 4]
+    assert {name: total(name) for name in tokens} == {name: 2 * each for name, each in tokens.items()}
+    assert (total("cost_pico"), total("rows_of_unknown_cost")) == (50, 0)
+    assert sum(float(row["cache_savings_usd"]) for row in found) == pytest.approx(6e-12)
+    assert [float(row["mean_latency_ms"]) for row in found if row["mean_latency_ms"] is not None] == [150]
+
+
+def test_a_budgets_amounts_add_up() -> None:
+    amounts = {"cap_pico": 100, "raised_pico": 20, "held_pico": 7, "settled_pico": 50, "overrun_pico": 3}
+    BudgetWindow.objects.update(**amounts)
+    [row] = rows("SELECT * FROM report_budgets")
+    expected = {"cap": 120, "raised": 20, "held": 7, "settled": 50, "left": 63, "overrun": 3}
+    assert {name: round(float(row[f"{name}_usd"]) * 1e12) for name in expected} == expected
+
+
+def test_a_call_is_its_last_attempt_and_its_cost_has_three_parts() -> None:
+    costs = {"cost_pico": 6, "input_cost_pico": 1, "output_cost_pico": 2, "request_cost_pico": 3}
+    for is_final in (True, False):
+        ledger.apply([Note(record(hold(client="carol"), is_final=is_final, **costs))])
+    found = rows("SELECT * FROM report_usage WHERE client = 'carol' ORDER BY is_call")
+    assert [bool(row["is_call"]) for row in found] == [False, True]
+    for row in found:
+        assert {name: round(float(row[f"{name[:-5]}_usd"]) * 1e12) for name in costs} == costs
+
+
 def test_money_is_exact_on_postgresql_and_nearest_on_sqlite() -> None:
     [row] = rows("SELECT cost_usd, cost_pico FROM report_usage WHERE is_adjustment")
     assert row["cost_pico"] == -7
@@ -199,6 +246,14 @@ def test_a_price_is_in_force_from_its_first_moment_until_the_next_ones() -> None
     assert float(row["input_per_million"]) == 4
 
 
+def test_one_models_next_price_ends_no_others() -> None:
+    first = Deployment.objects.get()
+    other = Deployment.objects.create(provider=first.provider, name="other")
+    later = LONG_AGO + timedelta(days=1)
+    other.prices.create(valid_from=later, input_per_million=Decimal(1), output_per_million=Decimal(1))
+    assert [row["valid_until"] for row in rows("SELECT valid_until FROM report_prices")] == [None, None]
+
+
 def test_a_price_has_its_tiers_beside_it() -> None:
     price = Deployment.objects.get().prices.get()
     price.tiers.create(above_tokens=200_000, input_per_million=Decimal(5), output_per_million=Decimal(20))
@@ -215,19 +270,31 @@ def test_views_that_are_as_they_should_be_are_left_alone(django_assert_max_num_q
     assert rows("SELECT 1 FROM report_usage LIMIT 1")
 
 
+def test_a_view_of_another_version_is_made_anew() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP VIEW report_exchange_rates")
+        cursor.execute("CREATE VIEW report_exchange_rates AS SELECT 1 AS outdated")
+        if connection.vendor == "postgresql":
+            cursor.execute(f"COMMENT ON VIEW report_exchange_rates IS '{reporting._mark('another')}'")
+    reporting.install_views()
+    assert rows("SELECT currency, valid_from, usd_per_unit FROM report_exchange_rates") == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_role_reads_the_views_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("a long ' password\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("one that leaked\na long ' password\n"))
     if connection.vendor != "postgresql":
         with pytest.raises(CommandError, match="SQLite knows no roles"):
             call_command("reportrole")
         return
-    call_command("reportrole", stdout=io.StringIO())
+    for _ in range(2):  # its password is changed
+        call_command("reportrole", stdout=io.StringIO())
     reporting.drop_views()
     reporting.install_views()  # its rights come back with the views
     facts = connection.get_connection_params()
     login = {"host": facts["host"], "port": facts["port"], "dbname": facts["dbname"]}
     with psycopg.connect(**login, user=reporting.ROLE, password="a long ' password") as reader:
+        assert reader.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
         for name in reporting.view_names():
             reader.execute(f"SELECT * FROM {name} LIMIT 1")
         for forbidden in ("SELECT * FROM usage_usagerecord", "DELETE FROM report_prices", "CREATE TABLE t (y int)"):
