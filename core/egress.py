@@ -146,9 +146,9 @@ def _in(ip: Address, networks: Iterable[Network]) -> bool:
 
 
 def _meant(ip: Address) -> Address:
-    """The IPv4 address within an IPv4-mapped (RFC 4291), NAT64 (RFC 6052) or 6to4 (RFC 3056) one; others as is.
+    """The IPv4 address within an IPv4-mapped (RFC 4291), NAT64 (RFC 6052) or 6to4 (RFC 3056) one.
 
-    Without a zone (`%eth0`), which makes addresses unequal that lead to the same place.
+    Any other without its zone (`%eth0`), which makes addresses unequal that lead to the same place.
     """
     if isinstance(ip, IPv4Address):
         return ip

@@ -7,9 +7,12 @@ commits.
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Protocol
 
 from django.db import connection
+
+from tests.servers import PATIENCE_S
 
 _COPIES = "pristine"  # a schema of PostgreSQL's
 
@@ -32,8 +35,16 @@ class _OnSQLite:
         connection.connection.backup(self._copy)
 
     def restore(self) -> None:
+        """Raises `TimeoutError` where another connection's transaction is still open: SQLite would wait for ever."""
+        until = time.monotonic() + PATIENCE_S
+
+        def be_patient(*_: int) -> None:
+            if time.monotonic() > until:
+                raise TimeoutError("a test has left a transaction open")
+
+        connection.close()  # with the rows that nobody has read to their end
         connection.ensure_connection()
-        self._copy.backup(connection.connection)
+        self._copy.backup(connection.connection, progress=be_patient)
 
 
 class _OnPostgreSQL:
@@ -42,7 +53,9 @@ class _OnPostgreSQL:
     def __init__(self) -> None:
         with connection.cursor() as cursor:
             tables = connection.introspection.table_names(cursor)
-            statements = [f'DELETE FROM public."{table}";' for table in tables]
+            names = ", ".join(f'public."{table}"' for table in tables)
+            statements = [f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE;"]  # whoever still writes is waited for
+            statements += [f'DELETE FROM public."{table}";' for table in tables]
             cursor.execute(f"CREATE SCHEMA {_COPIES}")
             for table in tables:
                 cursor.execute(f'SELECT EXISTS (SELECT FROM public."{table}")')

@@ -192,6 +192,6 @@ def _grouped(asked: Range, by: By, filters: Filters) -> list[Group]:
 
 
 def _by_key(groups: Iterable[Group]) -> dict[str, msgspec.Raw | None]:
-    """Those with calls of their own, or a cost: a failed attempt counts as no call, and may have cost something."""
+    """Those with calls, or a cost: a failed attempt and a re-pricing count as no call, and may have one."""
     told = (group for group in groups if group.key and (group.requests or group.cost_pico != 0))
     return {group.key: dollars(group.cost_pico) for group in told}

@@ -10,7 +10,6 @@ from django.test import Client as Browser
 from django.urls import reverse
 
 from accounts.admin_meanwhile import CHANGED
-from providers.admin.paged import PER_PAGE
 from providers.admin.provider_form import ModelInline
 from providers.admin.route import TargetInline
 from providers.models import Deployment, Price, Provider, Route, RouteTarget
@@ -19,16 +18,25 @@ pytestmark = pytest.mark.django_db
 MODELS = 21
 
 
-@pytest.fixture
-def url(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The page of a provider with two full pages of models, and one more."""
-    assert ModelInline.per_page == TargetInline.per_page == PER_PAGE
+@pytest.fixture(autouse=True)
+def ten_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ModelInline.per_page == TargetInline.per_page == 100
     monkeypatch.setattr(ModelInline, "per_page", 10)
     monkeypatch.setattr(TargetInline, "per_page", 10)
+
+
+@pytest.fixture(autouse=True)
+def provider() -> Provider:
+    """Of two full pages of models, and one model more."""
     provider = Provider.objects.create(name="Own", slug="own", kind="demo")
     models = [Deployment(provider=provider, name=f"model-{number}") for number in range(MODELS)]
     Deployment.objects.bulk_create(models)
     Price.objects.bulk_create([Price(deployment=each, input_per_million=1, output_per_million=2) for each in models])
+    return provider
+
+
+@pytest.fixture
+def url(provider: Provider) -> str:
     return reverse("admin:providers_provider_change", args=[provider.pk])
 
 
@@ -51,7 +59,7 @@ def _shown(answer: Any) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None and value is not False}
 
 
-def test_a_routes_models_are_shown_and_saved_a_page_at_a_time(staff: Browser, url: str) -> None:
+def test_a_routes_models_are_shown_and_saved_a_page_at_a_time(staff: Browser) -> None:
     route = Route.objects.create(name="all")
     RouteTarget.objects.bulk_create(RouteTarget(route=route, deployment=each) for each in Deployment.objects.all())
     url = reverse("admin:providers_route_change", args=[route.pk])
@@ -87,15 +95,17 @@ def test_a_page_reads_no_more_prices_than_it_shows(staff: Browser, url: str) -> 
         read.append(facts["instance"])
 
     post_init.connect(note, sender=Price)
-    staff.get(url, {"deployments-page": "3"})
-    post_init.disconnect(note, sender=Price)
+    try:
+        staff.get(url, {"deployments-page": "3"})
+    finally:
+        post_init.disconnect(note, sender=Price)
     assert len(read) == 1
 
 
 def test_few_models_have_no_pages(staff: Browser, url: str) -> None:
     Price.objects.all().delete()
     Deployment.objects.exclude(name__lt="model-18").delete()
-    assert Deployment.objects.count() < 11
+    assert Deployment.objects.count() == 10
     assert "deployments-page" not in staff.get(url).content.decode()
 
 

@@ -142,14 +142,16 @@ def test_a_cost_that_nobody_knows_is_null(door: Any) -> None:
 
 def test_what_a_failed_attempt_cost_is_its_providers() -> None:
     alice, at = _client("alice"), timezone.now() - timedelta(minutes=1)
-    for name, attempt in {"slow": 1, "quick": 2}.items():
-        held = hold(started_at=at, provider=name, deployment=name, attempt=attempt)
-        ledger.apply([ledger.Note(record(held, is_final=attempt == 2, status="ok" if attempt == 2 else "error"))])
+    for attempt, (provider, cost) in enumerate({"slow": 25, "odd": None, "free": 0, "quick": 25}.items(), 1):
+        held = hold(started_at=at, provider=provider, deployment=f"{provider}-1", attempt=attempt)
+        is_last = provider == "quick"
+        made = record(held, is_final=is_last, status="ok" if is_last else "error", cost_pico=cost)
+        ledger.apply([ledger.Note(made)])
 
     told = _told(usage_facts.costs_for_b, alice)
 
-    assert told["total_usd"] == 50e-12
-    assert told["by_provider"] == told["by_model"] == {"slow": 25e-12, "quick": 25e-12}
+    assert told["by_provider"] == {"slow": 25e-12, "odd": None, "quick": 25e-12}
+    assert told["by_model"] == {f"{provider}-1": cost for provider, cost in told["by_provider"].items()}
 
 
 def test_the_share_of_hits_is_of_the_calls_that_were_not_refused() -> None:

@@ -40,9 +40,9 @@ def test_who_brings_no_key_is_shown_out_however_much_it_says(tmp_path: Path, mon
     assert sent[-1]["code"] == 1008
 
 
-@pytest.mark.parametrize("text", ["x" * 1_001, "é" * 501], ids=["plain", "of two bytes each"])
-def test_who_says_more_in_a_message_than_a_body_may_hold_is_shown_out(tmp_path: Path, text: str) -> None:
-    told = iter([{"type": "websocket.connect"}, {"type": "websocket.receive", "text": text}])
+@pytest.mark.parametrize("said", [{"text": "x" * 1_001}, {"text": "é" * 501}, {"bytes": b"x" * 1_001}])
+def test_who_says_more_in_a_message_than_a_body_may_hold_is_shown_out(tmp_path: Path, said: dict[str, Any]) -> None:
+    told = iter([{"type": "websocket.connect"}, {"type": "websocket.receive", **said}])
     sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:

@@ -118,12 +118,11 @@ def test_retention_takes_old_months_and_keeps_their_sums(total_budget: Window) -
 def test_after_a_purge_the_sums_are_proved_from_its_first_whole_day_on(zone: str) -> None:
     border = datetime(2026, 10, 1, tzinfo=UTC)
     with override_settings(TIME_ZONE=zone):
-        for hours in (-30, -1, 0, 1, 30):
+        for hours in (-30, -1, 0, 1, 20):
             note(border + timedelta(hours=hours))
         assert partitions.purge(keep_months=1, now=NOW) == 2
         assert books.prove().differences == ()
-        whole_day = border if zone == "UTC" else border + timedelta(hours=30)
-        day = whole_day.astimezone(ZoneInfo(zone)).date()
+        day = (border + timedelta(hours=20)).astimezone(ZoneInfo(zone)).date()
         Quarter.objects.filter(starts_at=border).update(calls=9)
         Day.objects.filter(day=day).update(calls=9)
         assert len(books.prove().differences) == 2
