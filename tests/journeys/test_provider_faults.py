@@ -155,7 +155,7 @@ class TestInMidStream:
         assert stream.text.strip() == "word0 word1 word2"
 
     def test_it_says_an_error(self, house: Product, upstream: Upstream, door: Door, model: str) -> None:
-        upstream.on(model, Fault(error_after=4, chunk_s=0.02, message="overloaded in mid-answer"))
+        upstream.on(model, Fault(error_after=4, chunk_s=0.2, message="overloaded in mid-answer"))
 
         stream = door.stream(house, model)
 
@@ -163,7 +163,7 @@ class TestInMidStream:
         assert "overloaded in mid-answer" in door.message(stream.error or {})
 
     def test_it_says_what_it_should_not(self, house: Product, upstream: Upstream, door: Door, model: str) -> None:
-        upstream.on(model, Fault(bad_chunk_after=4, chunk_s=0.02))
+        upstream.on(model, Fault(bad_chunk_after=4, chunk_s=0.2))
 
         stream = door.stream(house, model)
 
