@@ -13,7 +13,7 @@ from kombu import Connection
 from core.jobs import app
 from tests.servers import PATIENCE_S
 
-JOBS = 1_500
+JOBS = 4_000
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from providers.specs import Strategy
 
 @pytest.mark.parametrize("strategy", ["priority", "least_latency", "score"])
 def test_calls_are_answered_while_any_provider_lives(strategy: Strategy) -> None:
-    with_it = Day(strategy, seed=7, calls_per_second=0.15).run()
-    without = Day(strategy, seed=7, calls_per_second=0.15, failover=False).run()
+    with_it = Day(strategy, seed=7, calls_per_second=0.3).run()
+    without = Day(strategy, seed=7, calls_per_second=0.3, failover=False).run()
 
     assert with_it.share > TARGET > without.share
     assert with_it.dispatches < 1.05 * with_it.calls

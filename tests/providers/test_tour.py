@@ -364,7 +364,7 @@ _FAILURES = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=300)
 @given(
     st.lists(_FAILURES, min_size=60, max_size=60),
     st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=4),

@@ -63,7 +63,7 @@ def test_a_proof_sees_one_moment(budget: Window) -> None:
 
 def test_a_rebuild_loses_no_call(budget: Window) -> None:
     with traffic(budget):
-        for _ in range(3):
+        for _ in range(5):
             for table in (Quarter, Day, UserDay, KeyDay):
                 table._default_manager.filter(client="alice").update(cost_pico=F("cost_pico") + 7, calls=F("calls") - 1)
             books.rebuild_rollups()
