@@ -145,22 +145,25 @@ def _reason(error: jwt.InvalidTokenError) -> str:
 
 
 def _claims(said: dict[str, Any]) -> Claims:
-    client = said.get("client")
-    if not isinstance(client, str) or not client:
+    if not isinstance(said.get("client"), str) or not (client := _text(said, "client")):
         raise TokenError("The token names no client: it needs a 'client' claim.")
     scopes = str(said.get("scope") or "").split()
+    try:
+        expires_at = float(said["exp"]) + _LEEWAY_S
+    except OverflowError as error:
+        raise TokenError("The token is not valid: its 'exp' is beyond all times.") from error
     return Claims(
         client=client,
-        end_user=_end_user(said),
-        tier=str(said.get("tier") or ""),
+        end_user=_text(said, "sub"),
+        tier=_text(said, "tier"),
         scope="manage" if "manage" in scopes else "call",
-        expires_at=float(said["exp"]) + _LEEWAY_S,
+        expires_at=expires_at,
     )
 
 
-def _end_user(said: dict[str, Any]) -> str:
-    """JSON can say what no row of the books can hold: a NUL, and half of a pair of surrogates."""
-    name = str(said.get("sub") or "")
-    if not name.isprintable():
-        raise TokenError("The token is not valid: its 'sub' holds characters that cannot be printed.")
-    return name
+def _text(said: dict[str, Any], claim: str) -> str:
+    """JSON can say what no row of the books, and no answer, can hold: a NUL, and half of a pair of surrogates."""
+    text = str(said.get(claim) or "")
+    if not text.isprintable():
+        raise TokenError(f"The token is not valid: its '{claim}' holds characters that cannot be printed.")
+    return text
