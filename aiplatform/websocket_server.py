@@ -7,8 +7,11 @@ Named to uvicorn by `--ws` (`aiplatform.supervisor`).
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from django.conf import settings
 from uvicorn._types import ASGISendEvent
+from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -22,6 +25,10 @@ class Protocol(WebSocketsSansIOProtocol):
 
     _stalled: asyncio.TimerHandle | None = None
     _closing: asyncio.TimerHandle | None = None
+
+    def __init__(self, config: Config, *others: Any, **named: Any) -> None:
+        config.ws_max_size = 2 * settings.MAX_BODY_BYTES  # up to there the door itself says that it is too much
+        super().__init__(config, *others, **named)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

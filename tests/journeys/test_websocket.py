@@ -14,11 +14,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from gateway.doors.websocket import MAX_CALLS
+from tests.conftest import NewProduct
 from tests.journeys import operating
 from tests.product import Product
 from tests.servers import PATIENCE_S, wait_until
 from tests.upstream import Fault, Upstream
 
+MIB = 1024 * 1024
 WORDS = "word0 word1 word2 word3 word4 word5 word6 word7"
 
 
@@ -30,7 +32,7 @@ def _socket(product: Product, *, key: str | None = None, path: str = "/ws/comple
 
 
 def _ask(socket: ClientConnection, call_id: str, **fields: Any) -> None:
-    asked = {"id": call_id, "type": "complete", "model": "up-chat", "messages": [{"role": "user", "content": "Hi"}]}
+    asked = {"id": call_id, "type": "complete", "model": "up-chat", "messages": _said("Hi")}
     socket.send(json.dumps(asked | fields))
 
 
@@ -241,3 +243,17 @@ def test_an_id_under_way_is_not_taken_twice(house: Product, upstream: Upstream) 
 def test_there_is_one_path(house: Product) -> None:
     with pytest.raises((InvalidStatus, ConnectionClosed)), _socket(house, key=house.key, path="/ws/other"):
         pass
+
+
+def test_a_message_may_be_as_long_as_a_body_whatever_the_servers_own_bound(new_product: NewProduct) -> None:
+    with new_product(env={"MAX_BODY_BYTES": str(17 * MIB)}) as product, _socket(product, key=product.key) as socket:
+        _ask(socket, "long", model="demo", messages=_said("x" * (16 * MIB)))
+        assert _until_done(socket)[-1]["type"] == "done"
+
+        _ask(socket, "too long", model="demo", messages=_said("x" * (17 * MIB)))
+        with pytest.raises(ConnectionClosed, match="larger than 17,825,792 bytes"):
+            _until_done(socket)
+
+
+def _said(words: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": words}]
