@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _STARTS = ("/v1beta/models/", "/v1/models/")
 _COUNTED = "generateContentRequest"
+_NULL = b"null"  # as in all JSON of protocol buffers: the field is not there
 
 
 async def call_model(gateway: Gateway, door: Door, exchange: Exchange, caller: Caller) -> None:
@@ -75,8 +76,8 @@ async def _count(gateway: Gateway, exchange: Exchange, caller: Caller, model: st
     """Our own estimate, by the size of what the model would read: asking a provider would be a call of its own."""
     del caller, model
     body = await exchange.body(gateway.max_body_bytes)
-    whole = camel_keys(open_body(body)).get(_COUNTED)
-    envelope = gemini.open_chat(body if whole is None else bytes(whole))
+    whole = bytes(camel_keys(open_body(body)).get(_COUNTED, _NULL))
+    envelope = gemini.open_chat(body if whole == _NULL else whole)
     answer = {"totalTokens": estimates.likely_tokens(envelope.input_bytes)}
     await exchange.answer(200, msgspec.json.encode(answer), [JSON])
 
