@@ -249,19 +249,26 @@ def save_price(price: Price, *, tiers: Sequence[PriceTier]) -> Price:
     return price
 
 
-def join_default_route(deployment: Deployment) -> None:
+def join_default_route(deployment: Deployment) -> bool:
     """Callers who name no model reach every priced deployment of the type they need, by their providers' priorities.
 
     One without a price stays out: it would refuse callers with a hard budget, and cost what nobody knows. The demo
-    leaves as soon as a real provider has that type: made-up answers are no failover.
+    leaves as soon as a real provider has that type: made-up answers are no failover. Returns whether it joined.
     """
     route = Route.objects.filter(name=DEFAULT_ROUTE).first()
-    if route is not None and not unpriced(Deployment.objects.filter(pk=deployment.pk), now=timezone.now()).exists():
-        place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
-        RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
-        if deployment.provider.kind != DEMO:
-            made_up = RouteTarget.objects.filter(route=route, deployment__provider__kind=DEMO)
-            made_up.filter(deployment__type=deployment.type).delete()
+    if route is None or unpriced(Deployment.objects.filter(pk=deployment.pk), now=timezone.now()).exists():
+        return False
+    place = {"priority": deployment.provider.priority, "weight": deployment.provider.weight}
+    _, joined = RouteTarget.objects.get_or_create(route=route, deployment=deployment, defaults=place)
+    if deployment.provider.kind != DEMO:
+        made_up = RouteTarget.objects.filter(route=route, deployment__provider__kind=DEMO)
+        made_up.filter(deployment__type=deployment.type).delete()
+    return joined
+
+
+def join_with_first_price(deployment: Deployment) -> bool:
+    """The same for one whose price was just saved. With a later one it stays out where somebody has taken it out."""
+    return Price.objects.filter(deployment=deployment).count() == 1 and join_default_route(deployment)
 
 
 def free_slug(name: str) -> str:

@@ -14,7 +14,7 @@ from django.db.models import Prefetch
 from core import display
 from providers import published
 from providers.models import Deployment, Price
-from providers.operations import Rates, set_price
+from providers.operations import Rates, join_with_first_price, set_price
 from providers.published import Published
 from usage.pricing import DOLLARS, RATE_NAMES, TierPrice
 
@@ -83,6 +83,7 @@ def adopt(comparisons: Iterable[Comparison], *, now: datetime) -> int:
         for each in comparisons:
             if each.found is not None and each.differs:
                 set_price(each.deployment, each.found.rates, now=now)
+                join_with_first_price(each.deployment)
                 number += 1
     return number
 

@@ -153,8 +153,9 @@ class DeploymentAdmin(EditedAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)
-        if not change:
-            operations.join_default_route(form.instance)
+        is_priced = any(each.model is Price and each.new_objects for each in formsets)
+        joined = is_priced and operations.join_with_first_price(form.instance)
+        if joined or not change:
             route.tell_who_joined(request, [form.instance])
         now = timezone.now()
         if trouble := rates.trouble(form.instance.price_at(now), now):

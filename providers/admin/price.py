@@ -18,7 +18,8 @@ from unfold.decorators import action
 from unfold.decorators import display as column
 
 from core import display
-from providers.admin import published
+from providers import operations
+from providers.admin import published, route
 from providers.admin.fields import MomentField, RateField
 from providers.admin.rates import NO_EXCHANGE_RATE, in_force
 from providers.models import Deployment, Price, PriceTier
@@ -300,6 +301,12 @@ class PriceAdmin(_Amounts, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_model(request, obj, form, change)
         _warn(request, obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
+        super().save_related(request, form, formsets, change)
+        model = form.instance.deployment
+        if operations.join_with_first_price(model):
+            route.tell_who_joined(request, [model])
 
     @action(description="Compare with published prices", permissions=["add"], url_path="compare", icon="compare_arrows")
     def compare(self, request: HttpRequest) -> HttpResponse:

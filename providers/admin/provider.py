@@ -236,12 +236,9 @@ class ProviderAdmin(EditedAdmin):
         super().save_formset(request, form, formset, change)
         if formset.model is Deployment:
             now = timezone.now()
-            for row in formset.forms:
-                if row.has_changed() and row not in formset.deleted_forms:
-                    _save_price(row, now)
-            for deployment in formset.new_objects:
-                operations.join_default_route(deployment)
-            route.tell_who_joined(request, formset.new_objects)
+            changed = [row for row in formset.forms if row.has_changed() and row not in formset.deleted_forms]
+            joined = [row.instance for row in changed if _save_price(row, now)]
+            route.tell_who_joined(request, dict.fromkeys([*formset.new_objects, *joined]))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         super().save_related(request, form, formsets, change)
@@ -331,10 +328,13 @@ def kind_name(row: Provider) -> str:
     return KINDS[row.kind].label.split(" (")[0] if row.kind in KINDS else row.kind
 
 
-def _save_price(row: Any, now: datetime) -> None:
+def _save_price(row: Any, now: datetime) -> bool:
+    """Whether the model joined the default route with it."""
     new = row.new_rates()
-    if new is not None:
-        operations.set_price(row.instance, new, now=now)
+    if new is None:
+        return False
+    operations.set_price(row.instance, new, now=now)
+    return operations.join_with_first_price(row.instance)
 
 
 def _spend_today(now: datetime) -> dict[str, queries.Group]:

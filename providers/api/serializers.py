@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -191,7 +192,10 @@ class PriceSerializer(RowSerializer[Price]):
 
     def create(self, validated_data: Any) -> Price:
         tiers = [PriceTier(**tier) for tier in validated_data.pop("tiers")]
-        return operations.save_price(Price(**validated_data), tiers=tiers)
+        with transaction.atomic():
+            price = operations.save_price(Price(**validated_data), tiers=tiers)
+            operations.join_with_first_price(price.deployment)
+        return price
 
 
 class ExchangeRateSerializer(RowSerializer[ExchangeRate]):

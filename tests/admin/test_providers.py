@@ -137,6 +137,37 @@ def test_one_without_a_price_does_not_and_is_said_not_to(staff: Browser) -> None
     assert "Not in the route “default”, for want of a price: house-large." in _texts(saved)
 
 
+@pytest.mark.parametrize("page", ["provider", "model", "price"])
+def test_it_joins_with_its_first_price_and_with_no_later_one(staff: Browser, page: str) -> None:
+    """Who took it out of the route meant it."""
+    route = Route.objects.create(name="default")
+    staff.post(ADD, form(**{"deployments-0-input_price": "", "deployments-0-output_price": ""}))
+    model = Deployment.objects.get()
+
+    told = _texts(_price_entered(staff, page, model, "0.5"))
+    assert route.targets.get().deployment == model
+    assert "Joined the route “default”, so that calls that name no model reach it: house-large." in told
+
+    route.targets.all().delete()
+    told_again = _texts(_price_entered(staff, page, model, "0.6"))
+    assert model.prices.count() == 2
+    assert not route.targets.exists()
+    assert "route “default”, so" not in told_again
+
+
+def _price_entered(staff: Browser, page: str, model: Deployment, amount: str) -> Any:
+    if page == "provider":
+        prices = {"deployments-0-input_price": amount, "deployments-0-output_price": amount}
+        return staff.post(change_url(model.provider), edit(model.provider, **prices), follow=True)
+    prices = {"input_per_million": amount, "output_per_million": amount}
+    if page == "model":
+        inline = {f"prices-0-{name}": value for name, value in prices.items()}
+        url = reverse("admin:providers_deployment_change", args=[model.pk])
+        return staff.post(url, model_form(model, **inline), follow=True)
+    body = {"deployment": model.pk, "currency": "USD", "tiers-TOTAL_FORMS": 0, "tiers-INITIAL_FORMS": 0}
+    return staff.post(reverse("admin:providers_price_add"), body | prices, follow=True)
+
+
 def test_a_key_is_never_rendered_back(staff: Browser, house: Provider) -> None:
     page = staff.get(change_url(house)).content.decode()
     assert "••••77aa" in page

@@ -283,6 +283,18 @@ def test_older_rows_that_hold_such_defaults_are_shown_and_changed_still(api: API
     assert Deployment.objects.get().defaults == {"top_p": 0.3, "temperature": 0.2}
 
 
+def test_a_model_joins_the_default_route_with_its_first_price(api: APIClient, gpt4: dict[str, Any]) -> None:
+    provider = Provider.objects.get()
+    Deployment.objects.create(provider=provider, name="new")
+    route = Route.objects.create(name="default")
+    for model in ("new", "gpt-4"):  # the latter has one, and was left out of the route
+        body = {"deployment": f"{provider.slug}/{model}", "inputPerMillion": "1", "outputPerMillion": "2"}
+        made = api.post("/api/ai-providers/prices", body, format="json")
+        assert made.status_code == 201, made.content
+
+    assert [target.deployment.name for target in route.targets.all()] == ["new"]
+
+
 def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]) -> None:
     url = "/api/ai-providers/prices"
     body = {

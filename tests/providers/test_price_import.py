@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 
 from providers import price_import, published
-from providers.models import Deployment, Price, Provider
+from providers.models import Deployment, Price, Provider, Route
 from providers.operations import Rates, set_price
 from providers.price_import import Comparison, Verdict
 
@@ -136,6 +136,14 @@ def test_what_is_taken_over_is_a_new_row_from_now_on(models: dict[str, Deploymen
     old, new = models["changed"].prices.order_by("valid_from")
     assert (old.input_per_million, new.input_per_million, new.valid_from) == (1, Decimal("0.75"), NOW)
     assert _compared()["gpt-5.4-mini"].verdict == Verdict.SAME
+
+
+def test_a_model_whose_first_price_is_taken_over_joins_the_default_route(models: dict[str, Deployment]) -> None:
+    route = Route.objects.create(name="default")
+
+    price_import.adopt(_compared().values(), now=NOW)
+
+    assert [target.deployment for target in route.targets.all()] == [models["new"]]
 
 
 # --- the command --------------------------------------------------------------------------------------------------
