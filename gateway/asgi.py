@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from accounts import tokens
 from core import calling
 from core.http import open_session
 from gateway import runtime
@@ -79,6 +80,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
+        tokens.verifier()  # where they are in use it takes a moment, which is nobody's yet
         configuration = await Catalogue.open()
         self._writer = Writer(self._journal_dir)
         await self._writer.start()

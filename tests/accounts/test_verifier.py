@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from accounts import tokens
-from accounts.tokens import TokenError, Verifier
+from accounts import verifier as accounts_verifier
+from accounts.tokens import TokenError
+from accounts.verifier import Verifier
 from core.vault import Secret
 
 _ANY_SECRET = "a secret that nobody has agreed on, and long enough"
@@ -115,8 +116,8 @@ def test_a_key_that_its_signer_withdraws_is_one_no_longer(signer: _Broken, monke
     """Neither for tokens that were checked before, nor for new ones. While no set can be read the last one serves."""
     first, second = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
     signer.says = _key_set(first=first, second=second)
-    monkeypatch.setattr(tokens, "_JWKS_KEPT_S", 0.01)
-    monkeypatch.setattr(tokens, "_JWKS_PAUSE_S", 0.0)
+    monkeypatch.setattr(accounts_verifier, "_JWKS_KEPT_S", 0.01)
+    monkeypatch.setattr(accounts_verifier, "_JWKS_PAUSE_S", 0.0)
     verifier = Verifier(
         secret=None, jwks_url=f"http://127.0.0.1:{signer.server_port}/jwks", audience="us", issuer="them"
     )
@@ -135,7 +136,7 @@ def test_a_key_that_its_signer_withdraws_is_one_no_longer(signer: _Broken, monke
             verifier.verify(withdrawn)
     assert verifier.verify(_signed(second, "second", "carol")).end_user == "carol"
 
-    monkeypatch.setattr(tokens, "_JWKS_STALE_S", 0.0)
+    monkeypatch.setattr(accounts_verifier, "_JWKS_STALE_S", 0.0)
     signer.says = b""
     time.sleep(0.02)
     with pytest.raises(TokenError, match="its signer's key is not known"):
