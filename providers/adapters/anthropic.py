@@ -14,8 +14,13 @@ from wire.dialect import Dialect
 _VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta headers
 
 # How a 400 begins that is about our account: nothing but its words tells it from a bad call (anthropics/claude-code on
-# GitHub, issues 66314 and 38035).
-_MAY_NOT_SPEND = ("Your credit balance is too low", "You have reached your specified API usage limits")
+# GitHub, issues 66314, 38035 and 72457).
+_OUR_ACCOUNT = (
+    "Your credit balance is too low",
+    "You have reached your specified API usage limits",
+    "You have reached your specified workspace API usage limits",
+    "This organization has been disabled",
+)
 
 
 class Messages:
@@ -52,5 +57,5 @@ class AnthropicAdapter:
         if answer.status != 400:
             return answer
         body = await error_body(answer, request)
-        is_ours = anthropic_messages.error_message(body).startswith(_MAY_NOT_SPEND)
+        is_ours = anthropic_messages.error_message(body).startswith(_OUR_ACCOUNT)
         return ReadAnswer(402 if is_ours else 400, answer.headers, body)

@@ -659,11 +659,13 @@ def test_mistral_gets_no_field_that_it_does_not_know(caller: Dialect) -> None:
     [
         ("Your credit balance is too low to access the Anthropic API.", CredentialRefusedError, 402),
         ("You have reached your specified API usage limits. You will regain access on …", CredentialRefusedError, 402),
+        ("You have reached your specified workspace API usage limits. You will regain …", CredentialRefusedError, 402),
+        ("This organization has been disabled.", CredentialRefusedError, 402),
         ("max_tokens: Field required", RejectedError, 400),
         ("messages.0: Your credit balance is too low", RejectedError, 400),
     ],
 )
-def test_an_account_of_anthropic_s_that_may_not_spend_is_not_the_callers_fault(
+def test_an_account_of_anthropic_s_that_may_not_call_is_not_the_callers_fault(
     message: str, failure: type[ProviderFailureError], status: int
 ) -> None:
     error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
