@@ -88,11 +88,11 @@ def _embeddings(envelope: Envelope, caller: EmbeddingCaller, deployment: Deploym
     dialect = embeddings.dialect
     body: Callable[[], bytes]
     if dialect is caller:
-        body = partial(dialect.rewrite_embeddings, envelope, model=deployment.model)
+        body = partial(embeddings.rewrite, envelope, model=deployment.model)
     else:
         request = msgspec.structs.replace(caller.decode_embeddings(envelope), model=deployment.model)
         try:
-            body = _made(dialect.encode_embeddings(request))
+            body = _made(embeddings.encode(request))
         except ApiError as error:
             raise in_callers_words(error, caller.name) from error
     return Sendable(embeddings.url(deployment), body, dialect)

@@ -6,10 +6,11 @@ from providers.adapters.base import Adapter, Answer, Request
 from providers.adapters.deepseek import DeepSeekCompletions
 from providers.adapters.demo import DemoAdapter
 from providers.adapters.google import GoogleAdapter
-from providers.adapters.mistral import MistralCompletions
+from providers.adapters.mistral import NO_END_USER, MistralCompletions, MistralEmbeddings
 from providers.adapters.ollama import OllamaAdapter
 from providers.adapters.openai import ChatCompletions, OpenAIAdapter, Responses
 from providers.adapters.strict import StrictCompletions
+from wire import openai_embeddings
 
 ADAPTERS: dict[str, Adapter] = {
     "openai": OpenAIAdapter(ChatCompletions(bound_field="max_completion_tokens"), Responses()),
@@ -20,7 +21,8 @@ ADAPTERS: dict[str, Adapter] = {
     "azure": AzureAdapter(),
     "mistral": OpenAIAdapter(
         # Its streams tell their usage unasked.
-        MistralCompletions(without=("stream_options", "user"), renamed={"seed": "random_seed"})
+        MistralCompletions(without=("stream_options", *NO_END_USER), renamed={"seed": "random_seed"}),
+        embeddings=MistralEmbeddings(openai_embeddings, "/embeddings"),
     ),
     "groq": OpenAIAdapter(StrictCompletions()),
     "cerebras": OpenAIAdapter(StrictCompletions()),

@@ -22,11 +22,9 @@ class _AzureResponses(Responses):
 
 
 class AzureAdapter(OpenAIAdapter):
-    embeddings: Embeddings | None = Embeddings(openai_embeddings, f"{PATH}/embeddings")
-
     def __init__(self) -> None:
         chat: Chat = ChatCompletions(path=f"{PATH}/chat/completions", bound_field="max_completion_tokens")
-        super().__init__(chat, _AzureResponses())
+        super().__init__(chat, _AzureResponses(), embeddings=Embeddings(openai_embeddings, f"{PATH}/embeddings"))
 
     def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]:
         del deployment

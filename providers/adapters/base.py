@@ -10,7 +10,7 @@ import msgspec
 from core.http1 import Session
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire.dialect import Dialect, EmbeddingDialect, Envelope
-from wire.neutral import ChatRequest
+from wire.neutral import ChatRequest, EmbeddingRequest
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -68,6 +68,14 @@ class Embeddings(msgspec.Struct, frozen=True):
 
     dialect: EmbeddingDialect
     path: str
+
+    def rewrite(self, envelope: Envelope, *, model: str) -> bytes:
+        """The body of a caller who speaks the dialect. It has been opened: nothing is raised."""
+        return self.dialect.rewrite_embeddings(envelope, model=model)
+
+    def encode(self, request: EmbeddingRequest) -> bytes:
+        """The body of any other caller. Raises `ApiError`."""
+        return self.dialect.encode_embeddings(request)
 
     def url(self, deployment: DeploymentSpec) -> str:
         return deployment.provider.address + self.path.format(model=deployment.model)

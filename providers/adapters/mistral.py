@@ -12,14 +12,18 @@ from itertools import pairwise
 
 import msgspec
 
+from providers.adapters.base import Embeddings
 from providers.adapters.conversations import calls_of, with_calls_changed, with_conversation_changed
-from providers.adapters.strict import StrictCompletions
+from providers.adapters.strict import StrictCompletions, fitted
 from wire.body import Fields
+from wire.dialect import Envelope
+from wire.neutral import EmbeddingRequest
 
 _ID_CHARS = 9
 _ID = re.compile(rf"[a-zA-Z0-9]{{{_ID_CHARS}}}")
 _decode_id = msgspec.json.Decoder(str | None).decode
 _decode_role = msgspec.json.Decoder(str).decode
+NO_END_USER = ("user", "safety_identifier")
 _NOBODY = msgspec.Raw(b'""')
 _BETWEEN: Fields = {"role": msgspec.Raw(b'"assistant"'), "content": msgspec.Raw(b'"Understood."')}
 
@@ -34,6 +38,20 @@ class MistralCompletions(StrictCompletions):
         return with_conversation_changed(
             with_calls_changed(super()._fitted(body), _with_short_ids), _with_words_between
         )
+
+
+class MistralEmbeddings(Embeddings, frozen=True):
+    """It knows no end user, and `dimensions` by a name of its own: https://docs.mistral.ai/api/endpoint/embeddings."""
+
+    def rewrite(self, envelope: Envelope, *, model: str) -> bytes:
+        return _embeddable(super().rewrite(envelope, model=model))
+
+    def encode(self, request: EmbeddingRequest) -> bytes:
+        return _embeddable(super().encode(request))
+
+
+def _embeddable(body: bytes) -> bytes:
+    return fitted(body, without=NO_END_USER, renamed={"dimensions": "output_dimension"})
 
 
 def _with_short_ids(message: Fields) -> Fields:

@@ -22,6 +22,8 @@ SAMPLING_FIELDS: Mapping[str, str] = {
     name: name for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop")
 }
 
+EMBEDDINGS = Embeddings(openai_embeddings, "/embeddings")
+
 
 class ChatCompletions:
     """`bound_field` is what the host calls the bound of an answer: OpenAI's reasoning models refuse `max_tokens`, and
@@ -75,11 +77,11 @@ def translator(chats: tuple[Chat, ...], request: ChatRequest, model: str) -> Cha
 class OpenAIAdapter:
     """`chats` as in `Adapter`; a host that only speaks Chat Completions is the default."""
 
-    embeddings: Embeddings | None = Embeddings(openai_embeddings, "/embeddings")
     forwarded_headers: Collection[str] = ()
 
-    def __init__(self, *chats: Chat) -> None:
+    def __init__(self, *chats: Chat, embeddings: Embeddings = EMBEDDINGS) -> None:
         self.chats = chats or (ChatCompletions(),)
+        self.embeddings: Embeddings | None = embeddings
 
     def headers(self, deployment: DeploymentSpec, credential: CredentialSpec | None) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

@@ -35,11 +35,14 @@ class StrictCompletions(ChatCompletions):
         return self._fitted(super().encode(_without_thinking(request)))
 
     def _fitted(self, body: bytes) -> bytes:
-        if not self._without and not self._renamed:
-            return body
-        fields = _decode(body)
-        fitted = {self._renamed.get(name, name): value for name, value in fields.items() if name not in self._without}
-        return msgspec.json.encode(fitted)
+        return fitted(body, without=self._without, renamed=self._renamed) if self._without or self._renamed else body
+
+
+def fitted(body: bytes, *, without: Collection[str], renamed: Mapping[str, str]) -> bytes:
+    fields = _decode(body)
+    return msgspec.json.encode(
+        {renamed.get(name, name): value for name, value in fields.items() if name not in without}
+    )
 
 
 def _without_thoughts(envelope: Envelope) -> Envelope:

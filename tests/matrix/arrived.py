@@ -111,7 +111,7 @@ def _ollama(body: Json) -> Arrived:
 
 
 def _openai_texts(body: Json) -> Arrived:
-    return Arrived(texts=_list(body["input"]), dimensions=body.get("dimensions"))
+    return Arrived(texts=_list(body["input"]), dimensions=body.get("dimensions", body.get("output_dimension")))
 
 
 def _gemini_texts(body: Json) -> Arrived:

@@ -39,13 +39,23 @@ from tests import upstream as upstream_module
 from tests import upstream_gemini, upstream_ollama, upstream_responses
 from tests.providers.topologies import deployment, key, sent_to
 from tests.upstream import DEFAULT_WORDS, Upstream
-from wire import anthropic_messages, gemini, ollama, openai_chat, openai_responses
-from wire.dialect import Dialect, Envelope
+from wire import (
+    anthropic_messages,
+    gemini,
+    gemini_embeddings,
+    ollama,
+    ollama_embeddings,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
+from wire.dialect import Dialect, EmbeddingDialect, Envelope
 from wire.errors import ApiError, Code
 from wire.neutral import (
     ChatRequest,
     ChatResponse,
     Choice,
+    EmbeddingRequest,
     Finished,
     FinishReason,
     Image,
@@ -643,6 +653,7 @@ def test_mistral_gets_no_field_that_it_does_not_know(caller: Dialect) -> None:
     assert body["max_tokens"] == 640
     said = [{"role": "user", "content": "Hi"}]
     newer = {"model": "m", "messages": said, "max_completion_tokens": 5, "seed": 3, "stream": True}
+    newer["safety_identifier"] = "u-8"
     envelope = openai_chat.open_chat(msgspec.json.encode(newer))
     call = dispatch.encode(envelope, openai_chat, target("mistral", "https://h.example"), max_output_tokens=None)
     assert msgspec.json.decode(call.body()) == {
@@ -652,6 +663,20 @@ def test_mistral_gets_no_field_that_it_does_not_know(caller: Dialect) -> None:
         "max_tokens": 5,
         "random_seed": 3,
     }
+
+
+@pytest.mark.parametrize("caller", [openai_embeddings, gemini_embeddings, ollama_embeddings], ids=lambda it: it.name)
+def test_mistral_is_told_how_long_vectors_are_to_be_in_its_own_word(caller: EmbeddingDialect) -> None:
+    """`dimensions`, `user` and `safety_identifier` are extra inputs there, and refused."""
+    asked = EmbeddingRequest("m", ("a",), dimensions=256, end_user="u-7")
+    opened = caller.open_embeddings(caller.encode_embeddings(asked))
+    fields = opened.fields
+    if caller is openai_embeddings:
+        fields = fields | {"safety_identifier": msgspec.Raw(b'"u-8"')}
+    envelope = msgspec.structs.replace(opened, fields=fields, end_user="u-7")
+    call = dispatch.encode(envelope, caller, target("mistral", "https://h.example"), max_output_tokens=None)
+    body = msgspec.json.decode(call.body())
+    assert body == {"model": MODEL, "input": ["a"], "output_dimension": 256}
 
 
 @pytest.mark.parametrize(

@@ -117,4 +117,4 @@ def test_what_has_been_opened_can_be_rewritten(kind: str) -> None:
             json.loads(chat.rewrite(envelope, model="theirs", max_output_tokens=bound))
     if embeddings := ADAPTERS[kind].embeddings:
         for envelope in _opened(embeddings.dialect.open_embeddings):
-            json.loads(embeddings.dialect.rewrite_embeddings(envelope, model="theirs"))
+            json.loads(embeddings.rewrite(envelope, model="theirs"))
