@@ -627,6 +627,18 @@ def test_older_models_get_a_budget_for_an_effort() -> None:
     assert told["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingBudget": 8192}
 
 
+@pytest.mark.parametrize(
+    ("model", "most"), [("gemini-2.5-pro", 32_768), ("gemini-2.5-flash", 24_576), ("gemini-3-flash-preview", 60_000)]
+)
+def test_no_model_is_given_a_budget_above_what_it_takes(model: str, most: int) -> None:
+    """Claude's callers ask for 31,999 and more; Google answers 400."""
+    request = ChatRequest(model, (Message("user", (Text("Hi"),)),), thinking_budget_tokens=60_000)
+
+    told = msgspec.json.decode(gemini.encode_chat(request))
+
+    assert told["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingBudget": most}
+
+
 def test_strict_tools_are_validated() -> None:
     tools = (Tool("f", strict=True), Tool("g"))
 

@@ -26,6 +26,7 @@ _LEVELS = {effort: effort.upper() for effort in ("minimal", "low", "medium", "hi
 BEFORE_GEMINI_3 = ("gemini-2", "gemini-1")
 _ALWAYS_WITH_BUDGET = "gemini-2.5-pro"
 _LEAST_BUDGET = 128  # of that one
+_MOST_BUDGET, _MOST_OF_OTHERS = 32_768, 24_576  # https://ai.google.dev/gemini-api/docs/thinking
 _UP_TO_HIGH = "gemini-3"  # no model of the third generation knows XHIGH
 _KNOW_MINIMAL = re.compile(r"gemini-3(?:\.[0-6])?-flash")  # the level came and went; LOW they all know
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
@@ -94,12 +95,19 @@ def _thinking_config(request: ChatRequest) -> dict[str, Any] | None:
     if effort is not None and effort not in _LEVELS:
         raise unsupported("reasoning_effort", f"'{effort}' is not known: use none, {', '.join(_LEVELS)}.")
     if request.thinking_budget_tokens is not None:
-        return {"includeThoughts": True, "thinkingBudget": request.thinking_budget_tokens}
+        return {"includeThoughts": True, "thinkingBudget": _budget(request.thinking_budget_tokens, request.model)}
     if effort is None:
         return None
     if request.model.startswith(BEFORE_GEMINI_3):
         return {"includeThoughts": True, "thinkingBudget": BUDGETS[effort]}
     return {"includeThoughts": True, "thinkingLevel": _level(effort, request.model)}
+
+
+def _budget(wanted: int, model: str) -> int:
+    """Google refuses more than a model takes. What those since Gemini 3 take is not published."""
+    if not model.startswith(BEFORE_GEMINI_3):
+        return wanted
+    return min(wanted, _MOST_BUDGET if model.startswith(_ALWAYS_WITH_BUDGET) else _MOST_OF_OTHERS)
 
 
 def _level(effort: str, model: str) -> str:
