@@ -292,6 +292,26 @@ def test_settings_in_anthropic_s_words(fields: dict[str, Any], wire: dict[str, A
     assert told == wire
 
 
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "claude-opus-4-6"])
+@pytest.mark.parametrize(
+    ("fields", "thinks"),
+    [
+        ({"temperature": 0.5}, False),
+        ({"temperature": 1.0}, True),
+        ({"top_k": 5}, False),
+        ({"top_p": 0.94}, False),
+        ({"top_p": 0.95}, True),
+    ],
+)
+def test_with_sampling_of_ones_own_no_model_is_made_to_think(
+    model: str, fields: dict[str, Any], *, thinks: bool
+) -> None:
+    """Anthropic answers 400: `top_p` "must be greater than or equal to 0.95 or unset when thinking is enabled"."""
+    body = encoded(model=model, reasoning_effort="low", **fields)
+    assert ("thinking" in body) is thinks
+    assert body | fields == body
+
+
 @pytest.mark.parametrize("model", ["claude-fable-5", "anthropic/claude-mythos-5-1"])
 def test_models_that_always_think_are_asked_for_the_least_of_it(model: str) -> None:
     told = encoded(model=model, reasoning_effort="none")

@@ -17,6 +17,7 @@ from wire.neutral import ChatRequest, Thinking, ToolCall
 EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
 _LEAST_BUDGET = 1024
+_LEAST_TOP_P = 0.95
 # claude-3-7-sonnet-20250219, claude-opus-4-20250514, claude-haiku-4-5 …
 _WITH_BUDGETS = re.compile(r"claude-(?:3-7\b|4\b|[a-z]+-4(?:-[0-5]\b|[-@]\d{8}))")
 _UNTHINKING = re.compile(r"claude-3-(?!7\b)")  # those before 3.7
@@ -52,8 +53,9 @@ def encode_effort(request: ChatRequest) -> str | None:
 
 
 def _is_sampled(request: ChatRequest) -> bool:
-    """With thinking go neither a temperature of one's own nor `top_k` (Anthropic's documentation)."""
-    return request.temperature not in (None, 1) or request.top_k is not None
+    """With thinking goes no temperature of one's own, no `top_k` and no low `top_p` (Anthropic's documentation)."""
+    has_low_top_p = request.top_p is not None and request.top_p < _LEAST_TOP_P
+    return request.temperature not in (None, 1) or request.top_k is not None or has_low_top_p
 
 
 def _budget(wanted: int, max_tokens: int) -> int:
