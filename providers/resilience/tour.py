@@ -110,7 +110,7 @@ class Tour:
         self._board.dropped(go.leave)
         self._dispatches -= 1
         self.skipped[go.place] = why
-        self._tries[go.place] = self._deployments[go.place].provider.retry_attempts + _MOST_KEYS
+        self._tries[go.place] = self._deployments[go.place].provider.retry_attempts
         self._place = go.place + 1
 
     def _go(self, place: int, leave: Pass, now: float) -> Go:
