@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from providers.errors import RejectedError, UnknownModelError, UpstreamError
+from providers.errors import CredentialRefusedError, RejectedError, UnknownModelError, UpstreamError
 from providers.resilience.board import Board, Change, Pass
 from providers.resilience.breaker import State
 from providers.resilience.figures import Figures
@@ -77,6 +77,28 @@ def test_a_model_that_a_provider_does_not_know_is_no_success_and_opens_no_circui
     assert not board.is_open(ONE)
     assert board.success_share(ONE, 0) == 0
     assert not board.is_healthy(ONE, 0)
+
+
+@pytest.mark.parametrize(("status", "elsewhere"), [(401, True), (402, True), (403, False)])
+def test_a_key_is_refused_for_all_models_or_for_one(status: int, *, elsewhere: bool) -> None:
+    board, other = Board(Random(0)), deployment("one", "other", keys=(key("a"),))
+    board.failed(leave(board), CredentialRefusedError("no", status=status), 0)
+
+    [(_, aside)] = board.keys.asides(ONE, 1)
+    assert aside.status == status
+    assert bool(board.keys.asides(other, 1)) is elsewhere
+
+
+def test_a_refused_key_that_is_answered_after_all_is_one_as_any_other() -> None:
+    board = Board(Random(0))
+    board.failed(leave(board), CredentialRefusedError("no", status=401), 0)
+    assert not isinstance(board.seek(ONE, 1), Pass)
+
+    last_resort = board.seek(ONE, 1, any_key=True)
+    assert isinstance(last_resort, Pass)
+    board.answered(last_resort, 100, 2)
+
+    assert isinstance(board.seek(ONE, 2), Pass)
 
 
 def test_a_trial_that_was_cut_after_its_beginning_opens_the_circuit_again() -> None:

@@ -61,6 +61,19 @@ def test_it_opens_where_half_of_enough_calls_fail() -> None:
     assert breaker.state.name == "OPEN"
 
 
+def test_who_asks_for_many_failures_in_a_row_asks_for_many_calls_too() -> None:
+    breaker, patient = Breaker(0), Policy(failures=10)
+    for _ in range(19):
+        breaker.succeeded(leave(breaker, 0), patient, 0)
+        breaker.failed(leave(breaker, 0), patient, 0)
+    assert breaker.state.name == "CLOSED"
+
+    for _ in range(2):
+        breaker.failed(leave(breaker, 0), patient, 0)
+
+    assert breaker.state.name == "OPEN"
+
+
 def test_failures_of_long_ago_do_not_count() -> None:
     breaker = Breaker(0)
     for _ in range(9):

@@ -65,8 +65,9 @@ def test_who_says_nothing_of_when_is_left_alone_longer_each_time() -> None:
 
     assert waits == [1, 2, 4, 8, 16, 30, 30]
     keys.accepted(A, MODEL)
-    keys.limited(A, MODEL, None, now)
-    assert keys.ready_in_s(MODEL, now) <= 1
+    for each in (A, B):
+        keys.limited(each, MODEL, None, now)
+    assert keys.ready_in_s(MODEL, now) == 1
 
 
 def test_an_absurd_wait_is_bounded() -> None:
@@ -103,6 +104,22 @@ def test_one_call_a_minute_looks_whether_a_refused_key_is_taken_again() -> None:
 
     assert later.count("a") == 1
     assert "a" in [label(keys, MODEL, 2 * RETRIAL_S + 2) for _ in range(2)]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_one_that_is_taken_again_takes_its_turns(status: int) -> None:
+    keys = Keys()
+    keys.refused(A, MODEL, status, 0)
+    keys.accepted(A, MODEL)
+
+    assert {label(keys, MODEL, 1) for _ in range(4)} == {"a", "b"}
+
+
+def test_that_a_changed_key_is_limited_is_news() -> None:
+    keys = Keys()
+    keys.limited(A, MODEL, 7, 0)
+
+    assert keys.limited(CredentialSpec(A.id, A.label, Secret("sk-new")), MODEL, 7, 1)
 
 
 def test_a_key_that_was_changed_is_another_key() -> None:

@@ -61,6 +61,12 @@ class Caller:
         self.step = self.tour.next(self.now)
         return self.where
 
+    def is_passed_by(self, why: str) -> str:
+        assert isinstance(self.step, Go)
+        self.tour.passed_by(self.step, why)
+        self.step = self.tour.next(self.now)
+        return self.where
+
     def waits(self) -> str:
         assert isinstance(self.step, Wait)
         self.now += self.step.seconds
@@ -99,6 +105,52 @@ def test_when_nobody_has_answered_they_are_asked_again_after_a_wait() -> None:
     caller.fails(BROKEN)
     assert caller.fails(BROKEN) == "stop"  # three tries each
     assert [place for place, _ in caller.tour.failures] == [0, 1] * 3
+
+
+def test_waits_grow_from_round_to_round_and_are_counted() -> None:
+    seconds = []
+    for seed in range(30):
+        caller = Caller(ONE, board=Board(Random(seed)))
+        caller.fails(BROKEN)
+        caller.waits()
+        first = caller.tour.waited_s
+        caller.fails(BROKEN)
+        caller.waits()
+        assert caller.tour.waited_s == caller.now
+        assert caller.tour.left_s(caller.now) == 600 - caller.now
+        seconds.append((first, caller.now - first))
+
+    assert max(first for first, _ in seconds) <= 1
+    assert 1 < max(second for _, second in seconds) <= 2
+
+
+def test_who_was_to_be_asked_again_is_not_where_its_last_failure_speaks_against_it() -> None:
+    caller = Caller(ONE)
+
+    assert (caller.fails(BROKEN), caller.waits()) == ("wait", "one:a")
+    assert caller.fails(TimedOutError("")) == "stop"
+
+
+def test_who_is_passed_by_is_not_come_back_to_and_its_trial_is_anothers() -> None:
+    board = Board(Random(0))
+    break_down(board, ONE)
+    caller = Caller(ONE, TWO, board=board, now=61)
+    assert caller.where == "one:a"
+
+    assert caller.is_passed_by("no room") == "two:b"
+
+    assert isinstance(caller.step, Go)
+    assert caller.step.number == 1
+    assert caller.tour.skipped == caller.tour.unasked == {0: "no room"}
+    assert Caller(ONE, TWO, board=board, now=61).where == "one:a"
+    assert (caller.fails(BROKEN), caller.waits(), caller.fails(BROKEN), caller.waits()) == ("wait", "two:b") * 2
+
+
+def test_nor_is_it_where_it_failed_before() -> None:
+    caller = Caller(ONE)
+
+    assert (caller.fails(BROKEN), caller.waits()) == ("wait", "one:a")
+    assert caller.is_passed_by("no room") == "stop"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +202,14 @@ def test_another_key_of_the_same_provider_comes_before_another_provider(status: 
     assert caller.fails(from_status(status, "no")) == "two:b"
 
 
+def test_but_not_all_of_them() -> None:
+    caller = Caller(deployment("one", keys=tuple(map(key, "acdef"))), TWO)
+
+    places = [caller.where] + [caller.fails(from_status(401, "no")) for _ in range(3)]
+
+    assert places == ["one:a", "one:c", "one:d", "two:b"]
+
+
 def test_the_next_call_does_not_ask_with_a_refused_key() -> None:
     board = Board(Random(0))
     Caller(ONE, TWO, board=board).fails(from_status(401, "no"))
@@ -180,6 +240,24 @@ def test_retry_after_is_honoured(said_s: float, waited_s: float) -> None:
 
     assert caller.waits() == "one:a"
     assert caller.now >= waited_s
+
+
+def test_a_limited_key_is_waited_for_where_nothing_is_said_of_when() -> None:
+    caller = Caller(ONE)
+    caller.fails(RateLimitedError("", status=429))
+
+    assert caller.waits() == "one:a"
+    assert caller.now >= 1
+
+
+def test_who_was_waited_for_is_passed_by_no_more() -> None:
+    board = Board(Random(0))
+    Caller(ONE, board=board).fails(RateLimitedError("", status=429, retry_after_s=4))
+    caller = Caller(ONE, board=board)
+    assert caller.tour.skipped == {0: "rate limited"}
+
+    assert caller.waits() == "one:a"
+    assert caller.tour.skipped == {}
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -315,6 +393,17 @@ def test_a_dead_provider_is_not_hammered() -> None:
     assert dispatches <= 1.2 * 1_000 + 10 + 10  # the floor, and what came back of it in ten seconds
 
 
+def test_what_others_have_spent_in_the_meantime_is_not_spent_again() -> None:
+    board = Board(Random(1))  # of a short first wait: one a second comes back
+    caller = Caller(ONE, board=board)
+    assert caller.fails(BROKEN) == "wait"
+    while board.budget(ONE.provider, 0).take(0):
+        pass
+
+    assert caller.waits() == "stop"
+    assert caller.tour.skipped == {0: "retry budget spent"}
+
+
 def test_a_burst_of_429_counts_once() -> None:
     board = Board(Random(0))
     together = [Caller(ONE, board=board) for _ in range(20)]
@@ -332,6 +421,17 @@ def test_a_provider_that_limits_again_and_again_is_left_alone() -> None:
         now += 1.5
 
     assert board.is_open(ONE)
+
+
+def test_one_of_two_keys_may_be_limited_again_and_again() -> None:
+    two_keys = deployment("one", keys=(key("a"), key("c")))
+    board, now = Board(Random(0)), 0.0
+    for _ in range(20):
+        leave: Any = board.seek(two_keys, now)
+        board.failed(leave, RateLimitedError("", status=429, retry_after_s=1), now)
+        now += 1.5
+
+    assert not board.is_open(two_keys)
 
 
 def test_callers_in_a_hurry_do_not_shut_a_provider_out() -> None:
