@@ -15,7 +15,8 @@ import msgspec
 TOKEN = re.compile(r"\w+|[^\w\s]")
 _EXCERPT_CHARS = 120
 _MOST_LEVELS = 20
-_MOST_VALUES = 200
+_MOST_BYTES = 100_000
+_VALUE_BYTES = 500  # that each value counts for at least, so that there are 200 at most
 _SENTENCES = (
     "This is the demo provider, and it needs no key.",
     "Your call went through the same path as one to a real provider: checked, reserved, answered, and accounted for.",
@@ -134,20 +135,27 @@ class _Example:
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._left = _MOST_VALUES
+        self._left = _MOST_BYTES
 
     def of(self, schema: Any, level: int = 0) -> Any:
-        self._left -= 1
-        if not isinstance(schema, dict) or self._left <= 0 or level > _MOST_LEVELS:
+        if not self._has_room(_VALUE_BYTES) or not isinstance(schema, dict) or level > _MOST_LEVELS:
             return None
         for name in ("const", "default"):
             if name in schema:
-                return schema[name]
+                return self._given(schema[name])
         choices = schema.get("enum")
         if isinstance(choices, list) and choices:
-            return choices[0]
+            return self._given(choices[0])
         inner = self._inner(schema)
         return self._of_type(schema, level) if inner is None else self.of(inner, level + 1)
+
+    def _given(self, value: Any) -> Any:
+        """What the schema says itself, and may say in many places."""
+        return value if self._has_room(len(msgspec.json.encode(value))) else None
+
+    def _has_room(self, size: int) -> bool:
+        self._left -= size
+        return self._left > 0
 
     def _inner(self, schema: dict[str, Any]) -> Any:
         """The schema that this one refers to, or the first that it may be."""
@@ -166,11 +174,11 @@ class _Example:
             case "object":
                 properties = schema.get("properties")
                 inside = properties.items() if isinstance(properties, dict) else ()
-                return {name: self.of(inner, level + 1) for name, inner in inside if self._left > 0}
+                return {name: self.of(inner, level + 1) for name, inner in inside if self._has_room(len(name))}
             case "array":
                 return [self.of(schema.get("items", {}), level + 1)]
             case "integer" | "number":
-                return schema.get("minimum", 1)
+                return self._given(schema.get("minimum", 1))
             case "boolean":
                 return True
             case "null":

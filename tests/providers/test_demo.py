@@ -72,6 +72,22 @@ def test_a_schema_that_holds_itself_comes_to_an_end(width: int) -> None:
     assert len(said) < 10_000
 
 
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"const": "x" * 50_000},
+        {"enum": ["x" * 50_000]},
+        {"type": "integer", "minimum": "x" * 50_000},
+        {"properties": {"x" * 50_000: {}}},
+    ],
+)
+def test_nor_where_it_refers_to_something_long_from_many_places(long: dict[str, Any]) -> None:
+    properties = {f"place{number}": {"$ref": "#/$defs/long"} for number in range(150)}
+    schema = {"properties": properties, "$defs": {"long": long}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert len(demo_reply.said(_asked(response_format=wanted))) < 200_000
+
+
 def test_null_says_nothing() -> None:
     unsaid = dict.fromkeys(
         ("n", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice", "response_format")
