@@ -292,6 +292,16 @@ def test_a_report_says_until_when_a_provider_is_down() -> None:
     ]
 
 
+def test_while_a_trial_is_under_way_nobody_says_until_when() -> None:
+    board = Board(Random(0))
+    break_down(board)
+    leave(board, now=61)
+
+    found = seen(board, [ONE], 62, 1_000)[ONE.id]
+
+    assert (found.circuit_state, found.since_at, found.reopens_at) == ("half_open", 999, None)
+
+
 def test_several_reports_are_one() -> None:
     board = Board(Random(0))
     board.answered(leave(board), 400, 0)
@@ -300,7 +310,7 @@ def test_several_reports_are_one() -> None:
     assert (mine.circuit_state, mine.calls, mine.failed, mine.since_at) == ("closed", 2, 1, None)
 
     theirs = Seen("open", since_at=990, failures=5, calls=6, failed=6, keys_aside={"a": 401}, reopens_at=1_050)
-    both = together([mine, theirs, Seen("open", since_at=995, reopens_at=1_055)])
+    both = together([mine, theirs, Seen("open", since_at=995, reopens_at=1_055), Seen("closed", since_at=900)])
 
     assert (both.circuit_state, both.since_at, both.failures) == ("open", 990, 5)
     assert (both.calls, both.failed, both.success_share) == (8, 7, 0.125)
