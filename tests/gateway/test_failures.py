@@ -50,6 +50,7 @@ def test_a_providers_words_are_told_without_its_key_and_address() -> None:
     assert "sk-very-secret-key" not in told
     assert "llm.internal" not in told
     assert told.endswith("is wrong for acme/chat (dial acme)")
+    assert len(quotable("too long " * 100, provider, credential)) == 500
 
 
 @pytest.mark.parametrize(("wait_s", "told"), [(0.2, b"1"), (5.2, b"6"), (54.0, b"54")])

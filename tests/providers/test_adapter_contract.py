@@ -399,6 +399,7 @@ def test_the_scripted_provider_is_understood_word_by_word(many_faced: Upstream, 
 @pytest.mark.parametrize(
     ("status", "failure"),
     [
+        (202, UpstreamError),
         (302, UpstreamError),
         (400, RejectedError),
         (401, CredentialRefusedError),
@@ -406,6 +407,8 @@ def test_the_scripted_provider_is_understood_word_by_word(many_faced: Upstream, 
         (403, CredentialRefusedError),
         (404, RejectedError),
         (408, UpstreamError),
+        (409, RejectedError),
+        (413, RejectedError),
         (422, RejectedError),
         (429, RateLimitedError),
         (500, UpstreamError),
@@ -425,6 +428,26 @@ def test_errors_are_told_apart(kind: str, status: int, failure: type[ProviderFai
     assert len(host.sent) == 1
     if status in (429, 503):
         assert caught.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [
+        ("2.5", 2.5),
+        ("-3", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("999999", 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("inf", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_when_to_come_back_is_a_count_or_a_date_and_at_most_a_day_away(said: str, wait_s: float | None) -> None:
+    with pytest.raises(RateLimitedError) as caught:
+        plain(Host(429, {"Retry-After": said}), "custom", openai_chat)
+    assert caught.value.retry_after_s == wait_s
 
 
 _UNKNOWN = {
