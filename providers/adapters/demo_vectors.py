@@ -18,26 +18,35 @@ from wire.neutral import EmbeddingResponse, Usage
 
 _DIMENSIONS = 256
 _MOST_DIMENSIONS = 4096
+_MOST_NUMBERS = 2**20  # of one answer: it is counted in our own process
 
 
 class Embedded(msgspec.Struct):
     """What is read of OpenAI's body."""
 
     model: str
-    input: str | Annotated[list[str], msgspec.Meta(min_length=1)]
+    input: str | Annotated[list[str], msgspec.Meta(min_length=1, max_length=openai_embeddings.MAX_INPUTS)]
     dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MOST_DIMENSIONS)] = _DIMENSIONS
     encoding_format: Literal["float", "base64"] = "float"
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError`, which a decoder turns into its own error."""
+        if len(self.texts) * self.dimensions > _MOST_NUMBERS:
+            raise ValueError(f"more than {_MOST_NUMBERS:,} numbers at once")
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.input] if isinstance(self.input, str) else self.input
 
 
 decode = msgspec.json.Decoder(Embedded).decode
 
 
 def answer(asked: Embedded) -> bytes:
-    texts = [asked.input] if isinstance(asked.input, str) else asked.input
     response = EmbeddingResponse(
         model=asked.model,
-        vectors=tuple(_vector(text, asked.dimensions) for text in texts),
-        usage=Usage(input_tokens=sum(len(TOKEN.findall(text)) for text in texts)),
+        vectors=tuple(_vector(text, asked.dimensions) for text in asked.texts),
+        usage=Usage(input_tokens=sum(len(TOKEN.findall(text)) for text in asked.texts)),
     )
     fields = {"encoding_format": msgspec.Raw(msgspec.json.encode(asked.encoding_format))}
     return openai_embeddings.encode_response(response, fields)

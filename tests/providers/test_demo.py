@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from providers.adapters import demo_reply
+from providers.adapters import demo_reply, demo_vectors
 from providers.adapters.demo_reply import Asked
 
 TOOLS = [
@@ -88,6 +88,29 @@ def test_nor_where_it_refers_to_something_long_from_many_places(long: dict[str, 
     assert len(demo_reply.said(_asked(response_format=wanted))) < 200_000
 
 
+@pytest.mark.parametrize(("texts", "dimensions"), [(2_049, 1), (257, 4_096)])
+def test_nobody_has_it_count_for_minutes(texts: int, dimensions: int) -> None:
+    """It counts in our own process, and others wait."""
+    body = {"model": "demo", "input": ["a"] * texts, "dimensions": dimensions}
+    with pytest.raises(msgspec.ValidationError):
+        demo_vectors.decode(msgspec.json.encode(body))
+    asked = demo_vectors.decode(msgspec.json.encode(body | {"input": ["a"] * (texts - 1)}))
+    assert len(asked.texts) == texts - 1
+
+
+def test_texts_that_share_words_lie_close_together() -> None:
+    """However they are written; and all vectors are of one length, of no words too."""
+    asked = demo_vectors.decode(b'{"model": "demo", "input": ["Plums and figs", "figs, plums", "Tax returns", ""]}')
+    told = msgspec.json.decode(demo_vectors.answer(asked))
+    plums, figs, taxes, nothing = (each["embedding"] for each in told["data"])
+    assert [sum(number**2 for number in each) for each in (plums, taxes, nothing)] == pytest.approx([1, 1, 1])
+    assert _likeness(plums, figs) > 0.5 > _likeness(plums, taxes)
+
+
+def _likeness(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
 def test_null_says_nothing() -> None:
     unsaid = dict.fromkeys(
         ("n", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice", "response_format")
@@ -96,4 +119,4 @@ def test_null_says_nothing() -> None:
 
 
 def test_it_stops_where_it_is_told() -> None:
-    assert demo_reply.said(_asked(stop=["never said", "demo provider"])).endswith("This is the ")
+    assert demo_reply.said(_asked(stop=["never said", "no key", "demo provider"])).endswith("This is the ")
