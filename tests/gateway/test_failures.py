@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 import pytest
 
+from core.money import PICO_PER_USD
 from core.vault import Secret
-from gateway.failures import api_error, error_headers, nobody_left
+from gateway.failures import api_error, error_headers, nobody_left, over_budget
 from providers.dispatch import quotable
 from providers.errors import DisconnectedError, ProviderFailureError, TimedOutError, UnknownModelError, from_status
 from providers.specs import CredentialSpec
 from tests.providers.topologies import deployment, key
+from usage.budgets import BudgetExceededError
 from wire.errors import ApiError, Code
 
 
@@ -36,6 +40,15 @@ def test_a_failure_names_its_provider_and_a_rejection_is_the_callers(
     assert api_error(failure, "acme").message == message
 
 
+@pytest.mark.parametrize(
+    ("failure", "status"), [(from_status(413, ""), 413), (from_status(500, ""), 502), (from_status(429, ""), 502)]
+)
+def test_a_rejection_alone_keeps_its_status_and_all_say_who_it_was(failure: ProviderFailureError, status: int) -> None:
+    error = api_error(failure, "acme")
+    assert error.status == status
+    assert dict(error_headers(error))[b"x-provider"] == b"acme"
+
+
 def test_a_providers_words_are_told_without_its_key_and_address() -> None:
     spec = deployment("acme").provider
     provider = msgspec.structs.replace(spec, address="https://llm.internal:8443/v1")
@@ -53,10 +66,21 @@ def test_a_providers_words_are_told_without_its_key_and_address() -> None:
     assert len(quotable("too long " * 100, provider, credential)) == 500
 
 
-@pytest.mark.parametrize(("wait_s", "told"), [(0.2, b"1"), (5.2, b"6"), (54.0, b"54")])
-def test_retry_after_is_never_too_short(wait_s: float, told: bytes) -> None:
+@pytest.mark.parametrize(("wait_s", "told"), [(None, b"1"), (0.2, b"1"), (5.2, b"6"), (54.0, b"54")])
+def test_retry_after_is_never_too_short(wait_s: float | None, told: bytes) -> None:
     refused = nobody_left({"acme/chat": "circuit open"}, wait_s)
     assert dict(error_headers(refused))[b"retry-after"] == told
+
+
+def test_a_provider_that_says_now_is_asked_again_in_a_second() -> None:
+    limited = api_error(from_status(429, "", retry_after_s=0), "acme")
+    assert dict(error_headers(limited))[b"retry-after"] == b"1"
+
+
+def test_a_budget_without_room_says_what_it_has_and_what_was_wanted() -> None:
+    amounts = {"cap_pico": 10 * PICO_PER_USD, "left_pico": PICO_PER_USD, "wanted_pico": 2 * PICO_PER_USD}
+    error = over_budget(BudgetExceededError("team", window_id=UUID(int=1), **amounts))
+    assert error.message == "The budget 'team' has $1 left of $10, and this call may cost up to $2."
 
 
 def test_what_must_not_be_retried_says_so() -> None:

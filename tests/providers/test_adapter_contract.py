@@ -21,7 +21,7 @@ from aiohttp.test_utils import TestServer
 
 from core.http import open_session
 from core.vault import Secret
-from providers import dispatch
+from providers import dispatch, loops
 from providers.adapters import ADAPTERS, Answer
 from providers.errors import (
     CredentialRefusedError,
@@ -153,21 +153,33 @@ def spoken(kind: str, caller: Dialect) -> Dialect:
 
 
 async def _send(
-    host: Host, kind: str, caller: Dialect, request: ChatRequest, use: Callable[[Answer, Dialect], Awaitable[T]]
+    host: Host,
+    kind: str,
+    caller: Dialect,
+    request: ChatRequest,
+    use: Callable[[Answer, Dialect], Awaitable[T]],
+    *,
+    forwarded: dict[str, str] | None = None,
 ) -> T:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", host.answer)
     async with TestServer(app, host="127.0.0.1") as server:
-        return await _send_to(f"http://127.0.0.1:{server.port}", kind, caller, request, use)
+        return await _send_to(f"http://127.0.0.1:{server.port}", kind, caller, request, use, forwarded=forwarded)
 
 
 async def _send_to(
-    address: str, kind: str, caller: Dialect, request: ChatRequest, use: Callable[[Answer, Dialect], Awaitable[T]]
+    address: str,
+    kind: str,
+    caller: Dialect,
+    request: ChatRequest,
+    use: Callable[[Answer, Dialect], Awaitable[T]],
+    *,
+    forwarded: dict[str, str] | None = None,
 ) -> T:
     there = target(kind, address)
     async with open_session() as session:
         call = dispatch.encode(opened(caller, request), caller, there, max_output_tokens=None)
-        answer = await sent_to(session, there, _credential(), call)
+        answer = await sent_to(session, there, _credential(), call, forwarded)
         try:
             return await use(answer, spoken(kind, caller))
         finally:
@@ -187,8 +199,15 @@ async def read_stream(answer: Answer, dialect: Dialect) -> list[StreamEvent]:
     return events
 
 
-def plain(host: Host, kind: str, caller: Dialect, request: ChatRequest | None = None) -> ChatResponse:
-    return asyncio.run(_send(host, kind, caller, request or ask(), read))
+def plain(
+    host: Host,
+    kind: str,
+    caller: Dialect,
+    request: ChatRequest | None = None,
+    *,
+    forwarded: dict[str, str] | None = None,
+) -> ChatResponse:
+    return asyncio.run(_send(host, kind, caller, request or ask(), read, forwarded=forwarded))
 
 
 def streamed(host: Host, kind: str, caller: Dialect) -> list[StreamEvent]:
@@ -222,6 +241,15 @@ def test_the_key_goes_in_a_header_and_nowhere_else(kind: str) -> None:
     )
     assert KEY not in host.paths[0]
     assert KEY.encode() not in host.sent[0]
+
+
+@over_http
+def test_of_a_callers_headers_those_go_along_that_mean_something_there(kind: str) -> None:
+    host = scripted(kind, openai_chat)
+    plain(host, kind, openai_chat, forwarded={"anthropic-beta": "newer-1", "x-whim": "mine"})
+    assert host.seen[0].get("anthropic-beta") == ("newer-1" if kind == "anthropic" else None)
+    assert "x-whim" not in host.seen[0]
+    assert loops.HEADER.lower() in host.seen[0]
 
 
 @over_http

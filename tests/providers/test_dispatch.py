@@ -13,9 +13,9 @@ import pytest
 from providers import dispatch
 from providers.adapters import ADAPTERS
 from tests.providers.topologies import deployment
-from wire import anthropic_messages, openai_chat
+from wire import anthropic_messages, ollama, openai_chat, openai_embeddings
 from wire.dialect import Envelope
-from wire.errors import ApiError
+from wire.errors import ApiError, Code
 
 _BODY: dict[str, Any] = {"model": "gpt", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 _DEFAULTS = {"temperature": 0.2, "top_k": 4, "stop": ["END"]}
@@ -39,6 +39,37 @@ def test_a_models_defaults_fill_what_the_call_leaves_open(dialect: Any) -> None:
 @pytest.mark.parametrize("kind", ["custom", "anthropic"])
 def test_what_the_call_says_itself_stands(kind: str) -> None:
     assert _sent(kind, _BODY | {"temperature": 0.9}, openai_chat)["temperature"] == 0.9
+
+
+@pytest.mark.parametrize("kind", ["custom", "anthropic"])
+def test_a_bound_that_we_impose_is_the_one_that_counts(kind: str) -> None:
+    assert _sent(kind, _BODY, openai_chat, imposed=7)["max_tokens"] == 7
+    assert _sent(kind, _BODY, openai_chat)["max_tokens"] == 9
+
+
+def test_a_models_own_bound_goes_where_nobody_says_another() -> None:
+    unbounded = {name: value for name, value in _BODY.items() if name != "max_tokens"}
+    target = msgspec.structs.replace(deployment("p", "gpt", kind="anthropic"), max_output_tokens=11)
+    envelope = openai_chat.open_chat(json.dumps(unbounded).encode())
+    call = dispatch.encode(envelope, openai_chat, target, max_output_tokens=None)
+    assert json.loads(call.body())["max_tokens"] == 11
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"), [({"top_k": 5}, "options.top_k"), ({"stop": list("abcde")}, "options.stop")]
+)
+def test_what_a_provider_cannot_be_told_is_refused_in_the_callers_words(fields: dict[str, Any], name: str) -> None:
+    envelope = ollama.open_chat(json.dumps({"messages": _BODY["messages"], "options": fields}).encode())
+    with pytest.raises(ApiError) as caught:
+        dispatch.encode(envelope, ollama, deployment("p", "gpt", kind="custom"), max_output_tokens=None)
+    assert (caught.value.param, caught.value.code) == (name, Code.UNSUPPORTED_FIELD)
+
+
+def test_who_has_no_embeddings_is_asked_for_none() -> None:
+    envelope = openai_embeddings.open_embeddings(b'{"model": "claude", "input": "a"}')
+    with pytest.raises(ApiError, match="has no embeddings") as caught:
+        dispatch.encode(envelope, openai_embeddings, deployment("p", kind="anthropic"), max_output_tokens=None)
+    assert caught.value.status == 400
 
 
 def test_openai_itself_is_given_the_bound_under_its_newer_name() -> None:

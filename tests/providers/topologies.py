@@ -17,11 +17,15 @@ from usage.pricing import Rates
 
 
 async def sent_to(
-    session: Session, target: DeploymentSpec, credential: CredentialSpec | None, call: Sendable
+    session: Session,
+    target: DeploymentSpec,
+    credential: CredentialSpec | None,
+    call: Sendable,
+    forwarded: dict[str, str] | None = None,
 ) -> Answer:
     """What `target` answers; the call has all the time that there is."""
     return await dispatch.send(
-        session, target, credential, call, call.body(), forwarded={}, ends_at=math.inf, sent=lambda: None
+        session, target, credential, call, call.body(), forwarded=forwarded or {}, ends_at=math.inf, sent=lambda: None
     )
 
 
