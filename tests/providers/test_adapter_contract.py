@@ -628,6 +628,26 @@ def test_deepseek_finds_a_thought_on_calls_that_others_made(caller: Dialect) -> 
     assert [message.get("reasoning_content") for message in body["messages"]] == [None, " ", None, None, None]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, " "),
+        ({"reasoning_content": None}, " "),
+        ({"reasoning_content": ""}, " "),
+        ({"reasoning_content": "Hm."}, "Hm."),
+    ],
+)
+def test_deepseeks_own_callers_may_leave_the_thought_out_too(said: dict[str, Any], told: str) -> None:
+    made = {"id": "one", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [made], **said}]
+    envelope = openai_chat.open_chat(msgspec.json.encode({"model": "m", "messages": messages}))
+    call = dispatch.encode(envelope, openai_chat, target("deepseek", "https://h.example"), max_output_tokens=None)
+    assert [message.get("reasoning_content") for message in msgspec.json.decode(call.body())["messages"]] == [
+        None,
+        told,
+    ]
+
+
 @pytest.mark.parametrize(("effort", "thinking"), [("none", {"type": "disabled"}), ("high", None), (None, None)])
 def test_deepseek_is_told_not_to_think(effort: str | None, thinking: dict[str, str] | None) -> None:
     body = sent("deepseek", ask(reasoning_effort=effort))
@@ -641,6 +661,18 @@ def test_mistral_gets_ids_of_calls_that_it_takes(caller: Dialect) -> None:
     _, call, result, *_ = body["messages"]
     assert call["tool_calls"][0]["id"] == result["tool_call_id"]
     assert re.fullmatch("[a-zA-Z0-9]{9}", result["tool_call_id"])
+
+
+@pytest.mark.parametrize("foreign", ["Ab3dEf6h9-and-more", "Ab3dEf6h9ZZ", "short"])
+def test_also_where_they_begin_as_its_own_do(foreign: str) -> None:
+    messages = (
+        Message("user", (Text("The weather?"),)),
+        Message("assistant", (ToolCall(foreign, "get_weather", "{}"),)),
+        Message("user", (ToolResult(foreign, (Text("It rains."),)),)),
+    )
+    body = sent("mistral", ask(messages=messages, tools=(WEATHER,)), openai_chat)
+    assert re.fullmatch("[a-zA-Z0-9]{9}", body["messages"][2]["tool_call_id"])
+    assert body["messages"][2]["tool_call_id"] not in foreign
 
 
 def test_and_its_own_ids_stay() -> None:
@@ -763,6 +795,41 @@ def test_azure_is_called_by_its_deployments_name_on_the_v1_path() -> None:
         max_output_tokens=9,
     )
     assert msgspec.json.decode(imposed.body())["max_completion_tokens"] == 9
-    embeddings = ADAPTERS["azure"].embeddings
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("openai", "/embeddings"),
+        ("azure", "/openai/v1/embeddings"),
+        ("mistral", "/embeddings"),
+        ("ollama", "/api/embed"),
+        ("google", f"/v1beta/models/{MODEL}:batchEmbedContents"),
+    ],
+)
+def test_where_vectors_are_asked_for(kind: str, path: str) -> None:
+    embeddings = ADAPTERS[kind].embeddings
     assert embeddings is not None
-    assert embeddings.url(target("azure", "https://h.example")) == "https://h.example/openai/v1/embeddings"
+    assert embeddings.url(target(kind, "https://h.example")) == f"https://h.example{path}"
+
+
+def test_an_organization_of_openai_s_is_named() -> None:
+    there = target("openai", "https://h.example")
+    of_one = msgspec.structs.replace(there, provider=msgspec.structs.replace(there.provider, organization="org-7"))
+    assert ADAPTERS["openai"].headers(of_one, None)["OpenAI-Organization"] == "org-7"
+    assert "OpenAI-Organization" not in ADAPTERS["openai"].headers(there, None)
+
+
+def test_the_demo_gives_one_answer_and_ends_it_at_its_bound() -> None:
+    whole = plain(Host(), "demo", openai_chat).choices[0]
+    assert isinstance(whole.parts[0], Text)
+    words = len(re.findall(r"\w+|[^\w\s]", whole.parts[0].text))
+
+    def asked(bound: int) -> Choice:
+        request = msgspec.structs.replace(ask(), max_output_tokens=bound)
+        return plain(Host(), "demo", openai_chat, request).choices[0]
+
+    assert asked(words) == whole
+    assert asked(words - 1).finish == "length"
+    with pytest.raises(RejectedError, match="one answer"):
+        plain(Host(), "demo", openai_chat, ask(choices=2))

@@ -126,7 +126,14 @@ _EVERY_DIALECTS: dict[str, Any] = {
     "requests": [{"content": {"parts": [{"text": "Hi"}]}}],
 }
 _NAMES = (*_EVERY_DIALECTS, "stream_options", "options", "generationConfig", "system", "tools", "thinking", "store")
+_CALLED: tuple[Any, ...] = (
+    [{"tool_calls": 5}],
+    [{"role": 5, "tool_call_id": "a"}] * 2,
+    [{"tool_call_id": 5}],
+    ["tool_calls", 5],
+)
 _ODD: tuple[Any, ...] = (None, 5, 1.5, True, "", "x", [], {}, [1], ["x"], [[]], [{}], [None], [{}] * 101, {"a": 1})
+_ODD += (*_CALLED, ["reasoning_content", 5])
 
 
 def _opened(open_body: Callable[[bytes], Envelope]) -> Iterator[Envelope]:

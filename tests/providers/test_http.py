@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 import pytest
 
+from core.egress import Policy
 from core.http import open_session
+from core.http1 import Session
 from providers import dispatch
-from providers.errors import BadAnswerError, ProviderFailureError
+from providers.adapters import http
+from providers.errors import BadAnswerError, ForbiddenAddressError, ProviderFailureError, UnreachableError
 from tests.core.hosts import framed, raw_host, saying, sized
 from tests.providers.topologies import deployment, sent_to
 from wire import openai_chat
@@ -23,15 +28,22 @@ def _failure(answer: bytes) -> ProviderFailureError:
 
     async def story() -> None:
         async with raw_host(saying(answer)) as host, open_session() as session:
-            acme = deployment("acme", kind="custom")
-            provider = msgspec.structs.replace(acme.provider, address=f"http://127.0.0.1:{host.port}/v1")
-            target = msgspec.structs.replace(acme, provider=provider)
-            call = dispatch.encode(openai_chat.open_chat(BODY), openai_chat, target, max_output_tokens=None)
-            found = await sent_to(session, target, None, call)
-            await found.read()
+            await _ask(session, f"http://127.0.0.1:{host.port}/v1")
 
+    return _failed(story())
+
+
+async def _ask(session: Session, address: str) -> None:
+    acme = deployment("acme", kind="custom")
+    target = msgspec.structs.replace(acme, provider=msgspec.structs.replace(acme.provider, address=address))
+    call = dispatch.encode(openai_chat.open_chat(BODY), openai_chat, target, max_output_tokens=None)
+    found = await sent_to(session, target, None, call)
+    await found.read()
+
+
+def _failed(story: Coroutine[Any, Any, None]) -> ProviderFailureError:
     with pytest.raises(ProviderFailureError) as caught:
-        asyncio.run(story())
+        asyncio.run(story)
     return caught.value
 
 
@@ -52,3 +64,35 @@ def test_what_cannot_be_read_is_not_asked_for_again(answer: bytes, why: str) -> 
     assert isinstance(failure, BadAnswerError)
     assert not failure.repeatable
     assert why in failure.detail
+
+
+def test_an_address_that_our_own_settings_forbid_is_not_asked_again() -> None:
+    async def story() -> None:
+        async with open_session(policy=Policy.parse(networks="", ports="80")) as session:
+            await _ask(session, "http://127.0.0.1:80/v1")
+
+    failure = _failed(story())
+
+    assert isinstance(failure, ForbiddenAddressError)
+    assert (failure.sent, failure.repeatable) == (False, False)
+    assert failure.detail.startswith("acme is not called: ")
+
+
+def test_an_address_that_is_none_was_not_reached() -> None:
+    async def story() -> None:
+        async with open_session() as session:
+            await _ask(session, "ftp://acme.example/v1")
+
+    failure = _failed(story())
+
+    assert type(failure) is UnreachableError
+    assert "acme.example" not in failure.detail
+
+
+def test_what_is_larger_than_any_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 4)
+
+    failure = _failure(sized(b"abcde"))
+
+    assert isinstance(failure, BadAnswerError)
+    assert "larger than this platform accepts" in failure.detail
