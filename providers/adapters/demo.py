@@ -60,7 +60,7 @@ class _DemoAnswer:
         self._created = int(time.time())
         called = demo_reply.called(asked)
         self._call = _call(called) if called else None
-        limit = asked.max_completion_tokens or asked.max_tokens or _DEFAULT_TOKENS
+        limit = asked.max_tokens or _DEFAULT_TOKENS
         words = [] if called else re.findall(r"\s*(?:\w+|[^\w\s])", demo_reply.said(asked))
         self._pieces = words[:limit]
         self._model = asked.model

@@ -72,7 +72,6 @@ class Asked(msgspec.Struct):
     messages: list[Message]
     n: int | None = None
     max_tokens: int | None = None
-    max_completion_tokens: int | None = None
     stop: str | list[str] | None = None
     tools: list[Tool] | None = None
     tool_choice: str | Tool | None = None

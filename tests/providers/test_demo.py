@@ -112,9 +112,7 @@ def _likeness(one: list[float], other: list[float]) -> float:
 
 
 def test_null_says_nothing() -> None:
-    unsaid = dict.fromkeys(
-        ("n", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice", "response_format")
-    )
+    unsaid = dict.fromkeys(("n", "max_tokens", "stop", "tools", "tool_choice", "response_format"))
     assert _asked(**unsaid) == _asked()
 
 
