@@ -782,6 +782,13 @@ def test_an_account_of_anthropic_s_that_may_not_call_is_not_the_callers_fault(
     assert (type(caught.value), caught.value.status, caught.value.detail) == (failure, status, message)
 
 
+def test_anthropic_is_told_which_version_of_its_api_is_spoken() -> None:
+    """It answers 400 otherwise."""
+    host = scripted("anthropic", openai_chat)
+    plain(host, "anthropic", openai_chat)
+    assert host.seen[0]["anthropic-version"] == "2023-06-01"
+
+
 def test_azure_is_called_by_its_deployments_name_on_the_v1_path() -> None:
     host = scripted("azure", openai_chat)
     plain(host, "azure", openai_chat)

@@ -93,8 +93,9 @@ def _refused(status: int, error: Any) -> ProviderFailureError:
     return caught.value
 
 
-def test_a_bad_key_is_not_the_callers_fault() -> None:
-    info = {"@type": ERROR_INFO, "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+@pytest.mark.parametrize("reason", ["API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED"])
+def test_a_bad_key_is_not_the_callers_fault(reason: str) -> None:
+    info = {"@type": ERROR_INFO, "reason": reason, "domain": "googleapis.com"}
 
     failure = _refused(
         400, {"error": {"code": 400, "message": MESSAGE, "status": "INVALID_ARGUMENT", "details": [info]}}
