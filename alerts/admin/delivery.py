@@ -12,7 +12,7 @@ from unfold.decorators import display as column
 
 from accounts.admin_read_only import ReadOnlyAdmin
 from alerts import outbox
-from alerts.admin.pages import AttemptInline, ago, back, delivery_state, only_post
+from alerts.admin.pages import AttemptInline, ago, back, delivery_state, named, only_post
 from alerts.models import Delivery
 from core import display
 
@@ -60,7 +60,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @action(description="Send again", permissions=["resend"], icon="replay", attrs={"data-post": ""})
     def again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return only_post(request) or self._again(request, Delivery.objects.filter(pk=object_id))
+        return only_post(request) or self._again(request, named(Delivery.objects, object_id))
 
     @admin.action(description="Send again what was given up", permissions=["resend"])
     def again_all(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:

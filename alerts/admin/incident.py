@@ -15,7 +15,7 @@ from unfold.decorators import display as column
 
 from accounts.admin_read_only import ReadOnlyAdmin
 from alerts import operations, rules, wording
-from alerts.admin.pages import DeliveryInline, ago, back, only_post, severity
+from alerts.admin.pages import DeliveryInline, ago, back, named, only_post, severity
 from alerts.measures import MEASURES
 from alerts.models import Incident
 from core import display
@@ -97,15 +97,15 @@ class IncidentAdmin(ReadOnlyAdmin):
 
     @action(description="Acknowledge", permissions=["handle"], icon="check", attrs=_POST)
     def acknowledge(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return only_post(request) or self._acknowledge(request, Incident.objects.filter(pk=object_id))
+        return only_post(request) or self._acknowledge(request, named(Incident.objects, object_id))
 
     @action(description="Silence for an hour", permissions=["handle"], icon="notifications_paused", attrs=_POST)
     def silence_hour(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return only_post(request) or self._silence(request, Incident.objects.filter(pk=object_id), timedelta(hours=1))
+        return only_post(request) or self._silence(request, named(Incident.objects, object_id), timedelta(hours=1))
 
     @action(description="Silence for a day", permissions=["handle"], icon="notifications_paused", attrs=_POST)
     def silence_day(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return only_post(request) or self._silence(request, Incident.objects.filter(pk=object_id), timedelta(days=1))
+        return only_post(request) or self._silence(request, named(Incident.objects, object_id), timedelta(days=1))
 
     @admin.action(description="Acknowledge", permissions=["handle"])
     def acknowledge_all(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:

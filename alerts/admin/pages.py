@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
+from django.db.models import Manager, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -13,6 +15,8 @@ from unfold.admin import TabularInline
 from alerts.models import Attempt, Delivery
 from core import display
 from core.display import Tone
+
+RowT = TypeVar("RowT", bound=Model)
 
 SEVERITY_TONES: dict[str, Tone] = {"critical": "danger", "warning": "warning", "info": "info"}
 DELIVERY_TONES: dict[str, Tone] = {"delivered": "success", "failed": "danger", "sending": "info", "waiting": "warning"}
@@ -78,6 +82,14 @@ def severity(value: str, text: str) -> str:
 
 def ago(moment: datetime | None) -> str:
     return display.ago(moment, now=timezone.now())
+
+
+def named(rows: Manager[RowT], object_id: str) -> QuerySet[RowT]:
+    """The row that a page's address names; none where somebody wrote there what is no id."""
+    try:
+        return rows.filter(pk=UUID(object_id))
+    except ValueError:
+        return rows.none()
 
 
 def only_post(request: HttpRequest) -> HttpResponse | None:

@@ -68,7 +68,7 @@ class ReportAdmin(InOurTimeZone):
 
     @action(description="Preview", permissions=["view"], icon="visibility")
     def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.preview_page(request, UUID(object_id))
+        return self.preview_page(request, object_id)
 
     @action(description="Send it now", permissions=["change"], icon="send", attrs={"data-post": ""})
     def send(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -93,7 +93,7 @@ class ReportAdmin(InOurTimeZone):
             *super().get_urls(),
         ]
 
-    def preview_page(self, request: HttpRequest, key: UUID) -> HttpResponse:
+    def preview_page(self, request: HttpRequest, key: UUID | str) -> HttpResponse:
         """The newest whole period's e-mail, as mail programs show it."""
         schedule = self._viewed(request, key)
         message = _message(schedule)
@@ -117,7 +117,7 @@ class ReportAdmin(InOurTimeZone):
         answer["Content-Disposition"] = f'attachment; filename="{file.name}"'
         return answer
 
-    def _viewed(self, request: HttpRequest, key: UUID) -> ReportSchedule:
+    def _viewed(self, request: HttpRequest, key: UUID | str) -> ReportSchedule:
         schedule: ReportSchedule | None = self.get_object(request, str(key))
         if schedule is None or not self.has_view_permission(request, schedule):
             raise Http404

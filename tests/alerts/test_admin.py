@@ -101,6 +101,21 @@ def test_whoever_may_only_look_cannot_acknowledge(incident: Incident, db: None) 
     assert incident.state == "open"
 
 
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        ("incident_acknowledge", 302),
+        ("incident_silence_day", 302),
+        ("delivery_again", 302),
+        ("reportschedule_send", 302),
+        ("reportschedule_preview", 404),
+    ],
+)
+@pytest.mark.parametrize("key", ["mistyped", "00000000-0000-0000-0000-000000000000"])
+def test_an_address_that_names_nothing_is_no_failure(staff: Browser, action: str, status: int, key: str) -> None:
+    assert staff.post(page(action, key)).status_code == status
+
+
 def test_an_incidents_page_tells_who_was_told(staff: Browser, incident: Incident, mail: MailReceiver) -> None:
     outbox.send_now(Delivery.objects.get(), now=timezone.now())
 
