@@ -1,7 +1,8 @@
-"""Bodies of the management API: JSON that nests no deeper than at the other doors."""
+"""Bodies of the management API: JSON that nests no deeper than at the other doors, and that UTF-8 can hold."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from wire.body import MAX_DEPTH, has_level
 
 
 class JSONBodies(JSONParser):
-    """What nests deeper Python may be able to read, and yet no page to show."""
+    """What nests deeper Python may be able to read, and yet no page to show; half a character no column, no answer."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """Raises `ParseError`."""
@@ -23,4 +24,8 @@ class JSONBodies(JSONParser):
             is_deeper = True
         if is_deeper:
             raise ParseError(f"The body nests deeper than {MAX_DEPTH} levels.")
+        try:
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ParseError("The body holds half a surrogate pair, which is no character.") from None
         return body

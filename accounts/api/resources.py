@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import DateTimeField, Model, QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -25,6 +25,7 @@ QueryT = TypeVar("QueryT", bound=CamelCase)
 
 PAGE_ROWS = 100
 MAX_PAGE_ROWS = 500
+_BAD_CURSOR = (ValueError, OverflowError, ValidationError, DataError)  # the last is PostgreSQL's for a NUL
 
 
 class Routes(SimpleRouter):
@@ -77,7 +78,7 @@ class Pages(CursorPagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
-        except (ValueError, ValidationError) as error:  # a cursor that was made for another order, or made up
+        except _BAD_CURSOR as error:  # one that was made for another order, or made up
             raise NotFound(self.invalid_cursor_message) from error
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -108,6 +110,31 @@ def test_a_body_that_nests_too_deep_is_refused(api: APIClient, depth: int) -> No
 
     assert refused.status_code == 400
     assert refused.json()["error"] == "The body nests deeper than 100 levels."
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("accounts/keys", rb'{"client": "\ud800"}'),
+        ("ai-providers/prices", rb'{"deployment": "openai/gpt\udfff"}'),
+        ("ai-providers/deployments", rb'{"defaults": {"\ud800": 1}}'),
+        ("accounts/tiers", rb'{"name\ud800": "gold"}'),
+    ],
+)
+def test_a_body_with_half_a_character_is_refused(api: APIClient, path: str, body: bytes) -> None:
+    """No database takes one, nor could an answer repeat it."""
+    refused = api.post(f"/api/{path}", body, content_type="application/json")
+
+    assert refused.status_code == 400
+    assert refused.json()["error"] == "The body holds half a surrogate pair, which is no character."
+
+
+def test_a_body_may_escape_a_character_as_its_two_halves(api: APIClient) -> None:
+    body = rb'{"name": "alice", "description": "\ud83d\ude00"}'
+
+    made = api.post("/api/accounts/clients", body, content_type="application/json")
+
+    assert (made.status_code, made.json()["description"]) == (201, "\N{GRINNING FACE}")
 
 
 def test_a_revoked_key_is_refused(api: APIClient) -> None:
@@ -238,7 +265,7 @@ def test_a_models_names_are_fit_for_a_header(api: APIClient, gpt4: dict[str, Any
     assert api.post(url, body, format="json").status_code == 201
 
 
-@pytest.mark.parametrize("defaults", ['{"a": "x\\u0000"}', '{"a": "\\ud800"}', '{"a": [1e999]}', "[1]", '"text"'])
+@pytest.mark.parametrize("defaults", ['{"a": "x\\u0000"}', '{"a": [1e999]}', "[1]", '"text"'])
 def test_json_that_a_database_refuses_is_refused_before(api: APIClient, gpt4: dict[str, Any], defaults: str) -> None:
     body = f'{{"provider": "openai-gpt-4", "name": "m", "defaults": {defaults}}}'
 
@@ -432,6 +459,23 @@ def test_a_bad_query_names_the_parameter(api: APIClient, query: str, field: str)
 @pytest.mark.parametrize("said", ["nonsense", "cD1ub25zZW5zZQ==", "cj0xJnA9JTAw"])
 def test_a_bad_cursor_is_refused(api: APIClient, said: str) -> None:
     answer = api.get("/api/accounts/keys", {"cursor": said})
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.only_on("sqlite")  # PostgreSQL has times beyond ours, and finds nothing there
+@pytest.mark.parametrize("said", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_cursor_with_a_time_that_no_clock_reaches_is_refused(api: APIClient, said: str) -> None:
+    cursor = base64.b64encode(urlencode({"p": said}).encode()).decode()
+
+    answer = api.get("/api/accounts/keys", {"ordering": "createdAt", "cursor": cursor})
+
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_cursor_with_a_nul_is_refused(api: APIClient) -> None:
+    answer = api.get("/api/accounts/clients", {"cursor": base64.b64encode(b"p=%00").decode()})
 
     assert (answer.status_code, answer.json()["error_code"]) == (404, "NOT_FOUND")
 
