@@ -162,6 +162,23 @@ def test_an_hour_without_the_beat_makes_no_storm(new_rule: NewRule, calls: Calls
     assert told() == ["opened", "reminder"]
 
 
+@pytest.mark.parametrize("state", ["waiting", "sending"])
+def test_a_reminder_goes_to_whom_the_alert_has_reached(
+    new_rule: NewRule, calls: Calls, email_channel: Channel, state: str
+) -> None:
+    Channel.objects.create(name="Slow", kind="email", address="slow@example.com")
+    new_rule(renotify_minutes=5)
+    calls(NOON, error=9)
+    calls(NOON, error=9, provider="rare")
+    evaluate(1)
+    Delivery.objects.update(state=state)
+    Delivery.objects.filter(channel=email_channel, incident__subject="openai").update(state="delivered")
+    evaluate(7)
+
+    reminders = Delivery.objects.filter(kind="reminder")
+    assert list(reminders.values_list("channel_name", "incident__subject")) == [("On-call", "openai")]
+
+
 def test_the_channels_of_a_rule_get_its_alerts_alone(new_rule: NewRule, calls: Calls, email_channel: Channel) -> None:
     own = Channel.objects.create(name="Own", kind="email", address="own@example.com", gets_alerts=False)
     Channel.objects.create(name="Reports", kind="email", address="cfo@example.com", gets_alerts=False)
@@ -286,18 +303,20 @@ def test_whoever_comes_later_is_told_of_what_is_still_open(new_rule: NewRule, ca
     assert told() == ["opened"]
 
 
+@pytest.mark.parametrize(("ok", "end"), [(9, "resolved"), (0, "lapsed")])
 def test_whoever_was_not_told_of_it_is_not_told_of_its_end(
-    new_rule: NewRule, calls: Calls, email_channel: Channel
+    new_rule: NewRule, calls: Calls, email_channel: Channel, ok: int, end: str
 ) -> None:
     new_rule()
     calls(NOON, error=9)
     evaluate(1)
     Channel.objects.create(name="Late", kind="email", address="late@example.com")
-    calls(NOON + 10 * MINUTE, ok=9)
-    evaluate(20)
+    calls(NOON + 10 * MINUTE, ok=ok)
+    for minute in range(2, 90, 8):
+        evaluate(minute)
 
     sent = Delivery.objects.order_by("id").values_list("kind", "channel_name")
-    assert list(sent) == [("opened", "On-call"), ("resolved", "On-call")]
+    assert list(sent) == [("opened", "On-call"), (end, "On-call")]
 
 
 def test_a_rule_that_cannot_be_read_does_not_blind_the_others(
