@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from urllib.parse import unquote
 
@@ -57,8 +58,11 @@ def _langfuse() -> Collector | None:
 
 def _sampling() -> Sampling:
     name = env.choice("OTEL_TRACES_SAMPLER", "parentbased_always_on", SAMPLERS)
-    share = env.text("OTEL_TRACES_SAMPLER_ARG", "1")
+    given = env.text("OTEL_TRACES_SAMPLER_ARG", "1")
     try:
-        return sampling(name, min(max(float(share), 0.0), 1.0))
+        share = float(given)
     except ValueError:
-        raise SystemExit(f"OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, not {share!r}.") from None
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise SystemExit(f"OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, not {given!r}.")
+    return sampling(name, share)

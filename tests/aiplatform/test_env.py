@@ -365,7 +365,10 @@ def test_a_collectors_secrets_are_not_printed(tmp_path: Path) -> None:
         ({_OTLP: "collector:4318"}, _OTLP),
         ({_OTLP: "http://collector", "OTEL_EXPORTER_OTLP_HEADERS": "canary"}, "OTEL_EXPORTER_OTLP_HEADERS"),
         ({_OTLP: "http://collector", "OTEL_TRACES_SAMPLER": "sometimes"}, "OTEL_TRACES_SAMPLER"),
-        ({_OTLP: "http://collector", "OTEL_TRACES_SAMPLER_ARG": "half"}, "OTEL_TRACES_SAMPLER_ARG"),
+        *(
+            ({_OTLP: "http://collector", "OTEL_TRACES_SAMPLER_ARG": share}, "OTEL_TRACES_SAMPLER_ARG")
+            for share in ("half", "nan", "10", "-0.1")
+        ),
         ({"LANGFUSE_HOST": "http://fuse"}, "LANGFUSE_SECRET_KEY"),
         ({**_LANGFUSE, "LANGFUSE_HOST": "fuse"}, "LANGFUSE_HOST"),
     ],
