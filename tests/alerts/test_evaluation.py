@@ -393,10 +393,14 @@ def test_a_model_without_a_price_is_told_of_once_until_it_has_one(
     assert told() == ["opened", "resolved"]
 
 
+@pytest.mark.parametrize("is_there", [False, True])
 def test_a_model_that_is_gone_without_a_price_ends_its_incident_without_a_word(
-    new_rule: NewRule, calls: Calls, email_channel: Channel
+    new_rule: NewRule, calls: Calls, email_channel: Channel, *, is_there: bool
 ) -> None:
     new_rule(measure="unpriced", scope="model", limit=Decimal(0), minimum_calls=0)
+    if is_there:  # switched off
+        provider = Provider.objects.create(name="OpenAI", slug="openai", kind="openai")
+        Deployment.objects.create(provider=provider, name="of old", is_active=False)
     calls(NOON, ok=3, cost_pico=None, deployment="of old")
     evaluate(1)
     evaluate(60)
@@ -465,6 +469,16 @@ def test_a_call_that_it_has_taken_may_still_be_under_way(calls: Calls, spent: Bu
     evaluate(21)
 
     assert told() == ["opened", "resolved"]
+
+
+def test_a_call_of_before_the_refusals_makes_no_budget_good(calls: Calls, spent: Budget) -> None:
+    at = NOON - MINUTE
+    Hold.objects.bulk_create([Hold(**msgspec.structs.asdict(hold(started_at=at)) | {"windows": count_in(spent)})])
+    refuse(calls, spent, 0)
+    evaluate(1)
+    evaluate(20)
+
+    assert told() == ["opened"]
 
 
 @pytest.mark.parametrize("change", [{"hard": False}, {"is_active": False}])

@@ -26,7 +26,7 @@ from providers.models import Deployment, Health, Provider
 from providers.resilience.reports import Seen
 from tests.alerts.conftest import NOON, Calls, NewRule
 from usage import spending
-from usage.models import Budget, Proof
+from usage.models import Budget, BudgetWindow, Proof
 
 MINUTE = timedelta(minutes=1)
 
@@ -73,11 +73,31 @@ def test_the_window_ends_where_it_says(new_rule: NewRule, calls: Calls) -> None:
     assert read(rule) == {"openai": 2.0}  # a call of this very moment is not in the past yet
 
 
+def test_a_window_longer_than_an_hour_begins_with_a_whole_quarter_hour(new_rule: NewRule, calls: Calls) -> None:
+    rule = new_rule(measure="cost", limit=Decimal(1), window_minutes=120)
+    for minutes in (60, 118, 121):
+        calls(NOON - minutes * MINUTE, ok=1, cost_pico=10**12)
+
+    assert read(rule, NOON + 5 * MINUTE) == {"openai": 2.0}  # since 10:00, not since 10:05
+
+
+@pytest.mark.parametrize(("measure", "kind"), [("error_share", "error"), ("latency", "ok"), ("rate_limited", "ok")])
+def test_as_many_calls_as_the_rule_needs_are_enough(new_rule: NewRule, calls: Calls, measure: str, kind: str) -> None:
+    rule = new_rule(measure=measure, scope="all", minimum_calls=5)
+    calls(NOON - MINUTE, **{kind: 4})
+    assert read(rule) == {"": None}
+
+    calls(NOON - MINUTE, **{kind: 1})
+    assert read(rule)[""] is not None
+
+
 def test_calls_refused_by_our_limits(new_rule: NewRule, calls: Calls) -> None:
     rule = new_rule(measure="rate_limited", scope="client", limit=Decimal(20))
     calls(NOON - MINUTE, ok=6)
     calls(NOON - MINUTE, refused=3, error_code="RATE_LIMITED")
     calls(NOON - MINUTE, refused=1, error_code="BUDGET_EXCEEDED")
+    calls(NOON - MINUTE, refused=1, error_code="RATE_LIMITED", is_final=False)  # made good by another try
+    calls(NOON - 20 * MINUTE, refused=5, error_code="RATE_LIMITED")
 
     assert read(rule) == {"alice": 30.0}
 
@@ -102,6 +122,37 @@ def test_no_traffic_is_noticed_where_there_usually_is_some(new_rule: NewRule, ca
 
     assert read(rule) == {"alice": 0, "busy": 1}
     assert breached(rule) == {"alice"}
+
+
+def test_a_week_of_silence_is_compared_with_the_week_before(new_rule: NewRule, calls: Calls) -> None:
+    """Not with six of its own days."""
+    week = timedelta(days=7)
+    rule = new_rule(measure="no_traffic", scope="client", window_minutes=week // MINUTE, minimum_calls=5)
+    calls(NOON - timedelta(days=8), ok=5)
+    calls(NOON - timedelta(days=3), ok=5, client="new")
+
+    assert read(rule) == {"alice": 0}
+
+
+def test_who_is_missed_by_another_rule_is_not_missed_by_this_one(new_rule: NewRule, calls: Calls) -> None:
+    facts = {"measure": "no_traffic", "scope": "client", "limit": Decimal(0), "window_minutes": 60}
+    new_rule(**facts, minimum_calls=5)
+    other = new_rule(**facts, name="Busy ones", minimum_calls=50)
+    calls(NOON - timedelta(days=1, minutes=30), ok=6)
+    operations.evaluate(now=NOON)
+
+    assert read(other, NOON + MINUTE) == {}
+
+
+def test_who_came_back_is_missed_no_more_where_nothing_is_usual(new_rule: NewRule, calls: Calls) -> None:
+    rule = new_rule(measure="no_traffic", scope="client", limit=Decimal(0), window_minutes=60, minimum_calls=5)
+    calls(NOON - timedelta(days=1, minutes=30), ok=6)
+    operations.evaluate(now=NOON)
+    calls(NOON, ok=1)
+    operations.evaluate(now=NOON + MINUTE)
+    assert Incident.objects.get().state == "resolved"
+
+    assert read(rule, NOON + timedelta(hours=3)) == {}
 
 
 def test_a_day_of_silence_is_no_all_clear(new_rule: NewRule, calls: Calls) -> None:
@@ -129,6 +180,17 @@ def test_budgets_are_watched_at_half_most_and_all_of_them(no_rules: None, calls:
         ("most", "Most of a budget is used"),
         ("all", "A budget is used up"),
     }
+
+
+def test_of_a_budget_that_was_raised_a_smaller_part_is_used(new_rule: NewRule, calls: Calls) -> None:
+    rule = new_rule(measure="budget_used", scope="budget", limit=Decimal(80))
+    budget = Budget(name="All", scope="all", cap_pico=10**12, period="month")
+    calls(NOON - MINUTE, ok=1, cost_pico=10**12)
+    spending.save(budget, count_so_far=True, now=NOON)
+    assert read(rule) == {"All": 100.0}
+
+    BudgetWindow.objects.update(raised_pico=10**12)
+    assert read(rule) == {"All": 50.0}
 
 
 def test_budgets_are_read_once_for_all_the_rules_that_watch_them(
@@ -166,6 +228,8 @@ def test_a_provider_that_fails_its_checks(new_rule: NewRule) -> None:
         provider = Provider.objects.create(name=slug, slug=slug, kind="demo")
         Health.objects.create(provider=provider, status=status, checked_at=NOON)
     Provider.objects.create(name="new", slug="new", kind="demo")
+    off = Provider.objects.create(name="off", slug="off", kind="demo", is_active=False)
+    Health.objects.create(provider=off, status="unhealthy", checked_at=NOON)
 
     assert read(rule) == {"ill": 1, "well": 0, "new": 0}
 
@@ -193,6 +257,8 @@ def test_a_provider_is_down_until_trials_succeed_or_nobody_tries_any_more(
     circuits.follow(told)
     try:
         assert breached(rule) == ({"house"} if is_told else set())
+        Deployment.objects.update(is_active=False)
+        assert breached(rule) == set()
     finally:
         circuits.unfollow(told)
     assert breached(rule) == set()
@@ -204,7 +270,9 @@ def test_books_that_do_not_balance(new_rule: NewRule) -> None:
     Proof.objects.create(made_at=NOON, took_ms=1, is_balanced=False, figures={}, differences=["one", "two"])
     assert breached(rule) == {""}
     assert operations.current(now=NOON)[0].message == "The last proof of the books found 2 differences."
-    Proof.objects.create(made_at=NOON + MINUTE, took_ms=1, is_balanced=True, figures={})
+    Proof.objects.create(made_at=NOON + MINUTE, took_ms=1, is_balanced=False, figures={})
+    assert read(rule) == {"": 1.0}  # at least one
+    Proof.objects.create(made_at=NOON + 2 * MINUTE, took_ms=1, is_balanced=True, figures={})
     assert breached(rule) == set()
 
 
@@ -216,6 +284,9 @@ def test_keys_that_expire_soon(new_rule: NewRule) -> None:
         key.expires_at = NOON + timedelta(days=days)
         key.save()
     ApiKey.mint(client=client)
+    gone = Client.objects.create(name="gone", is_active=False)
+    ApiKey.mint(client=gone)
+    ApiKey.objects.filter(client=gone).update(expires_at=NOON)
 
     assert read(rule) == {keys[-1].prefix: -1, keys[3].prefix: 3, keys[20].prefix: 20}
     assert sorted(breach.message for breach in operations.current(now=NOON)) == [
@@ -379,6 +450,7 @@ def test_a_budget_that_refuses_calls_is_told_before_it_is_used_up(new_rule: NewR
     windows = [str(spending.running_window(tight, NOON).pk)]
     refused = {"error_code": "BUDGET_EXCEEDED", "provider": "", "provider_id": None, "deployment": ""}
     calls(NOON - MINUTE, refused=3, windows=windows, **refused)
+    calls(NOON - MINUTE, refused=1, windows=windows, **refused, is_final=False)
     calls(NOON - 20 * MINUTE, refused=3, windows=windows, **refused)
     calls(NOON - MINUTE, ok=1, windows=[*windows, str(spending.running_window(wide, NOON).pk)])
 
