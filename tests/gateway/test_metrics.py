@@ -13,8 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
 from gateway.metrics import OTHER, Tallies, Tally, exposition
+from gateway.status import ProviderStatus
 from tests.usage.rows import hold, record
 from usage.rows import RecordRow
+from wire.errors import invalid
 
 MODELS = 50
 
@@ -63,6 +65,51 @@ def test_times_are_told_by_provider() -> None:
     counts = told(tally)["ai_proxy_request_duration_seconds_count"]
 
     assert counts == {"provider": {"provider-0": MODELS // 2, "provider-1": MODELS // 2}}
+
+
+def test_each_figure_of_two_processes_is_told_by_its_own_name() -> None:
+    tally = Tally()
+    tally.misses = 4
+    held = hold(provider="p", deployment="m")
+    tokens = {"input_tokens": 3, "output_tokens": 5, "cached_input_tokens": 2, "reasoning_tokens": 1}
+    tally.add(record(held, **tokens, cost_pico=25 * 10**11, latency_ms=250.0, overhead_ms=2.5))
+    tally.add(record(held, **dict.fromkeys(tokens, 0), status="cached", cost_pico=None, latency_ms=251.0))
+    tally.add_error("openai.chat", invalid("No."))
+    together = Tally()
+    for _ in range(2):
+        together.merge(tally.encode())
+    states = {"a": "closed", "b": "half_open", "c": "open"}
+    statuses = [ProviderStatus(name, "demo", state, True, 1.0, 0.0) for name, state in states.items()]
+
+    found: dict[tuple[str, ...], float] = {
+        (sample.name.removeprefix("ai_proxy_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(exposition(together, statuses).decode())
+        for sample in family.samples
+    }
+
+    expected: dict[tuple[str, ...], float] = {
+        ("tokens_used_total", "prompt"): 6,
+        ("tokens_used_total", "completion"): 10,
+        ("tokens_used_total", "cached"): 4,
+        ("tokens_used_total", "reasoning"): 2,
+        ("circuit_breaker_state", "a"): 0,
+        ("circuit_breaker_state", "b"): 1,
+        ("circuit_breaker_state", "c"): 2,
+        ("cost_total", "m", "p"): 5.0,
+        ("requests_total", "m", "p", "ok"): 2,
+        ("requests_total", "m", "p", "cached"): 2,
+        ("cache_hits_total", "hit"): 2,
+        ("cache_hits_total", "miss"): 8,
+        ("errors_total", "INVALID_REQUEST", "openai.chat", "400"): 2,
+        ("request_duration_seconds_bucket", "0.1", "p"): 0,
+        ("request_duration_seconds_bucket", "0.25", "p"): 2,  # a bound belongs to what is below it
+        ("request_duration_seconds_bucket", "0.5", "p"): 4,
+        ("request_duration_seconds_bucket", "+Inf", "p"): 4,
+        ("request_duration_seconds_sum", "p"): 1.002,
+        ("overhead_seconds_count", "p"): 2,
+        ("overhead_seconds_sum", "p"): 0.005,
+    }
+    assert {name: found.get(name) for name in expected} == expected
 
 
 def test_models_beyond_the_bound_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
