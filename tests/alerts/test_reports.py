@@ -292,6 +292,17 @@ def test_budgets_and_unknown_cost_are_told(calls: Calls) -> None:
     assert "All (that month): $0.90 of $1.00, 90% used" in message.text
 
 
+def test_programs_are_told_each_figure_by_its_own_name(calls: Calls) -> None:
+    calls(NOON, ok=2, input_tokens=30, output_tokens=4)
+    calls(NOON, ok=3, cost_pico=None)
+    calls(NOON, error=1)
+
+    told = writing.write(month_of(BERLIN, 3), message_id="x", subject="AI costs").data
+
+    names = ("requests", "failedRequests", "unknownCostRequests", "inputTokens", "outputTokens", "costUsd")
+    assert [told[name] for name in names] == [6, 1, 3, 60, 8, "0.02"]
+
+
 def test_a_cost_that_nobody_knows_is_no_zero_beside_what_cost_nothing(calls: Calls) -> None:
     calls(NOON, ok=5, cost_pico=None, evidence="reported")
     calls(NOON, refused=1, cached=2)
