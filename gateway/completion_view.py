@@ -33,6 +33,7 @@ from gateway.failures import error_headers
 from gateway.http import Headers
 from gateway.pump import pumped
 from gateway.replies import Reply, Stream
+from usage.models.calls import MAX_END_USER_CHARS
 from wire.errors import ApiError
 
 
@@ -101,7 +102,7 @@ def _call(request: Request, request_id: str) -> Call:
         dialect=SPEC_D,
         envelope=envelope,
         provider=envelope.provider,
-        end_user=str(request.user),
+        end_user=str(request.user)[:MAX_END_USER_CHARS],
         tags="{}",
         timeout_s=None,
         started=time.perf_counter(),

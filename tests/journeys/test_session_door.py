@@ -121,6 +121,20 @@ class TestWhose:
 
         assert operating.row(house, name)["end_user"] == "bella"
 
+    def test_a_name_that_is_longer_than_its_column_is_cut_off(self, house: Product) -> None:
+        """As at every other door: PostgreSQL takes no longer one, and budgets are of what is left."""
+        name = "b" * 150
+        house.manage(
+            "shell",
+            "-c",
+            "from django.contrib.auth.models import User; "
+            f"User.objects.create_superuser({name!r}, password={PASSWORD!r})",
+        )
+
+        answer = ask(house, sent(AdminSession(house, name=name, password=PASSWORD)))
+
+        assert operating.row_of(house, answer)["end_user"] == "b" * 128
+
 
 def test_many_at_once_are_each_their_own(house: Product, upstream: Upstream) -> None:
     """One thread finds out whose session it is, for all of them together; one of them is nobody's."""
