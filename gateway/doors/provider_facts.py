@@ -44,10 +44,13 @@ async def health_for_b(gateway: Gateway, door: Door, exchange: Exchange, caller:
     """Specification B's `GET /api/v1/providers/{name}/health`, with what the last check found."""
     del door, caller
     path = exchange.scope["path"]
+    if not path.endswith(_END):
+        raise ApiError(Code.NOT_FOUND, f"There is nothing at {exchange.scope['method']} {path}.")
     name = path.removeprefix(_START).removesuffix(_END)
-    status = next((each for each in provider_statuses(gateway) if each.name == name), None)
-    if not path.endswith(_END) or status is None:
-        known = some_of([each.name for each in provider_statuses(gateway)])
+    statuses = provider_statuses(gateway)
+    status = next((each for each in statuses if each.name == name), None)
+    if status is None:
+        known = some_of([each.name for each in statuses])
         raise ApiError(Code.NOT_FOUND, f"No provider '{name}'. There is: {known}.")
     check = await read(_last_check, name)
     await tell(exchange, {**_told(status), "last_check": check})

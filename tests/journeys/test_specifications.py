@@ -275,11 +275,13 @@ def test_b_tells_how_providers_do(house: Product) -> None:
     listed = _get(house, "/api/v1/providers").json()
     health = _get(house, "/api/v1/providers/upstream/health")
     unknown = _get(house, "/api/v1/providers/nobody/health")
+    nothing = _get(house, "/api/v1/providers/upstream")
 
     provider = next(each for each in listed["providers"] if each["name"] == "upstream")
     assert (provider["circuit_state"], provider["kind"]) == ("closed", "custom")
     assert health.json()["name"] == "upstream"
     assert unknown.status == 404
+    assert (nothing.status, nothing.json()["error"]) == (404, "There is nothing at GET /api/v1/providers/upstream.")
 
 
 def test_b_tells_metrics_and_costs_that_agree_with_the_books(house: Product) -> None:
