@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from gateway.asgi import Door
 from gateway.authentication import carries_key
 from gateway.doors import anthropic, gemini, health, nowhere, ollama, openai, spec_a, spec_b, spec_c, spec_d, spec_e
@@ -33,9 +35,17 @@ def door_of(scope: Scope) -> Door | None:
         found = (each for (verb, start), each in PREFIXES if verb in (method, "") and path.startswith(start))
         door = next(found, None)
         return None if door is None else as_asked(door, scope)
-    if (method, path) in spec_d.PATHS and not carries_key(scope):
+    if (method, path) in spec_d.PATHS and not carries_key(scope) and not _is_anonymous(scope):
         return None  # a browser session's, or nobody's
     return as_asked(door, scope)
+
+
+def _is_anonymous(scope: Scope) -> bool:
+    """Whether a call without a key counts as the anonymous client's; in an administrator's session it does not."""
+    session = f"{settings.SESSION_COOKIE_NAME}=".encode()
+    return bool(settings.ANONYMOUS_CLIENT) and not any(
+        name == b"cookie" and session in value for name, value in scope["headers"]
+    )
 
 
 def is_for_sessions(scope: Scope) -> bool:

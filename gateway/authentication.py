@@ -37,7 +37,7 @@ async def authenticate(snapshot: Snapshot, secret: str) -> Caller:
 
 def presented(exchange: Exchange) -> str:
     """The key in any of the places where SDKs put it."""
-    return presented_in(exchange.header) or _in_query(exchange)
+    return presented_in(exchange.header) or _in_query(exchange.scope)
 
 
 def presented_in(header: Callable[[bytes], str]) -> str:
@@ -46,13 +46,11 @@ def presented_in(header: Callable[[bytes], str]) -> str:
 
 
 def carries_key(scope: Scope) -> bool:
-    """Whether any key came with the request, right or wrong."""
-    return b"key=" in scope["query_string"] or any(name in _HEADERS for name, _ in scope["headers"])
+    """Whether any key came with the request, right or wrong: no other parameter, nor a proxy's own sign-in."""
+    given: dict[bytes, bytes] = dict(scope["headers"])
+    return bool(presented_in(lambda name: given.get(name, b"").decode("latin-1")) or _in_query(scope))
 
 
-_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
-
-
-def _in_query(exchange: Exchange) -> str:
-    query: bytes = exchange.scope["query_string"]
+def _in_query(scope: Scope) -> str:
+    query: bytes = scope["query_string"]
     return parse_qs(query.decode("latin-1")).get("key", [""])[0] if query else ""

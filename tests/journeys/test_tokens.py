@@ -73,10 +73,11 @@ def test_a_token_manages_only_with_the_scope(shared: Product) -> None:
 
 
 def test_without_a_key_calls_count_as_the_anonymous_clients(shared: Product) -> None:
-    answer = shared.request("POST", "/v1/chat/completions", body=_chat())
+    for path, body in (("/v1/chat/completions", _chat()), ("/api/ai-providers/complete", {"prompt": "Hi"})):
+        answer = shared.request("POST", path, body=body)
 
-    assert answer.status == 200
-    assert operating.row_of(shared, answer)["client"] == "bob"
+        assert answer.status == 200, answer.text
+        assert operating.row_of(shared, answer)["client"] == "bob"
 
 
 @pytest.mark.parametrize(
