@@ -33,7 +33,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A candidate. `obstacles` are why it would be passed by now; `keys_aside` are those of its keys not in use."""
+    """A candidate. `obstacles` are why it would be passed by now; `keys_aside` are those of its keys not in use.
+
+    `circuit` is half open also where the next call would be its trial.
+    """
 
     choice: Choice
     rates: Rates | None
@@ -79,24 +82,33 @@ def dry_run(question: Question, snapshot: Snapshot, board: Board, *, now: dateti
         provider=question.provider or None,
         end_user=question.end_user,
     )
-    return Findings(
-        sharing=routing.sharing(snapshot.topology, question.model),
-        places=[_place(choice, question, snapshot, board=board, at=monotonic, now=now) for choice in choices],
-    )
+
+    def places(*, early: bool) -> list[Place]:
+        return [
+            _place(choice, question, snapshot, board=board, at=monotonic, early=early, now=now) for choice in choices
+        ]
+
+    found = Findings(sharing=routing.sharing(snapshot.topology, question.model), places=places(early=False))
+    # A call that has nowhere else to go may make a trial before its time.
+    return found if found.first else msgspec.structs.replace(found, places=places(early=True))
 
 
-def _place(choice: Choice, question: Question, snapshot: Snapshot, *, board: Board, at: float, now: datetime) -> Place:
+def _place(
+    choice: Choice, question: Question, snapshot: Snapshot, *, board: Board, at: float, early: bool, now: datetime
+) -> Place:
     deployment = choice.deployment
     rates = in_force(deployment.prices, now)
     circuit = board.circuits.get(deployment.id)
     budgets = _hard_budgets(question, snapshot, deployment, now)
-    state = circuit.breaker.state if circuit else State.CLOSED
+    is_due = circuit is not None and circuit.breaker.is_due(at, early=early)
+    state = State.HALF_OPEN if is_due else circuit.breaker.state if circuit else State.CLOSED
+    is_shut = state is not State.CLOSED and not is_due
     return Place(
         choice=choice,
         rates=rates,
         cost_pico=_cost_pico(rates, question),
         circuit=state,
-        obstacles=tuple(_obstacles(board, deployment, rates, budgets, at)),
+        obstacles=tuple(_obstacles(board, deployment, rates, budgets, at, is_shut=is_shut)),
         keys_aside=tuple(_key_in_words(key, aside.status) for key, aside in board.keys.asides(deployment, at)),
         latency_ms=circuit.figures.latency_ms if circuit else None,
         success_share=board.success_share(deployment, at),
@@ -111,10 +123,16 @@ def _cost_pico(rates: Rates | None, question: Question) -> int | None:
 
 
 def _obstacles(
-    board: Board, deployment: DeploymentSpec, rates: Rates | None, budgets: tuple[Window, ...], now: float
+    board: Board,
+    deployment: DeploymentSpec,
+    rates: Rates | None,
+    budgets: tuple[Window, ...],
+    now: float,
+    *,
+    is_shut: bool,
 ) -> list[str]:
     found: list[str] = []
-    if board.is_open(deployment):
+    if is_shut:
         found.append("it has failed of late, and is left alone for a while")
     if not board.keys.has_ready(deployment, now):
         found.append("none of its keys can be used now")
