@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pytest_django.fixtures import Settings
 
+from gateway import idempotency
 from gateway.cache import keys, remembered
 from gateway.cache.stored import Stored
 from gateway.calls import Call
@@ -30,9 +32,9 @@ FAILURE = ApiError(Code.PROVIDER_ERROR, "It failed.")
 
 
 class Scene:
-    def __init__(self, *outcomes: Any) -> None:
+    def __init__(self, *outcomes: Any, free: Callable[[UUID], None] | None = None) -> None:
         self.freed: list[UUID] = []
-        self.idempotency = Idempotency(self.freed.append)
+        self.idempotency = Idempotency(free or self.freed.append)
         self.provider = Provider(*outcomes)
         self.books = Books()
 
@@ -143,6 +145,24 @@ def test_a_key_is_given_back_whoever_else_waits_in_threads(outcome: Exception) -
         async with all_taken():
             await scene.ask_together(call(key=KEY))
         assert len(scene.freed) == 1
+
+    played(story)
+
+
+def test_a_database_that_hangs_does_not_hide_why_the_call_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "_FREE_S", 0.05)
+    is_back = threading.Event()
+
+    def hang(_: UUID) -> None:
+        is_back.wait(PATIENCE_S)
+
+    async def story() -> None:
+        scene = Scene(FAILURE, free=hang)
+        try:
+            assert await scene.ask_together(call(key=KEY)) == [FAILURE]
+        finally:
+            is_back.set()
+            await scene.idempotency._thread.stop()
 
     played(story)
 

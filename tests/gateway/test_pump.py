@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import pump
 from gateway.http import CallerLeftError
@@ -157,3 +158,26 @@ def test_what_breaks_is_raised_where_the_frames_are_taken() -> None:
         assert stream.closed.is_set()
 
     played(story)
+
+
+def test_what_breaks_when_its_caller_has_left_is_in_the_log() -> None:
+    """Nobody else hears of it."""
+
+    async def story() -> None:
+        has_left = asyncio.Event()
+
+        async def break_when_nobody_hears() -> None:
+            if stream.read:
+                await has_left.wait()
+                raise ZeroDivisionError
+
+        stream = Counted(break_when_nobody_hears)
+        frames = pumped(stream, detach=asyncio.create_task)
+        assert await anext(frames) == FRAMES[0]
+        await cast("AsyncGenerator[bytes]", frames).aclose()
+        has_left.set()
+        await stream.closed.wait()
+
+    with capture_logs() as logged:
+        played(story)
+    assert [(line["log_level"], line["exc_info"]) for line in logged] == [("error", True)]

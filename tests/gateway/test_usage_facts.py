@@ -14,11 +14,12 @@ from django.utils import timezone
 from accounts.models import Client
 from core.ids import uuid7
 from gateway.catalogue import Caller
-from gateway.doors import usage_facts
+from gateway.doors import gemini, ollama, openai, spec_e, usage_facts
 from gateway.http import Exchange
 from tests.usage.rows import hold, record
 from usage import ledger
 from usage.models import Day
+from vectors import doors as vectors
 from wire.errors import ApiError, Code
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -174,3 +175,96 @@ def test_who_may_manage_sees_everybody_s() -> None:
 @pytest.mark.parametrize("user_id", ["", "\0", "a\0b"])
 def test_who_can_be_no_user_is_refused_by_name(user_id: str) -> None:
     assert _refusal(_client("alice"), f"user_id={quote(user_id)}") == (Code.INVALID_REQUEST, "user_id")
+
+
+def test_metrics_tell_how_the_calls_of_a_day_ended() -> None:
+    """A failed attempt before an answer is no call of its own, and an answer at the second is a failover."""
+    alice, at = _client("alice"), timezone.now() - timedelta(hours=1)
+    for status, number in {"ok": 4, "error": 3, "cancelled": 2, "refused": 1}.items():
+        for _ in range(number):
+            ledger.apply([ledger.Note(record(hold(started_at=at), status=status))])
+    attempts: list[dict[str, Any]] = [{"is_final": False, "status": "error"}, {"is_final": False}, {}]
+    for attempt, facts in enumerate(attempts, 1):
+        ledger.apply([ledger.Note(record(hold(started_at=at, attempt=attempt), **facts))])
+    ledger.apply([ledger.Note(record(hold(started_at=at, attempt=2), status="error"))])
+    _called(timezone.now() - timedelta(hours=25))
+
+    told = usage_facts._metrics(alice, timezone.now())
+
+    assert told["requests"] == {"total": 12, "successful": 5, "failed": 4, "refused": 1, "cancelled": 2}
+    assert told["failovers"] == 1
+
+
+@pytest.mark.parametrize(
+    "surface",
+    [
+        openai.ROUTES["POST", "/v1/embeddings"].surface,
+        gemini._EMBED.surface,
+        ollama.ROUTES["POST", "/api/embed"].surface,
+        spec_e.ROUTES["POST", "/v1/llm/generate-embeddings"].surface,
+        vectors.ROUTES["POST", "/v1/vector/points"].surface,
+    ],
+)
+def test_embeddings_are_those_of_every_door_that_makes_them(surface: str) -> None:
+    _called(timezone.now(), surface=surface)
+    _called(timezone.now(), surface="openai.chat")
+
+    assert _told(usage_facts.embedding_usage_for_e, _client("alice"))["total_requests"] == 1
+
+
+def test_days_come_in_their_order_also_where_several_doors_have_some() -> None:
+    now = timezone.now()
+    for surface, ago in {"openai.embeddings": 1, "ollama.embed": 2, "gemini.embeddings": 3}.items():
+        _called(now - timedelta(days=ago), surface=surface)
+
+    days = [each["date"] for each in _told(usage_facts.embedding_usage_for_e, _client("alice"))["daily_usage"]]
+
+    assert len(days) == 3
+    assert days == sorted(days)
+
+
+def test_what_would_bring_costs_down_is_said() -> None:
+    at = timezone.now() - timedelta(minutes=1)
+    for name, cost in {"large": 90, "small": 10, "strange": None}.items():
+        ledger.apply([ledger.Note(record(hold(started_at=at, deployment=name), cost_pico=cost))])
+
+    dear, unpriced, uncached = _told(usage_facts.costs_for_b, _client("alice"))["suggestions"]
+
+    assert dear.startswith("large is 90% of the cost")
+    assert unpriced.startswith("strange has 1 calls of unknown cost")
+    assert uncached.startswith("No call was answered from the cache")
+
+
+def test_where_nothing_stands_out_nothing_is_said() -> None:
+    at = timezone.now() - timedelta(minutes=1)
+    for name in ("one", "another"):
+        ledger.apply([ledger.Note(record(hold(started_at=at, deployment=name), cost_pico=50))])
+    ledger.apply([ledger.Note(record(hold(started_at=at, deployment="one"), cost_pico=0, status="cached"))])
+
+    assert _told(usage_facts.costs_for_b, _client("alice"))["suggestions"] == []
+
+
+def test_without_dates_the_last_thirty_days_are_told() -> None:
+    """Whole days of the installation's zone, of which today is one."""
+    alice, today = _client("alice"), timezone.localtime().replace(hour=12)
+    for ago in (0, 29, 30):
+        _called(today - timedelta(days=ago))
+
+    assert _requests(alice) == 2
+    assert _requests(alice, f"start_date={today - timedelta(days=30):%Y-%m-%d}") == 3
+    assert _requests(alice, f"end_date={today - timedelta(days=1):%Y-%m-%d}") == 2
+    assert _requests(alice, "start_date={0}&end_date={0}".format(f"{today:%Y-%m-%d}")) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("start_date=1970-12-31&end_date=1971-01-31", "start_date"),
+        ("end_date=9999-01-01", "end_date"),
+        ("start_date=2020-01-02&end_date=2020-01-01", "start_date"),
+        ("start_date=2010-01-01&end_date=2020-01-09", "start_date"),
+    ],
+    ids=["before all keys", "after all keys", "backwards", "ten years and a week"],
+)
+def test_days_that_no_answer_can_span_are_refused_by_name(query: str, param: str) -> None:
+    assert _refusal(_client("alice"), query) == (Code.INVALID_REQUEST, param)
