@@ -106,3 +106,29 @@ def test_a_call_has_one_last_event_also_where_its_cancel_crosses_another(
     assert {event["type"] for event in chunks} == {"chunk"}
     assert (last["type"], last["finish_reason"]) == ("done", reason)
     assert len(chunks) == 1 or reason == "stop"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_so_many_calls_are_under_way_on_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "MAX_CALLS", 1)
+    _, key = ApiKey.mint(client=Client.objects.create(name="alice"))
+    told: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+    told.put_nowait({"type": "websocket.connect"})
+    for number in "12":
+        asked = {"id": number, "type": "complete", "key": key, "model": "nobody-knows-it", "prompt": "Hi"}
+        told.put_nowait({"type": "websocket.receive", "text": json.dumps(asked)})
+    codes: dict[str, str] = {}
+
+    async def send(event: MutableMapping[str, Any]) -> None:
+        if event["type"] == "websocket.send":
+            said = json.loads(event["text"])
+            codes[said["id"]] = said["error_code"]
+            if len(codes) == 2:
+                told.put_nowait({"type": "websocket.disconnect"})
+
+    async def story() -> None:
+        async with gateways.running(tmp_path) as gateway, asyncio.timeout(PATIENCE_S):
+            await websocket.serve(gateway, SCOPE, told.get, send)
+
+    asyncio.run(story())
+    assert codes == {"1": "MODEL_NOT_FOUND", "2": "QUEUE_FULL"}
