@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -175,8 +176,9 @@ class Gateway:
     async def _fail(self, exchange: Exchange, door: Door, error: ApiError) -> None:
         self.pipeline.books.tally.add_error(door.surface, error)
         body = door.dialect.encode_error(error, request_id=exchange.request_id, stream=exchange.started)
-        if exchange.started:
+        if not exchange.started:
+            await exchange.answer(error.status, body, [JSON, *error_headers(error)])
+            return
+        with suppress(CallerLeftError):  # who takes nothing any more does not hear of it either
             await exchange.send(exchange.ended_by(body))
             await exchange.end_stream()
-            return
-        await exchange.answer(error.status, body, [JSON, *error_headers(error)])

@@ -8,6 +8,8 @@ import re
 _VERSION = re.compile(r"gpt-(\d)(?:\.(\d+))?(?!\d)")
 # They always think, or never, and refuse to be told.
 _OF_ONE_WAY = re.compile(r"-(?:chat|codex|pro)\b")
+_CHAT = re.compile(r"-chat\b")
+_O_SERIES = re.compile(r"(?:^|/)o\d\b")
 
 
 def calls_tools_in_responses_alone(model: str) -> bool:
@@ -21,6 +23,18 @@ def calls_tools_in_responses_alone(model: str) -> bool:
 def takes_no_effort(model: str) -> bool:
     """Whether it knows the effort "none", as the general models since GPT-5.1 do (OpenAI's API reference)."""
     return _version(model) >= (5, 1) and not _OF_ONE_WAY.search(model)
+
+
+def takes_sampling(model: str, *, effort: str | None) -> bool:
+    """Whether it takes a temperature and a `top_p`: none that thinks does, so GPT-5.1 to 5.4 do unless asked to.
+
+    https://platform.openai.com/docs/guides/latest-model; GPT-5.5 and later take none however they are asked
+    (https://github.com/khoj-ai/khoj/issues/1377).
+    """
+    version = _version(model)
+    if version < (5, 0) or _CHAT.search(model):
+        return not _O_SERIES.search(model)
+    return takes_no_effort(model) and version < (5, 5) and effort in (None, "none")
 
 
 def _version(model: str) -> tuple[int, int]:

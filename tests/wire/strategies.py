@@ -91,19 +91,28 @@ openai_formats = st.sampled_from([ResponseFormat("text"), ResponseFormat("json_o
     ResponseFormat, st.just("json_schema"), names, schemas, maybe(st.booleans())
 )
 
-openai_models = names.map(lambda name: f"gpt-6/{name}")  # older ones know no effort of "none"
+
+@st.composite
+def openai_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Of a model that knows the effort "none", and takes sampling while it does not think."""
+    effort = draw(maybe(st.sampled_from(["none", "minimal", "low", "high"])))
+    sampled = effort in (None, "none")
+    return {
+        "model": f"gpt-5.1/{draw(names)}",
+        "reasoning_effort": effort,
+        "temperature": draw(maybe(st.floats(0, 2))) if sampled else None,
+        "top_p": draw(maybe(probabilities)) if sampled else None,
+    }
 
 
 @st.composite
 def openai_requests(draw: st.DrawFn) -> ChatRequest:
     tools = tuple(draw(st.lists(openai_tools, max_size=2)))
     return ChatRequest(
-        model=draw(openai_models),
+        **draw(openai_settings()),
         messages=tuple(draw(st.lists(openai_messages, min_size=1, max_size=5))),
         max_output_tokens=draw(maybe(st.integers(1, 10**6))),
         choices=draw(st.integers(1, 5)),
-        temperature=draw(maybe(st.floats(0, 2))),
-        top_p=draw(maybe(probabilities)),
         frequency_penalty=draw(maybe(st.floats(-2, 2))),
         presence_penalty=draw(maybe(st.floats(-2, 2))),
         seed=draw(maybe(counts)),
@@ -112,7 +121,6 @@ def openai_requests(draw: st.DrawFn) -> ChatRequest:
         tool_choice=draw(maybe(choices)) if tools else None,
         parallel_tool_calls=draw(maybe(st.booleans())) if tools else None,
         response_format=draw(maybe(openai_formats)),
-        reasoning_effort=draw(maybe(st.sampled_from(["none", "minimal", "low", "high"]))),
         logprobs=draw(maybe(st.booleans())),
         top_logprobs=draw(maybe(st.integers(0, 20))),
         stream=draw(st.booleans()),

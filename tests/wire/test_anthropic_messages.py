@@ -312,6 +312,38 @@ def test_with_sampling_of_ones_own_no_model_is_made_to_think(
     assert body | fields == body
 
 
+_SAMPLING = {"temperature": 0.5, "top_p": 0.96, "top_k": 5}
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("claude-3-7-sonnet-20250219", ["temperature", "top_p", "top_k"]),
+        ("claude-sonnet-4-20250514", ["temperature", "top_p", "top_k"]),
+        ("claude-opus-4-1-20250805", ["temperature", "top_k"]),
+        ("anthropic/claude-haiku-4.5", ["temperature", "top_k"]),
+        ("claude-sonnet-4-6", ["temperature", "top_k"]),
+        ("claude-opus-4-7", []),
+        ("anthropic/claude-opus-4.8", []),
+        ("claude-sonnet-5-20260601", []),
+        ("claude-fable-5", []),
+        ("house", ["temperature", "top_p", "top_k"]),
+    ],
+)
+def test_of_sampling_a_model_is_told_what_it_takes(model: str, told: list[str]) -> None:
+    """Anthropic refuses the whole call otherwise: "`temperature` is deprecated for this model"."""
+    body = encoded(model=model, **_SAMPLING)
+    assert {name: body[name] for name in _SAMPLING if name in body} == {name: _SAMPLING[name] for name in told}
+
+
+def test_one_of_the_two_goes_out_whichever_it_is() -> None:
+    assert encoded(model="claude-opus-4-6", top_p=0.96)["top_p"] == 0.96
+
+
+def test_a_model_that_takes_no_sampling_thinks_whatever_was_asked_of_it() -> None:
+    assert encoded(model="claude-opus-4-7", reasoning_effort="low", temperature=1.3)["thinking"] == {"type": "adaptive"}
+
+
 @pytest.mark.parametrize("model", ["claude-fable-5", "anthropic/claude-mythos-5-1"])
 def test_models_that_always_think_are_asked_for_the_least_of_it(model: str) -> None:
     told = encoded(model=model, reasoning_effort="none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,19 @@ from tests.wire import strategies, streams
 from wire import anthropic_messages, ollama, openai_chat, openai_responses
 from wire.dialect import Dialect
 from wire.errors import ApiError
-from wire.neutral import ChatResponse, Choice, Finished, Part, Settled, Text, Thinking, ToolCall, Usage
+from wire.neutral import (
+    ChatRequest,
+    ChatResponse,
+    Choice,
+    Finished,
+    Message,
+    Part,
+    Settled,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 
 OPENAI: Dialect = openai_chat
 ANTHROPIC: Dialect = anthropic_messages
@@ -301,6 +314,34 @@ def test_a_disabled_thinking_is_told_to_the_models_that_know_it() -> None:
         assert told(knows_it) == ("none", {"effort": "none"})
     for refuses_it in ("gpt-4.1", "gpt-4o", "gpt-5-mini", "o3", "gpt-5.3-chat-latest", "gpt-5.1-codex", "house"):
         assert told(refuses_it) == (None, None)
+
+
+@pytest.mark.parametrize("encode", [openai_chat.encode_chat, openai_responses.encode_chat])
+@pytest.mark.parametrize(
+    ("model", "effort", "taken"),
+    [
+        ("gpt-4.1", None, True),
+        ("gpt-5-chat-latest", None, True),
+        ("gpt-5.2", None, True),
+        ("gpt-5.4", "none", True),
+        ("house-o1", None, True),
+        ("gpt-5.2", "low", False),
+        ("gpt-5.2-pro", None, False),
+        ("gpt-5-mini", None, False),
+        ("gpt-5.6-terra", None, False),
+        ("gpt-6", "none", False),
+        ("o3", None, False),
+        ("openai/o4-mini-2025-04-16", None, False),
+    ],
+)
+def test_sampling_goes_to_those_of_openai_s_models_that_take_it(
+    encode: Callable[[ChatRequest], bytes], model: str, effort: str | None, *, taken: bool
+) -> None:
+    """The others refuse the whole call: "Only the default (1) value is supported"."""
+    asked = Message("user", (Text("Hi"),))
+    request = ChatRequest(model, (asked,), reasoning_effort=effort, temperature=0.5, top_p=0.9)
+    body = msgspec.json.decode(encode(request))
+    assert ("temperature" in body, "top_p" in body) == (taken, taken)
 
 
 def test_an_id_too_long_for_the_other_provider_stays_here() -> None:

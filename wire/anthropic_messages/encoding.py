@@ -1,10 +1,8 @@
 """A neutral chat call -> the body for Anthropic.
 
-Reasoning: an effort or a budget becomes what the model takes (`thinking`); "none" disables thinking. Sampling
-parameters go out as the caller set them: models from Claude Opus 4.7 on refuse them
-(https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-7), which is for the operator's routes to
-know. A schema's name, and an image's `detail`, are labels and hints that Anthropic has no place for; all else that it
-cannot say is refused.
+Reasoning: an effort or a budget becomes what the model takes (`thinking`); "none" disables thinking. Of sampling goes
+out what the model takes (`sampling`). A schema's name, and an image's `detail`, are labels and hints that Anthropic has
+no place for; all else that it cannot say is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from typing import Any
 import msgspec
 
 from wire.anthropic_messages.messages_out import cache_control, encode_messages, encode_system
+from wire.anthropic_messages.sampling import as_taken
 from wire.anthropic_messages.structured import sayable
 from wire.anthropic_messages.thinking import EFFORTS, encode_effort, encode_thinking_config
 from wire.errors import unsupported
@@ -27,6 +26,7 @@ _CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
 
 
 def encode_chat(request: ChatRequest) -> bytes:
+    request = as_taken(request)
     refuse_unsayable(request)
     max_tokens = request.max_output_tokens or DEFAULT_MAX_TOKENS
     body = {

@@ -15,6 +15,7 @@ from wire.errors import unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
 from wire.openai_chat.messages_out import encode_messages
 from wire.openai_chat.opening import BoundField
+from wire.openai_models import takes_sampling
 from wire.schemas import strictly
 
 MAX_STOPS = 4
@@ -45,9 +46,10 @@ def encode_chat(request: ChatRequest, *, bound_field: BoundField = "max_tokens")
 def _sampling(request: ChatRequest) -> dict[str, Any]:
     if len(request.stop) > MAX_STOPS:
         raise unsupported("stop", f"may hold at most {MAX_STOPS} sequences in OpenAI's dialect.")
+    is_sampled = takes_sampling(request.model, effort=openais_effort(request))
     return {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
+        "temperature": request.temperature if is_sampled else None,
+        "top_p": request.top_p if is_sampled else None,
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
         "seed": request.seed,

@@ -14,6 +14,7 @@ import msgspec
 from wire.effort import openais_effort
 from wire.errors import ApiError, unsupported
 from wire.neutral import ChatRequest, ResponseFormat, Tool, ToolChoice
+from wire.openai_models import takes_sampling
 from wire.openai_responses.decoding import LOGPROBS
 from wire.openai_responses.messages_out import encode_messages
 from wire.schemas import strictly
@@ -25,13 +26,14 @@ MAX_USER_CHARS = 64  # OpenAI refuses a longer one; ours is the caller's own rec
 def encode_chat(request: ChatRequest) -> bytes:
     refuse_unsayable(request)
     effort = openais_effort(request)
+    is_sampled = takes_sampling(request.model, effort=effort)
     body = {
         "model": request.model,
         "input": encode_messages(request.messages),
         "store": False,
         "max_output_tokens": request.max_output_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
+        "temperature": request.temperature if is_sampled else None,
+        "top_p": request.top_p if is_sampled else None,
         "include": [LOGPROBS] if request.logprobs else None,
         "top_logprobs": request.top_logprobs,
         **_tools(request),
