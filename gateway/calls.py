@@ -184,7 +184,7 @@ def _priority(header: str) -> Priority:
     if not header:
         return Priority.NORMAL
     try:
-        return Priority[header.strip().upper()]
+        return Priority[header.upper()]
     except KeyError:
         raise invalid("'X-Priority' must be one of high, normal and low.", param="X-Priority") from None
 
@@ -195,6 +195,8 @@ def _tags(header: str) -> str:
         return "{}"
     pairs = [part.partition("=") for part in header.split(",")]
     tags = {name.strip(): value.strip() for name, _, value in pairs}
+    if len(tags) < len(pairs):
+        raise invalid("'X-Tags' may name each tag once.", param="X-Tags")
     if len(tags) > MAX_TAGS:
         raise invalid(f"'X-Tags' may hold at most {MAX_TAGS} tags, not {len(tags)}.", param="X-Tags")
     is_readable = all(name.strip() and equals for name, equals, _ in pairs)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from core import calling
 from core.ids import uuid7_hex
 from gateway.patience import Patience, patience
-from wire.errors import ApiError, Code
+from wire.errors import ApiError, Code, invalid
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,7 +40,7 @@ class Exchange:
         self.scope = scope
         self._receive = receive
         self._send = send
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._headers = _fields(scope["headers"])
         self._gone: asyncio.Future[Any] | None = None
         self._patience: Patience | None = None
         self.started = False
@@ -58,20 +59,26 @@ class Exchange:
         return self._headers
 
     def header(self, name: bytes) -> str:
-        """The value of a header given in lower case; '' where it is absent.
+        """The value of a header given in lower case; '' where it is absent, and a list where it came several times.
 
         What is no UTF-8 is ISO 8859-1, as RFC 9110 (section 5.5) says of headers of old.
         """
         value = self._headers.get(name)
         if not value:
             return ""
+        value = value.strip(b" \t")  # the parser leaves what stands behind it, which is no part of it
         try:
             return value.decode()
         except UnicodeDecodeError:
             return value.decode("latin-1")
 
     async def body(self, limit_bytes: int) -> bytes:
-        """The whole body. Raises `ApiError` PAYLOAD_TOO_LARGE, before reading where Content-Length tells."""
+        """The whole body. Raises `ApiError` PAYLOAD_TOO_LARGE, before reading where Content-Length tells, and
+        INVALID_REQUEST for one that is compressed.
+        """
+        coding = self.header(b"content-encoding")
+        if coding.lower() not in ("", "identity"):
+            raise invalid(f"'{coding}' is not taken: send the body as it is, not compressed.", param="Content-Encoding")
         length = self._headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit_bytes:
             raise _too_large(limit_bytes)
@@ -152,7 +159,7 @@ class Exchange:
 def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
     """The same for what is not ours to answer: Django sees the id as a header, and it is on the answer."""
     given = dict(scope["headers"])
-    text = safe_request_id(given.get(b"x-request-id", b"").decode("latin-1"))
+    text = safe_request_id(given.get(b"x-request-id", b"").decode("latin-1").strip(" \t"))
     calling.begin(text, given.get(b"traceparent", b"").decode("latin-1"))
     request_id = text.encode()
     others = [(name, value) for name, value in scope["headers"] if name != b"x-request-id"]
@@ -163,6 +170,17 @@ def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, 
         await send(message)
 
     return {**scope, "headers": [*others, (b"x-request-id", request_id)]}, receive, send_with_id
+
+
+def _fields(headers: Headers) -> dict[bytes, bytes]:
+    """By name; of one that came several times all values, as the list that they are (RFC 9110, section 5.2)."""
+    found = dict(headers)
+    if len(found) == len(headers):  # as nearly always
+        return found
+    values: dict[bytes, list[bytes]] = defaultdict(list)
+    for name, value in headers:
+        values[name].append(value)
+    return {name: b", ".join(several) for name, several in values.items()}
 
 
 def safe_request_id(given: str) -> str:

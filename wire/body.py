@@ -80,6 +80,8 @@ def open_body(body: bytes) -> Fields:
     except msgspec.ValidationError:
         raise invalid("The body must be a JSON object.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if not body.strip():
+            raise invalid("The body is empty: send a JSON object.") from None
         raise invalid(f"The body is not valid JSON in UTF-8: {error}.") from None
     if b"\\u0000" in body and _ESCAPED_NUL.search(body):
         raise invalid("The body holds a NUL character (\\u0000), which no text here may hold.")

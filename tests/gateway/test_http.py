@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any, cast
@@ -13,6 +14,7 @@ from gateway.calls import Call, open_call
 from gateway.catalogue import Caller
 from gateway.http import Exchange
 from wire import openai_chat
+from wire.errors import ApiError
 
 ALICE = Caller(UUID(int=10), "alice", None, "", "call", None)
 BODY = b'{"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]}'
@@ -33,3 +35,36 @@ def test_what_headers_say_beyond_ascii_is_read_as_it_was_written(encoding: str) 
     call = _call((b"x-tags", "team=Süd".encode(encoding)), (b"x-end-user", "Jürgen".encode(encoding)))
 
     assert (json.loads(call.tags), call.end_user) == ({"team": "Süd"}, "Jürgen")
+
+
+def test_white_space_behind_a_header_is_no_part_of_it() -> None:
+    call = _call(
+        (b"x-provider", b"acme \t"), (b"x-end-user", b"bob "), (b"x-request-id", b"one "), (b"x-cache", b"on ")
+    )
+
+    assert (call.provider, call.end_user, call.request_id) == ("acme", "bob", "one")
+
+
+def test_a_header_that_comes_several_times_is_a_list() -> None:
+    call = _call((b"x-tags", b"team=search"), (b"accept", b"*/*"), (b"x-tags", b"env=prod"))
+
+    assert json.loads(call.tags) == {"team": "search", "env": "prod"}
+
+
+@pytest.mark.parametrize("tags", [(b"team=a,team=b",), (b"team=a", b"team=b")])
+def test_a_tag_has_one_value(tags: tuple[bytes, ...]) -> None:
+    with pytest.raises(ApiError, match="each tag once"):
+        _call(*((b"x-tags", each) for each in tags))
+
+
+@pytest.mark.parametrize(("coding", "taken"), [(b"gzip", False), (b"identity", True), (b"", True)])
+def test_a_compressed_body_is_refused_as_such(coding: bytes, *, taken: bool) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": BODY}
+
+    exchange = Exchange({"path": "/", "headers": [(b"content-encoding", coding)]}, receive, cast("Any", None))
+    if taken:
+        assert asyncio.run(exchange.body(1_000)) == BODY
+    else:
+        with pytest.raises(ApiError, match="'gzip' is not taken"):
+            asyncio.run(exchange.body(1_000))
