@@ -26,6 +26,7 @@ from providers.standing import STALE_AFTER, Standing, State
 from usage import queries
 from usage.models import UsageRecord
 from usage.queries import Group, Totals
+from usage.transactions import snapshot
 
 CHART_DAYS = 30
 TOP = 6
@@ -83,14 +84,14 @@ class Notice(msgspec.Struct, frozen=True):
 def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK. Figures are for those who may see calls; others get the page without them."""
     if request.user.has_perm("usage.view_usagerecord"):
-        context["home"] = _home(request.user, now=timezone.now(), zone=timezone.get_default_timezone())
+        with snapshot():
+            context["home"] = _home(request.user, now=timezone.now(), zone=timezone.get_default_timezone())
     return context
 
 
 def _home(reader: Any, *, now: datetime, zone: tzinfo) -> dict[str, Any]:
     today, month = queries.bucket_start(now, "day", zone), queries.bucket_start(now, "month", zone)
     tomorrow = queries.next_bucket(today, "day", zone)
-    # Before the totals, which then have them all: some more may be swept between the two.
     interrupted = queries.totals(today, tomorrow, status=UsageRecord.Status.INTERRUPTED).requests
     spent_today, spent_month = queries.totals(today, tomorrow), queries.totals(month, tomorrow)
     providers = list(Provider.objects.select_related("health"))

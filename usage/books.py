@@ -24,6 +24,7 @@ from core.money import usd_text
 from usage import journal, partitions, recompute
 from usage.models import BudgetWindow, Hold
 from usage.rollups import FIGURES, ROLLUPS, Rollup
+from usage.transactions import snapshot
 
 SHOWN = 10  # differences told one by one, of each kind
 _WORK_MEMORY = "64MB"  # PostgreSQL's own 4 MB would sort on disk
@@ -302,20 +303,9 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _snapshot() -> Iterator[None]:
-    """All that is read within it is of one moment, and nobody's writing waits for it. Nothing lasting may be written.
-
-    Django's own transactions would take SQLite's write lock. Inside one (a test's), nothing is to be done.
-    """
-    if connection.in_atomic_block:
-        yield
-        return
-    with partitions.unpurged(), connection.cursor() as cursor:
+    """One in which nothing is purged, and sums have memory."""
+    with partitions.unpurged(), snapshot():
         if connection.vendor == "postgresql":
-            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
-        else:
-            cursor.execute("BEGIN DEFERRED")
-        try:
-            yield
-        finally:
-            cursor.execute("COMMIT")
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
+        yield

@@ -56,6 +56,23 @@ def transaction() -> Iterator[Cursor]:
             raise
 
 
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """All that is read within it is of one moment, and nobody's writing waits for it. Nothing lasting may be written.
+
+    Django's own transactions would take SQLite's write lock. Inside one (a test's), nothing is to be done.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if on_postgresql() else "BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            cursor.execute("COMMIT")
+
+
 def _roll_back(database: BaseDatabaseWrapper) -> None:
     """A connection that cannot even do that is given up, as Django does; why it came to that is told by the caller."""
     try:

@@ -126,7 +126,7 @@ class ReportAdmin(InOurTimeZone):
 
 def _message(schedule: ReportSchedule) -> Message:
     facts = writing.facts(schedule, schedules.last_span(schedule, now=timezone.now()))
-    return writing.write(writing.report_of(facts), message_id="preview", subject=writing.subject(facts))
+    return writing.message_of(facts, message_id="preview", subject=writing.subject(facts))
 
 
 def _with_images(message: Message) -> str:

@@ -20,6 +20,7 @@ from alerts.reports.figures import BudgetLine, Report, Span, as_csv, collect
 from core import display
 from core.money import PICO_PER_USD, usd_text
 from usage.queries import Group, Totals
+from usage.transactions import snapshot
 
 CHART = "costs"
 _BEFORE = {"day": "the day before", "week": "the week before", "month": "the month before"}
@@ -91,12 +92,18 @@ def report_of(known: dict[str, Any]) -> Report:
 
 def message(delivery: Delivery) -> Message:
     """The report of a delivery, computed now."""
-    return write(
-        report_of(delivery.facts),
+    return message_of(
+        delivery.facts,
         message_id=str(delivery.pk),
         subject=delivery.subject,
         delivery_url=page("alerts_delivery_change", delivery.pk),
     )
+
+
+def message_of(known: dict[str, Any], *, message_id: str, subject: str, delivery_url: str = "") -> Message:
+    """`known` as `facts` has it. Its file adds up to what its text says: both are of one moment."""
+    with snapshot():
+        return write(report_of(known), message_id=message_id, subject=subject, delivery_url=delivery_url)
 
 
 def write(report: Report, *, message_id: str, subject: str, delivery_url: str = "") -> Message:

@@ -13,7 +13,6 @@ from core.money import usd_text
 from gateway.catalogue import Caller
 from gateway.doors.reads import Reads
 from gateway.http import Exchange
-from usage.models.calls import MAX_END_USER_CHARS
 from usage.queries import Filters
 from wire.errors import ApiError, Code
 
@@ -36,7 +35,7 @@ def own(caller: Caller) -> Filters:
     """
     if caller.scope == "manage":
         return {}
-    return {"client": caller.client, "end_user": caller.end_user[:MAX_END_USER_CHARS] or None}
+    return {"client": caller.client, "end_user": caller.end_user or None}
 
 
 def since(caller: Caller, start: datetime) -> datetime:

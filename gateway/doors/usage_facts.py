@@ -21,6 +21,7 @@ from gateway.http import Exchange
 from usage import queries
 from usage.queries import By, Filters, Group
 from usage.sums import known_cost
+from usage.transactions import snapshot
 from wire.errors import ApiError, Code
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _EMBEDDINGS = (
     *("openai.embeddings", "spec_e.embeddings", "spec_e.vector"),
     *("gemini.embeddings", "ollama.embed"),
 )
+_PARTS: tuple[By, ...] = ("provider", "model", "day")
 _METRICS_WINDOW = timedelta(hours=24)
 _MUCH = 0.5
 
@@ -84,9 +86,10 @@ def _usage(caller: Caller, asked: Range, parts: Iterable[Filters]) -> dict[str, 
     """Specification E's statistics, of all the parts together."""
     asked = _since(caller, asked)
     by_model, by_day = _Sums(), _Sums()
-    for part in parts:
-        by_model.add(_grouped(asked, "model", part))
-        by_day.add(_grouped(asked, "day", part))
+    with snapshot():
+        for part in parts:
+            by_model.add(_grouped(asked, "model", part))
+            by_day.add(_grouped(asked, "day", part))
     return {
         "total_requests": sum(by_model.requests.values()),
         "total_tokens": sum(by_model.tokens.values()),
@@ -123,13 +126,14 @@ class _Sums:
 
 def _costs(caller: Caller, asked: Range, filters: Filters) -> dict[str, Any]:
     asked = _since(caller, asked)
-    totals = queries.totals(asked.start, asked.end, **filters)
-    models = _grouped(asked, "model", filters)
+    with snapshot():
+        totals = queries.totals(asked.start, asked.end, **filters)
+        providers, models, days = (_grouped(asked, by, filters) for by in _PARTS)
     return {
         "total_usd": dollars(totals.cost_pico),
-        "by_provider": _by_key(_grouped(asked, "provider", filters)),
+        "by_provider": _by_key(providers),
         "by_model": _by_key(models),
-        "by_day": _by_key(_grouped(asked, "day", filters)),
+        "by_day": _by_key(days),
         "cache_savings_usd": dollars(totals.saved_pico),
         "suggestions": suggestions(totals, models),
     }
@@ -151,8 +155,9 @@ def suggestions(totals: queries.Totals, models: Iterable[Group]) -> list[str]:
 
 def _metrics(caller: Caller, end: datetime) -> dict[str, Any]:
     start, filters = since(caller, end - _METRICS_WINDOW), own(caller)
-    totals = queries.totals(start, end, **filters)
-    providers = queries.grouped(start, end, by="provider", **filters)
+    with snapshot():
+        totals = queries.totals(start, end, **filters)
+        providers = queries.grouped(start, end, by="provider", **filters)
     asked = totals.requests - totals.refused
     return {
         "requests": {

@@ -84,8 +84,7 @@ def mails(*, now: datetime) -> dict[str, Message]:
     for name, schedule in (("report-week", "AI costs"), ("report-day", "Daily costs"), ("report-month", "Costs")):
         row = ReportSchedule.objects.get(name=schedule)
         known = writing.facts(row, schedules.last_span(row, now=now))
-        report = writing.report_of(known)
-        found[name] = writing.write(report, message_id=name, subject=writing.subject(known), delivery_url="#")
+        found[name] = writing.message_of(known, message_id=name, subject=writing.subject(known), delivery_url="#")
     return found
 
 

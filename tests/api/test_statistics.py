@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from core.money import pico_from_usd
 from tests.api.conftest import NewRecord
+from tests.usage.traffic import traffic
 from usage import queries
 from usage.models import UsageRecord
 
@@ -50,6 +52,18 @@ def test_totals_are_the_sums_of_the_rows(api: APIClient, books: list[UsageRecord
     assert totals["outputTokens"] == sum(row.output_tokens for row in counted)
     assert (totals["requests"], totals["failedRequests"], totals["successfulRequests"]) == (4, 1, 3)
     assert (totals["unknownCostRequests"], totals["errorRate"]) == (1, 25.0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_also_while_calls_go_on(api: APIClient) -> None:
+    today = timezone.now()
+    with traffic(started_at=today):
+        told = [api.get(f"{URL}/usage", {"groupBy": "model"}).json() for _ in range(15)]
+
+    assert [answer["totals"]["requests"] for answer in told] == [
+        sum(row["requests"] for row in answer["rows"]) for answer in told
+    ]
+    assert told[0]["totals"]["requests"] < told[-1]["totals"]["requests"]
 
 
 @pytest.mark.parametrize(

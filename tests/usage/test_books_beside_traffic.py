@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from django.db import connection
 from django.db.models import F
 
-from tests.usage.rows import NOW, hold, record
-from usage import books, ledger
+from tests.usage.rows import NOW
+from tests.usage.traffic import traffic
+from usage import books
 from usage.budgets import BudgetSpec, Window, window_of
-from usage.ledger import Reserve, Settle
 from usage.models import Budget, Day, KeyDay, Quarter, UsageRecord, UserDay
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,36 +20,8 @@ def budget() -> Window:
     return window_of(BudgetSpec(row.pk, "everything", "all", "", 10**12, "month", "UTC", True), NOW)
 
 
-@contextmanager
-def traffic(budget: Window, *, threads: int = 2) -> Iterator[None]:
-    """Calls without a pause until the block is left; whatever one raises is raised then."""
-    stop, errors = threading.Event(), list[Exception]()
-
-    def call() -> None:
-        try:
-            while not stop.is_set():
-                held = hold(windows=f'["{budget.id}"]', end_user="ann")
-                ledger.apply([Reserve(held, (budget,))])
-                ledger.apply([Settle(record(held))])
-        except Exception as error:  # noqa: BLE001 - told to the test
-            errors.append(error)
-        finally:
-            connection.close()
-
-    running = [threading.Thread(target=call) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in running:
-            thread.join()
-    assert errors == []
-
-
 def test_a_proof_sees_one_moment(budget: Window) -> None:
-    with traffic(budget):
+    with traffic((budget,), end_user="ann"):
         proofs = [books.prove()]
         while len(proofs) < 15 or proofs[-1].records == proofs[0].records:
             proofs.append(books.prove())
@@ -62,7 +29,7 @@ def test_a_proof_sees_one_moment(budget: Window) -> None:
 
 
 def test_a_rebuild_loses_no_call(budget: Window) -> None:
-    with traffic(budget):
+    with traffic((budget,), end_user="ann"):
         for _ in range(5):
             for table in (Quarter, Day, UserDay, KeyDay):
                 table._default_manager.filter(client="alice").update(cost_pico=F("cost_pico") + 7, calls=F("calls") - 1)

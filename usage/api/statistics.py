@@ -16,6 +16,7 @@ from core.money import usd_text
 from usage import queries
 from usage.api.period import Period, Zone
 from usage.models import UsageRecord
+from usage.transactions import snapshot
 
 MOST_HOURLY_DAYS = 100
 GROUP_BY = (
@@ -149,10 +150,12 @@ class Statistics(APIView):
         query = checked_query(StatisticsQuery, request)
         asked = query.validated_data
         by = asked["group_by"]
-        groups = query.grouped(by=by, top=asked.get("limit"))
+        with snapshot():
+            groups = query.grouped(by=by, top=asked.get("limit"))
+            totals = queries.totals(asked["start"], asked["end"], **query.filters)
         answer = {
             **asked,
-            "totals": figures(queries.totals(asked["start"], asked["end"], **query.filters)),
+            "totals": figures(totals),
             "rows": [{_COLUMNS[by]: group.key, **figures(group)} for group in groups],
         }
         return Response(StatisticsSerializer(answer).data)

@@ -33,8 +33,7 @@ class Command(BaseCommand):
         span = schedules.last_span(schedule, now=now)
         if options["print"]:
             known = writing.facts(schedule, span)
-            report = writing.report_of(known)
-            self.stdout.write(writing.write(report, message_id="preview", subject=writing.subject(known)).text)
+            self.stdout.write(writing.message_of(known, message_id="preview", subject=writing.subject(known)).text)
             return
         sent = schedules.queue(schedule, span, now=now, again=f":{now:%Y%m%dT%H%M%S%f}")
         if not sent:
