@@ -15,6 +15,7 @@ from accounts.tokens import Claims, TokenError
 from core.vault import Secret
 
 MAX_TOKEN_CHARS = 8_192
+_MOST_CHARS = 128  # of a name; so many the books keep of an end user
 _LEEWAY_S = 10
 _REQUIRED = ["exp", "aud", "iss"]
 _JWKS_TIMEOUT_S = 5
@@ -129,6 +130,8 @@ def _claims(said: dict[str, Any]) -> Claims:
 def _text(said: dict[str, Any], claim: str) -> str:
     """JSON can say what no row of the books, and no answer, can hold: a NUL, and half of a pair of surrogates."""
     text = str(said.get(claim) or "")
+    if len(text) > _MOST_CHARS:  # cut off, it could be another's
+        raise TokenError(f"The token is not valid: its '{claim}' has more than {_MOST_CHARS} characters.")
     if not text.isprintable():
         raise TokenError(f"The token is not valid: its '{claim}' holds characters that cannot be printed.")
     return text

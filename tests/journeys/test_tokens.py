@@ -97,6 +97,7 @@ def test_without_a_key_calls_count_as_the_anonymous_clients(shared: Product) -> 
         pytest.param(lambda: _token(client="nobody"), id="unknown client"),
         pytest.param(lambda: _token(client="\ud83d"), id="half a character as client"),
         pytest.param(lambda: _token(tier="\ud83d"), id="half a character as tier"),
+        pytest.param(lambda: _token(sub="s" * 129), id="an end user whom the books would cut off"),
         pytest.param(lambda: _token(exp=10**400), id="exp beyond all times"),
         pytest.param(lambda: _token()[:-4] + "AAAA", id="a changed signature"),
         pytest.param(lambda: "ey." + "x" * 9_000 + ".y", id="far too long"),
