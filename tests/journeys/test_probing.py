@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.admin.modelhost import ModelHost
 from tests.conftest import NewProduct
+from tests.journeys import operating
 from tests.product import Product
 from tests.servers import wait_until
 
@@ -32,3 +33,16 @@ def test_a_new_provider_is_checked_and_its_models_found(new_product: NewProduct)
         assert {each["name"]: each["verdict"] for each in offered} == {"house-large": "new", "house-small": "here"}
         added = product.request("POST", models, body={"models": ["house-large"]}, key=product.manage_key)
         assert added.json() == {"added": ["house/house-large"]}
+        _only_who_may_use_all_models_is_told_which_there_are(product, made["slug"])
+
+
+def _only_who_may_use_all_models_is_told_which_there_are(product: Product, slug: str) -> None:
+    restricted = {"client": "default", "allowedModels": ["demo"]}
+    key = operating.manage(product, "POST", "/api/accounts/keys", restricted)["key"]
+    product.until_in_force()
+
+    path = f"/api/v1/providers/{slug}/health"
+    whole, told = (product.request("GET", path, key=each).json()["last_check"] for each in (product.key, key))
+
+    assert "offered" in whole["detail"]
+    assert told == whole | {"detail": ""}
