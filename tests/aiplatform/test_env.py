@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 
 from tests import environment
 
-_STRONG = {"SECRET_KEY": "s" * 50, "ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+_STRONG = {"SECRET_KEY": "a secret of more than 32 characters", "ENCRYPTION_KEYS": Fernet.generate_key().decode()}
 
 
 def _settings(state_dir: Path, show: str = "'fine'", **env: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +61,7 @@ def _said_of(state_dir: Path, cases: list[dict[str, str]], **env: str) -> list[s
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEYS"])
-@pytest.mark.parametrize("value", ["", "short"])
+@pytest.mark.parametrize("value", ["", "short", "A" * 43 + "="])
 def test_production_refuses_a_weak_secret_in_one_line(tmp_path: Path, name: str, value: str) -> None:
     done = _settings(tmp_path, DJANGO_ENV="production", **(_STRONG | {name: value}))
 
