@@ -141,11 +141,20 @@ def providers_from_environment() -> list[NewProvider]:
             slug=slug,
             api_key=_key(f"{prefix}_API_KEY", key),
             models=[_as_configured(model, slug, prefix) for model in _MODELS[slug]],
-            organization=env.text("OPENAI_ORGANIZATION") if slug == "openai" else "",
+            organization=_organization() if slug == "openai" else "",
         )
         for slug, prefix in variables.items()
         if (key := env.text(f"{prefix}_API_KEY").strip())
     ]
+
+
+def _organization() -> str:
+    name = env.text("OPENAI_ORGANIZATION").strip()
+    try:
+        Provider._meta.get_field("organization").clean(name, None)
+    except ValidationError as error:
+        raise SystemExit(f"OPENAI_ORGANIZATION is none. {error.messages[0]}") from None
+    return name
 
 
 def _key(variable: str, value: str) -> Secret:

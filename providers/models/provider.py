@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -57,7 +57,12 @@ class Provider(Audited, Identified, RateLimited):
         help_text="Only where it is not the provider's usual one.",
     )
     organization = models.CharField(
-        max_length=100, blank=True, help_text="OpenAI organization, where your key has several."
+        max_length=100,
+        blank=True,
+        validators=[
+            RegexValidator(r"^[\x21-\x7e]+\Z", "It goes into a header: no spaces, line breaks or accented letters.")
+        ],
+        help_text="OpenAI organization, where your key has several.",
     )
     is_active = models.BooleanField("active", default=True, help_text="Inactive providers get no calls.")
     priority = models.IntegerField(default=10, help_text="Higher is tried first. Equals share the calls.")
