@@ -288,13 +288,18 @@ def _model(given: Mapping[str, Any], before: Flat | None, now: datetime) -> oper
     known = {each.name: each for each in before.provider.deployments.all()} if before else {}
     row = known.get(name)
     spec = operations.ModelSpec.of(row) if row else operations.ModelSpec(name=name)
+    price = _price_of(row, now) if row else None
+    if price is not None and given.get("pricing", price) is None:
+        raise serializers.ValidationError(
+            {"pricing": ["A price cannot be taken back: give the new one, or leave it out."]}
+        )
     most = wanted.get("max_output_tokens", before.deployment.max_output_tokens if before else None)
     defaults = {**(before.defaults if before else {}), **given.get("defaults", {})}
     return dataclasses.replace(
         spec,
         max_output_tokens=most,
         defaults={key: value for key, value in defaults.items() if value is not None},
-        rates=_rates(given["pricing"], _price_of(row, now) if row else None) if given.get("pricing") else None,
+        rates=_rates(given["pricing"], price) if given.get("pricing") else None,
     )
 
 

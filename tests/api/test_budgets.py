@@ -119,6 +119,16 @@ def test_a_tag_and_an_end_user_are_kept_as_calls_are_counted(api: APIClient) -> 
     assert (tag["subject"], user["subject"]) == ("team=search", "u" * 128)
 
 
+def test_a_limit_that_its_raise_makes_too_large_is_refused_by_name(api: APIClient) -> None:
+    made = _make(api, amountUsd="100").json()
+    url = f"/api/usage/budgets/{made['id']}"
+    assert api.post(f"{url}/raise", {"amountUsd": "25.5"}, format="json").status_code == 200
+
+    refused = api.patch(url, {"amountUsd": "9000000"}, format="json")
+
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["amountUsd"])
+
+
 @pytest.mark.parametrize("amount", ["9000000.01", "10000000", "1e30", "-1"])
 def test_a_limit_that_cannot_be_is_refused_with_what_can(api: APIClient, amount: str) -> None:
     assert _make(api, amountUsd=amount).json()["fields"] == {"amountUsd": ["From 0 to 9,000,000 dollars."]}

@@ -218,6 +218,15 @@ def test_a_first_price_needs_both_rates(api: APIClient) -> None:
     assert "pricing" in answer.json()["fields"]
 
 
+def test_a_price_cannot_be_taken_back(api: APIClient) -> None:
+    made = api.post(URL, GPT4, format="json").json()
+
+    for method in (api.patch, api.put):
+        refused = method(f"{URL}/{made['id']}", GPT4 | {"pricing": None}, format="json")
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["pricing"])
+    assert api.get(f"{URL}/{made['id']}").json()["pricing"] == made["pricing"]
+
+
 def test_delete_deactivates(api: APIClient, gpt4: dict[str, Any]) -> None:
     answer = api.delete(f"{URL}/{gpt4['id']}")
 

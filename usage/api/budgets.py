@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -84,7 +85,13 @@ class BudgetSerializer(RowSerializer[Budget]):
 
     @staticmethod
     def _saved(budget: Budget, *, count_so_far: bool) -> Budget:
-        spending.save(budget, count_so_far=count_so_far, now=timezone.now())
+        try:
+            spending.save(budget, count_so_far=count_so_far, now=timezone.now())
+        except ValidationError as error:
+            refused = getattr(error, "error_dict", {})
+            if "cap_pico" in refused:
+                refused["amount_usd"] = refused.pop("cap_pico")  # as the body calls it
+            raise
         return budget
 
     def to_representation(self, instance: Any) -> Any:
