@@ -121,7 +121,7 @@ def attempt(
         tags=call.tags,
         surface=call.surface,
         stream=envelope.stream,
-        requested_model=_word(envelope.model),
+        requested_model=word(envelope.model),
         provider_id=deployment.provider.id,
         provider=deployment.provider.slug,
         deployment_id=deployment.id,
@@ -184,7 +184,7 @@ def record(attempt: Attempt, outcome: Outcome) -> RecordRow:
         error_code=error_code,
         error_detail=f"{error_detail} {doubt}".strip()[:_DETAIL_CHARS],
         finish_reason=outcome.finish,
-        served_model=_word(outcome.served_model),
+        served_model=word(outcome.served_model),
         evidence=evidence,
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
@@ -215,7 +215,7 @@ def _cost(attempt: Attempt, usage: Usage, evidence: str) -> Cost | None:
     return pricing.cost(attempt.rates, usage) if attempt.rates and evidence != "upper_bound" else None
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """A name that others chose, as a column and a header can hold it."""
     return _printable(text)[:_WORD_CHARS]
 
@@ -272,7 +272,7 @@ def _undispatched(call: Call, **more: Any) -> RecordRow:
         tags=call.tags,
         surface=call.surface,
         stream=call.envelope.stream,
-        requested_model=_word(call.envelope.model),
+        requested_model=word(call.envelope.model),
         started_at=call.started_at,
         evidence="none",
         cost_pico=0,

@@ -82,8 +82,10 @@ class LiveStream:
 
     @property
     def outset(self) -> Outset:
+        """The model as its record will have it, where the first event has said which it is."""
         hold, caller = self.attempt.hold, cast("CallerDialect", self.attempt.call.dialect)
-        return Outset(caller.stream_type, hold.provider, hold.deployment, hold.attempt, self.cache)
+        model = settlement.word(self._relay.meter.model) or hold.deployment
+        return Outset(caller.stream_type, hold.provider, model, hold.attempt, self.cache)
 
     @property
     def drains(self) -> bool:

@@ -110,6 +110,25 @@ def test_of_a_stream_that_breaks_the_input_is_what_was_told(
     assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == tokens
 
 
+def test_at_its_start_it_names_the_model_that_its_row_will_name(tmp_path: Path) -> None:
+    """As a whole answer does; a name that no header could hold as far as it can."""
+    event = {
+        "model": "m-2026\r\nX-Forged: b",
+        "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}],
+    }
+    said = part(sse.event(msgspec.json.encode(event)), DONE)
+
+    async def story() -> str:
+        async with raw_host(saying(STREAM, said, END)) as host, desk(tmp_path) as own:
+            stream = await own.make(streamed(), host.port)
+            assert not isinstance(stream, Reply)
+            told = stream.outset.model
+            _ = [each async for each in stream.frames()]
+            return told
+
+    assert asyncio.run(story()) == "m-2026X-Forged: b" == _rows()[0].served_model
+
+
 def test_so_it_is_of_geminis_which_tell_it_with_every_word(tmp_path: Path) -> None:
     """Thoughts that nobody hears are counted too."""
     used = {"promptTokenCount": 1_000, "cachedContentTokenCount": 988, "thoughtsTokenCount": 70}

