@@ -27,6 +27,8 @@ PREFIXES = [
 def door_of(scope: Scope) -> Door | None:
     """The data-plane door of a request, by one look-up in most cases; None: it is for others."""
     method, path = scope["method"], scope["path"]
+    if method == "HEAD":  # the server leaves the answer's body out
+        method = "GET"
     if path in health.PATHS:
         # Open to all, in a word; who brings a key is told more.
         return spec_b.HEALTH if path in spec_b.HEALTH_PATHS and carries_key(scope) else None

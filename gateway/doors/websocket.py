@@ -140,9 +140,11 @@ class Socket:
     async def _caller(self, key: str | None) -> Caller:
         """By the key of the handshake, else of the first message that has a good one.
 
-        Raises `ApiError` UNAUTHENTICATED.
+        Raises `ApiError`: UNAUTHENTICATED, or INVALID_REQUEST for another key than the socket's.
         """
         secret = self._secret or key or ""
+        if key and key != secret:
+            raise invalid("All calls of a socket have one key: open another socket for another.", param="key")
         caller = await self._gateway.caller(secret)
         self._secret, self._is_known = secret, True
         return caller

@@ -168,6 +168,15 @@ def _price_entered(staff: Browser, page: str, model: Deployment, amount: str) ->
     return staff.post(reverse("admin:providers_price_add"), body | prices, follow=True)
 
 
+@pytest.mark.parametrize("organization", ["Größe", "org 7"])
+def test_an_organization_that_no_header_can_hold_is_refused_at_its_field(staff: Browser, organization: str) -> None:
+    """OpenAI's header would be wrong at every call."""
+    answer = staff.post(ADD, form(kind="openai", base_url="", organization=organization))
+
+    assert list(answer.context["adminform"].errors) == ["organization"]
+    assert not Provider.objects.exists()
+
+
 def test_a_key_is_never_rendered_back(staff: Browser, house: Provider) -> None:
     page = staff.get(change_url(house)).content.decode()
     assert "••••77aa" in page

@@ -61,6 +61,15 @@ def test_the_request_id_is_on_every_answer(house: Product, path: str) -> None:
     assert unsafe.headers["x-request-id"].startswith("req_")
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/providers", "/api/tags"])
+def test_head_is_answered_as_get_is_without_the_body(house: Product, path: str) -> None:
+    asked, headed = (house.request(method, path, key=house.key) for method in ("GET", "HEAD"))
+
+    assert (headed.status, headed.content) == (200, b"")
+    assert headed.headers["content-type"] == asked.headers["content-type"]
+    assert house.request("HEAD", path).status == 401
+
+
 def test_an_answer_says_who_made_it_and_what_it_cost(house: Product) -> None:
     headers = house.chat(model="up-chat").headers
 

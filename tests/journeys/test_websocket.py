@@ -128,6 +128,17 @@ def test_the_key_may_come_in_the_first_message(house: Product) -> None:
     assert {event["id"] for event in events if event["type"] == "done"} == {"keyed", "again"}
 
 
+def test_another_key_than_the_sockets_is_refused_and_not_ignored(house: Product, upstream: Upstream) -> None:
+    with _socket(house, key=house.key) as socket:
+        _ask(socket, "same", key=house.key)
+        _ask(socket, "other", key=house.keys["alice"])
+        ended = {event["id"]: event for event in _until_done(socket, calls=2) if event["type"] != "chunk"}
+
+    assert ended["same"]["type"] == "done"
+    assert (ended["other"]["error_code"], ended["other"]["field"]) == ("INVALID_REQUEST", "key")
+    assert len(upstream.bill) == 1
+
+
 def test_a_cancelled_call_stops_and_has_its_row(house: Product, upstream: Upstream) -> None:
     upstream.always("up-chat", Fault(chunk_s=0.3))
     with _socket(house, key=house.key) as socket:
