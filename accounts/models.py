@@ -52,7 +52,13 @@ class EndpointLimit(Audited, Identified, RateLimited):
         ordering: ClassVar = ["endpoint"]
         verbose_name = "limit of an endpoint"
         verbose_name_plural = "limits of endpoints"
-        constraints: ClassVar = [models.UniqueConstraint(fields=["tier", "endpoint"], name="endpoint_once_a_tier")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tier", "endpoint"],
+                name="endpoint_once_a_tier",
+                violation_error_message="This tier has a limit for that endpoint already.",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.tier} at {self.endpoint}"

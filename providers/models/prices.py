@@ -75,7 +75,11 @@ class Price(Audited, Identified, PerMillion):
     class Meta:
         ordering: ClassVar = ["deployment", "-valid_from"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["deployment", "valid_from"], name="price_once_a_moment"),
+            models.UniqueConstraint(
+                fields=["deployment", "valid_from"],
+                name="price_once_a_moment",
+                violation_error_message="This model has a price from that moment on already.",
+            ),
             models.CheckConstraint(
                 condition=Q(input_per_million__gte=0) & Q(output_per_million__gte=0), name="price_not_negative"
             ),
@@ -99,7 +103,13 @@ class PriceTier(Audited, PerMillion):
         ordering: ClassVar = ["above_tokens"]
         verbose_name = "price of long prompts"
         verbose_name_plural = "prices of long prompts"
-        constraints: ClassVar = [models.UniqueConstraint(fields=["price", "above_tokens"], name="tier_once_a_price")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["price", "above_tokens"],
+                name="tier_once_a_price",
+                violation_error_message="This price has a step at that number of tokens already.",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"more than {self.above_tokens:,} tokens"
@@ -131,7 +141,11 @@ class ExchangeRate(Audited, Identified):
     class Meta:
         ordering: ClassVar = ["currency", "-day"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["currency", "day"], name="exchange_rate_once_a_day"),
+            models.UniqueConstraint(
+                fields=["currency", "day"],
+                name="exchange_rate_once_a_day",
+                violation_error_message="This currency has a rate of that day already.",
+            ),
             models.CheckConstraint(condition=Q(usd_per_unit__gt=0), name="exchange_rate_positive"),
         ]
 

@@ -143,7 +143,13 @@ class Credential(Audited, Identified):
     class Meta:
         ordering: ClassVar = ["created_at"]
         verbose_name = "key"
-        constraints: ClassVar = [models.UniqueConstraint(fields=["provider", "label"], name="credential_label_once")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["provider", "label"],
+                name="credential_label_once",
+                violation_error_message="This provider has a key of that name already.",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.label} {self.hint}"
@@ -209,7 +215,11 @@ class Deployment(Audited, Identified, RateLimited):
         ordering: ClassVar = ["name"]
         verbose_name = "model"
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["provider", "name"], name="deployment_name_once_a_provider")
+            models.UniqueConstraint(
+                fields=["provider", "name"],
+                name="deployment_name_once_a_provider",
+                violation_error_message="This provider has a model of that name already.",
+            )
         ]
 
     def __str__(self) -> str:

@@ -89,7 +89,13 @@ class RouteTarget(Audited):
 
     class Meta:
         ordering: ClassVar = ["-priority", "pk"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["route", "deployment"], name="target_once_a_route")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["route", "deployment"],
+                name="target_once_a_route",
+                violation_error_message="This route has that model already.",
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.deployment)

@@ -106,7 +106,7 @@ def test_a_model_stays_its_providers_and_takes_no_others_name(staff: Browser) ->
     url = reverse("admin:providers_deployment_change", args=[other.pk])
 
     refused = staff.post(url, model_form(other, name=model.name))
-    assert "already exists" in refused.content.decode()
+    assert "This provider has a model of that name already." in refused.content.decode()
     assert staff.post(url, model_form(other, name="house-tiny", provider=elsewhere.pk)).status_code == 302
 
     other.refresh_from_db()

@@ -341,7 +341,11 @@ def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]
     assert made.json()["deployment"] == "openai-gpt-4/gpt-4"
     address = f"{url}/{made.json()['id']}"
     assert [api.put(address, body, format="json").status_code, api.delete(address).status_code] == [405, 405]
-    assert api.post(url, body, format="json").status_code == 400
+    again = api.post(url, body, format="json")
+    assert (again.status_code, again.json()["error"]) == (
+        400,
+        "This model has a price from that moment on already.",
+    )
     assert len(api.get(url, {"deployment": "openai-gpt-4/gpt-4"}).json()["results"]) == 2
     assert api.get(f"/api/ai-providers/{gpt4['id']}").json()["pricing"]["inputTokenCost"] == 0.03
 
