@@ -79,7 +79,8 @@ class Attempts:
                 step = await self._after(call, tour, attempt, failure, sent_at)
                 again_s = step.retry_after_s if isinstance(step, Stop) else None
                 if not isinstance(failure, UnknownModelError):
-                    error = api_error(failure, plan.deployment.provider.slug, again_s=again_s)
+                    slug, number = plan.deployment.provider.slug, attempt.hold.attempt
+                    error = api_error(failure, slug, attempts=number, again_s=again_s)
         if error is None:
             error = self._unanswered(plans, tour, step)
             if not tour.failures:
@@ -199,7 +200,7 @@ class Attempts:
         """Nothing was sent, or only to those who do not know the model: that is told where nobody else is left."""
         if tour.failures and not tour.unasked:
             place, failure = tour.failures[-1]
-            return api_error(failure, plans[place].deployment.provider.slug)
+            return api_error(failure, plans[place].deployment.provider.slug, attempts=len(tour.failures))
         if tour.left_s(time.perf_counter()) <= 0:
             return _too_late(tour)
         skipped = {plans[place].deployment.full_name: why for place, why in tour.unasked.items()}

@@ -20,8 +20,10 @@ _LEAST_RETRY_S = 1.0
 _LONGEST_SLEEP_S = 120
 
 
-def api_error(failure: ProviderFailureError, provider: str, *, again_s: float | None = None) -> ApiError:
-    """`again_s`: when somebody may take such a call; who cannot be reached has not said it."""
+def api_error(
+    failure: ProviderFailureError, provider: str, *, attempts: int | None = None, again_s: float | None = None
+) -> ApiError:
+    """`attempts`: how many the call has had. `again_s`: when somebody may take such a call; who cannot be reached has not said it."""
     code = Code[failure.code]
     retry_after_s = failure.retry_after_s
     if code is Code.PROVIDER_UNAVAILABLE:
@@ -32,6 +34,7 @@ def api_error(failure: ProviderFailureError, provider: str, *, again_s: float | 
         status=failure.status if code is Code.PROVIDER_REJECTED else None,
         retry_after_s=retry_after_s,
         provider=provider,
+        attempts=attempts,
     )
 
 
@@ -58,6 +61,8 @@ def error_headers(error: ApiError) -> Headers:
         headers.append((b"retry-after", b"%d" % wait_s))
     if error.provider:
         headers.append((b"x-provider", error.provider.encode()))
+    if error.attempts:
+        headers.append((b"x-attempts", b"%d" % error.attempts))
     return headers
 
 

@@ -52,7 +52,8 @@ class ApiError(Exception):
     """What a caller is told. Each door renders it in its own dialect.
 
     `status` is the HTTP status; `param` names the field at fault; `retry_after_s` becomes `Retry-After`.
-    `retryable` says whether the same call may succeed later; where it is False the answer says so to SDKs.
+    `retryable` says whether the same call may succeed later; where it is False the answer says so to SDKs. `provider` is
+    whose failure it is, after so many `attempts` in all.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class ApiError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         provider: str | None = None,
+        attempts: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -72,6 +74,7 @@ class ApiError(Exception):
         self.status = status or code.http
         self.retry_after_s = retry_after_s
         self.provider = provider
+        self.attempts = attempts
 
     @property
     def retryable(self) -> bool:

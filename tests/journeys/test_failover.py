@@ -166,6 +166,7 @@ def test_what_the_provider_rejects_is_not_asked_elsewhere(house: Product, upstre
 
     only = operating.row_of(house, answer)
     assert (answer.status, OPENAI.code(answer.json())) == (400, "PROVIDER_REJECTED")
+    assert answer.headers["x-attempts"] == "1"
     assert (only["provider"], only["status"], bool(only["is_final"])) == ("shaky", "refused", True)
     assert len(upstream.bill) == 1
 
@@ -180,6 +181,7 @@ def test_when_all_are_dead_the_caller_may_try_again(house: Product, door: Door, 
     assert "gone-too cannot be reached" in door.message(answer.json())
     assert "x-should-retry" not in answer.headers
     assert answer.headers["retry-after"] == "1"
+    assert (answer.headers["x-provider"], answer.headers["x-attempts"]) == ("gone-too", "2")
     assert [bool(row["is_final"]) for row in (first, last)] == [False, True]
     assert [(row["status"], row["error_code"]) for row in (first, last)] == [("error", "PROVIDER_UNAVAILABLE")] * 2
 
