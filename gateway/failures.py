@@ -23,7 +23,9 @@ _LONGEST_SLEEP_S = 120
 def api_error(
     failure: ProviderFailureError, provider: str, *, attempts: int | None = None, again_s: float | None = None
 ) -> ApiError:
-    """`attempts`: how many the call has had. `again_s`: when somebody may take such a call; who cannot be reached has not said it."""
+    """`attempts`: how many the call has had. `again_s`: when somebody may take such a call; who cannot be reached has
+    not said it.
+    """
     code = Code[failure.code]
     retry_after_s = failure.retry_after_s
     if code is Code.PROVIDER_UNAVAILABLE:

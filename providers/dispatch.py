@@ -18,7 +18,7 @@ from providers import loops
 from providers.adapters import ADAPTERS, Answer, Request
 from providers.adapters.http import error_body
 from providers.adapters.openai import translator
-from providers.errors import ProviderFailureError, UnknownModelError, UpstreamError, from_status
+from providers.errors import BadGenerationError, ProviderFailureError, UnknownModelError, UpstreamError, from_status
 from providers.specs import CredentialSpec, DeploymentSpec, ProviderSpec
 from wire.body import MALFORMED
 from wire.dialect import CallerDialect, Dialect, EmbeddingCaller, EmbeddingDialect, Envelope
@@ -30,6 +30,9 @@ MAX_RETRY_AFTER_S = 86_400.0
 _DETAIL_CHARS = 500
 # The APIs of OpenAI, of Azure, of Groq (of a model that it has retired), and of Mistral; DeepSeek has but a sentence.
 _UNKNOWN_MODEL = ("model_not_found", "DeploymentNotFound", "model_decommissioned", "invalid_model")
+# Groq's, where its model made a call of a tool or a JSON that is none: most often the next try makes a good one
+# (https://console.groq.com/docs/tool-use, https://console.groq.com/docs/structured-outputs).
+_BAD_GENERATION = ("tool_use_failed", "json_validate_failed")
 _DEEPSEEKS_UNKNOWN_MODEL = "Model Not Exist"
 # What frameworks and Anthropic, Azure, OpenAI and Groq say of an address that they do not have.
 _NO_ADDRESS = re.compile(r"(resource )?not found\.?|(invalid|unknown request) url\b.*", re.IGNORECASE | re.DOTALL)
@@ -160,13 +163,16 @@ async def send(
 
 
 def _not_to_be_had(status: int, body: bytes, message: str, model: str, detail: str) -> ProviderFailureError:
-    """Whether a 400 or 404 is about the model, about the address, or about what the caller asked, such as a file.
+    """Whether a 400 or 404 is about the model or what it made, the address, or what the caller asked, such as a file.
 
     A 404 that repeats the model's name is about the model, as with Anthropic, Google, Ollama and vLLM; one without a
     word of its own about the address, as of a proxy on the way. Model and address are ours.
     """
-    if any(word in _UNKNOWN_MODEL for word in _words(body)):
+    words = _words(body)
+    if any(word in _UNKNOWN_MODEL for word in words):
         return UnknownModelError(detail, status=status)
+    if any(word in _BAD_GENERATION for word in words):
+        return BadGenerationError(detail, status=status)
     if status == 400:
         is_unknown = message == _DEEPSEEKS_UNKNOWN_MODEL
         return UnknownModelError(detail, status=400) if is_unknown else from_status(400, detail)

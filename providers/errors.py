@@ -12,7 +12,8 @@ ProviderFailureError
 ├── CredentialRefusedError  key        yes         no         no     its 401, 402, 403: our key, not the caller
 ├── RateLimitedError        key        yes         yes        (1)    its 429
 ├── UpstreamError           provider   yes         yes        yes    its 5xx, 408, a 404 about the address, and the rest
-│   └── ErrorEventError     provider   yes         yes        yes    the error event of its stream
+│   ├── ErrorEventError     provider   yes         yes        yes    the error event of its stream
+│   └── BadGenerationError  provider   yes         yes        no     its 400 about what its own model has made
 └── BadAnswerError          provider   yes         no         yes    not what its dialect promises, or a stream cut
 
 (1) once, when it leaves the deployment without a key that may be used: the wait that it asks for is kept anyway.
@@ -119,6 +120,12 @@ class UpstreamError(ProviderFailureError):
 
 class ErrorEventError(UpstreamError):
     pass
+
+
+class BadGenerationError(UpstreamError):
+    """Whether it happens depends on the call too: a caller's odd tools shall open no circuit for the others."""
+
+    counts = False
 
 
 class BadAnswerError(ProviderFailureError):

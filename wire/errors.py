@@ -52,8 +52,8 @@ class ApiError(Exception):
     """What a caller is told. Each door renders it in its own dialect.
 
     `status` is the HTTP status; `param` names the field at fault; `retry_after_s` becomes `Retry-After`.
-    `retryable` says whether the same call may succeed later; where it is False the answer says so to SDKs. `provider` is
-    whose failure it is, after so many `attempts` in all.
+    `retryable` says whether the same call may succeed later; where it is False the answer says so to SDKs. `provider`
+    is whose failure it is, after so many `attempts` in all.
     """
 
     def __init__(

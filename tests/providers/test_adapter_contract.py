@@ -24,6 +24,7 @@ from core.vault import Secret
 from providers import dispatch, loops
 from providers.adapters import ADAPTERS, Answer
 from providers.errors import (
+    BadGenerationError,
     CredentialRefusedError,
     DisconnectedError,
     ProviderFailureError,
@@ -510,6 +511,16 @@ def test_some_say_with_another_status_that_they_do_not_know_a_model(kind: str, s
     with pytest.raises(UnknownModelError) as caught:
         plain(Host(status, {}, body), kind, openai_chat)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("code", ["tool_use_failed", "json_validate_failed"])
+def test_what_a_model_made_badly_is_not_the_callers_fault(code: str) -> None:
+    """Groq says it with the status of a bad call."""
+    error = {"message": "Failed to call a function.", "type": "invalid_request_error", "code": code}
+    with pytest.raises(BadGenerationError) as caught:
+        plain(Host(400, {}, msgspec.json.encode({"error": error})), "groq", openai_chat)
+    failure = caught.value
+    assert (failure.fault, failure.retryable, failure.repeatable, failure.counts) == ("provider", True, True, False)
 
 
 @over_http
