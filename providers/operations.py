@@ -203,6 +203,8 @@ def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datet
         Deployment.objects.filter(pk=before.pk).update(is_active=False)
         already = RouteTarget.objects.filter(deployment=after).values("route")
         before.route_targets.exclude(route__in=already).update(deployment=after)
+    if model.rates is not None:
+        join_with_first_price(after)
 
 
 def _set_key(provider: Provider, api_key: Secret) -> None:
@@ -267,8 +269,13 @@ def join_default_route(deployment: Deployment) -> bool:
 
 
 def join_with_first_price(deployment: Deployment) -> bool:
-    """The same for one whose price was just saved. With a later one it stays out where somebody has taken it out."""
-    return Price.objects.filter(deployment=deployment).count() == 1 and join_default_route(deployment)
+    """The same for one whose price was just saved, if that is the first in force.
+
+    With a later one it stays out: where it is not in the route, somebody has taken it out.
+    """
+    prices, now = Price.objects.filter(deployment=deployment), timezone.now()
+    is_first = prices.filter(valid_from__lte=now).count() == 1 and prices.latest("created_at").valid_from <= now
+    return is_first and join_default_route(deployment)
 
 
 def free_slug(name: str) -> str:

@@ -218,6 +218,25 @@ def test_a_first_price_needs_both_rates(api: APIClient) -> None:
     assert "pricing" in answer.json()["fields"]
 
 
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_model_that_is_priced_later_joins_the_default_route(api: APIClient, method: str) -> None:
+    route = Route.objects.create(name="default")
+    made = api.post(URL, {k: v for k, v in GPT4.items() if k != "pricing"}, format="json").json()
+    assert not route.targets.exists()
+
+    assert getattr(api, method)(f"{URL}/{made['id']}", GPT4, format="json").status_code == 200
+    assert [target.deployment.name for target in route.targets.all()] == ["gpt-4"]
+
+
+def test_one_that_takes_the_place_of_an_unpriced_one_joins_too(api: APIClient) -> None:
+    route = Route.objects.create(name="default")
+    made = api.post(URL, {k: v for k, v in GPT4.items() if k != "pricing"}, format="json").json()
+
+    api.patch(f"{URL}/{made['id']}", {"model": "gpt-5", "pricing": GPT4["pricing"]}, format="json")
+
+    assert [target.deployment.name for target in route.targets.all()] == ["gpt-5"]
+
+
 def test_a_price_cannot_be_taken_back(api: APIClient) -> None:
     made = api.post(URL, GPT4, format="json").json()
 
