@@ -6,7 +6,7 @@ import email.utils
 import math
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ import msgspec
 from core.http1 import Session
 from providers import loops
 from providers.adapters import ADAPTERS, Answer, Request
+from providers.adapters.base import Chat
 from providers.adapters.http import error_body
 from providers.adapters.openai import translator
 from providers.errors import BadGenerationError, ProviderFailureError, UnknownModelError, UpstreamError, from_status
@@ -72,13 +73,13 @@ def _chat(
     chat = next((chat for chat in chats if chat.dialect is caller), None)
     body: Callable[[], bytes]
     if chat:
-        envelope = _with_defaults(envelope, deployment.defaults, chat.sampling_fields)
+        envelope = _with_defaults(envelope, deployment, chat)
         body = partial(chat.rewrite, envelope, model=deployment.model, max_output_tokens=max_output_tokens)
     else:
         request = caller.decode_chat(envelope)
         chat = translator(chats, request, deployment.model)
         try:
-            body = _made(chat.encode(_for(deployment, request, max_output_tokens, chat.sampling_fields)))
+            body = _made(chat.encode(_for(deployment, request, max_output_tokens, chat)))
         except ApiError as error:
             raise in_callers_words(error, caller.name) from error
     return Sendable(chat.url(deployment, stream=envelope.stream), body, chat.dialect)
@@ -106,24 +107,31 @@ def _made(body: bytes) -> Callable[[], bytes]:
     return lambda: body
 
 
-def _with_defaults(envelope: Envelope, defaults: dict[str, Any], names: Mapping[str, str]) -> Envelope:
-    added = {
-        names[name]: msgspec.Raw(msgspec.json.encode(value))
-        for name, value in defaults.items()
-        if name in names and names[name] not in envelope.fields
-    }
-    return msgspec.structs.replace(envelope, fields=envelope.fields | added) if added else envelope
+def _defaults(deployment: DeploymentSpec, chat: Chat, said: set[str]) -> dict[str, Any]:
+    """Those of the model's own that a call may be given which says `said` itself: what the model takes beside that."""
+    added: dict[str, Any] = {}
+    for name, value in deployment.defaults.items():
+        is_open = name in chat.sampling_fields and name not in said
+        if is_open and chat.takes(name, model=deployment.model, beside=said | added.keys()):
+            added[name] = value
+    return added
 
 
-def _for(
-    deployment: DeploymentSpec, request: ChatRequest, max_output_tokens: int | None, names: Collection[str]
-) -> ChatRequest:
+def _with_defaults(envelope: Envelope, deployment: DeploymentSpec, chat: Chat) -> Envelope:
+    if not deployment.defaults:
+        return envelope
+    names = chat.sampling_fields
+    added = _defaults(deployment, chat, {name for name, field in names.items() if field in envelope.fields})
+    encoded = {names[name]: msgspec.Raw(msgspec.json.encode(value)) for name, value in added.items()}
+    return msgspec.structs.replace(envelope, fields=envelope.fields | encoded)
+
+
+def _for(deployment: DeploymentSpec, request: ChatRequest, max_output_tokens: int | None, chat: Chat) -> ChatRequest:
     changes: dict[str, Any] = {"model": deployment.model}
-    changes |= {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in deployment.defaults.items()
-        if name in names and getattr(request, name) in (None, ())
-    }
+    if deployment.defaults:
+        said = {name for name in chat.sampling_fields if getattr(request, name) not in (None, ())}
+        added = _defaults(deployment, chat, said)
+        changes |= {name: tuple(value) if isinstance(value, list) else value for name, value in added.items()}
     bounds = (max_output_tokens, request.max_output_tokens, deployment.max_output_tokens)
     changes["max_output_tokens"] = next((bound for bound in bounds if bound is not None), None)
     return msgspec.structs.replace(request, **changes)

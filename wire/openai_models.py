@@ -9,7 +9,7 @@ _VERSION = re.compile(r"gpt-(\d)(?:\.(\d+))?(?!\d)")
 # They always think, or never, and refuse to be told.
 _OF_ONE_WAY = re.compile(r"-(?:chat|codex|pro)\b")
 _CHAT = re.compile(r"-chat\b")
-_O_SERIES = re.compile(r"(?:^|/)o\d\b")
+_O_SERIES = re.compile(r"(?:^|[/:])o\d\b")
 
 
 def calls_tools_in_responses_alone(model: str) -> bool:
@@ -32,7 +32,7 @@ def takes_sampling(model: str, *, effort: str | None) -> bool:
     (https://github.com/khoj-ai/khoj/issues/1377).
     """
     version = _version(model)
-    if version < (5, 0) or _CHAT.search(model):
+    if version < (5, 0) or (version == (5, 0) and _CHAT.search(model)):
         return not _O_SERIES.search(model)
     return takes_no_effort(model) and version < (5, 5) and effort in (None, "none")
 

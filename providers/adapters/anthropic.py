@@ -9,6 +9,7 @@ from providers.adapters.base import Answer, Chat, Embeddings, Request
 from providers.adapters.http import ReadAnswer, error_body, post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import anthropic_messages
+from wire.anthropic_messages import sampling
 from wire.dialect import Dialect
 
 _VERSION = "2023-06-01"  # the only value in use; newer behaviour comes by beta headers
@@ -31,6 +32,7 @@ class Messages:
         "top_k": "top_k",
         "stop": "stop_sequences",
     }
+    takes = staticmethod(sampling.takes)
     rewrite = staticmethod(anthropic_messages.rewrite_chat)
     encode = staticmethod(anthropic_messages.encode_chat)
 

@@ -54,6 +54,9 @@ class Chat(Protocol):
     def sampling_fields(self) -> Mapping[str, str]:
         """What the dialect calls those sampling settings that a deployment can have defaults for."""
 
+    def takes(self, name: str, *, model: str, beside: Collection[str]) -> bool:
+        """Whether the model takes this one of the sampling settings, in a call that says `beside` too."""
+
     def rewrite(self, envelope: Envelope, *, model: str, max_output_tokens: int | None) -> bytes:
         """The body of a caller who speaks the dialect (`Dialect.rewrite_chat`). It has been read: nothing is raised."""
 
@@ -61,6 +64,12 @@ class Chat(Protocol):
         """The body of any other caller (`Dialect.encode_chat`)."""
 
     def url(self, deployment: DeploymentSpec, *, stream: bool) -> str: ...
+
+
+def takes_all(name: str, *, model: str, beside: Collection[str]) -> bool:
+    """Of a host whose models all take the settings that its dialect has."""
+    del name, model, beside
+    return True
 
 
 class Embeddings(msgspec.Struct, frozen=True):

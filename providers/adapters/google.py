@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core.http1 import Session
-from providers.adapters.base import Answer, Chat, Embeddings, Request
+from providers.adapters.base import Answer, Chat, Embeddings, Request, takes_all
 from providers.adapters.http import ReadAnswer, error_body, post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import gemini, gemini_embeddings
@@ -28,6 +28,7 @@ class GenerateContent:
         "presence_penalty": f"{CONFIG}presencePenalty",
         "stop": f"{CONFIG}stopSequences",
     }
+    takes = staticmethod(takes_all)
     rewrite = staticmethod(gemini.rewrite_chat)
     encode = staticmethod(gemini.encode_chat)
 

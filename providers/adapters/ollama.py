@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Mapping
 
 from core.http1 import Session
-from providers.adapters.base import Answer, Chat, Embeddings, Request
+from providers.adapters.base import Answer, Chat, Embeddings, Request, takes_all
 from providers.adapters.http import post
 from providers.specs import CredentialSpec, DeploymentSpec
 from wire import ollama, ollama_embeddings
@@ -19,6 +19,7 @@ class OllamaChat:
         name: PREFIX + name
         for name in ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "stop")
     }
+    takes = staticmethod(takes_all)
     rewrite = staticmethod(ollama.rewrite_chat)
     encode = staticmethod(ollama.encode_chat)
 

@@ -15,14 +15,20 @@ from wire import openai_chat, openai_embeddings, openai_responses
 from wire.dialect import Dialect, Envelope
 from wire.neutral import ChatRequest
 from wire.openai_chat.opening import BoundField
-from wire.openai_models import calls_tools_in_responses_alone
+from wire.openai_models import calls_tools_in_responses_alone, takes_sampling
 from wire.openai_responses.encoding import can_say
 
 SAMPLING_FIELDS: Mapping[str, str] = {
     name: name for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop")
 }
 
+_OF_SAMPLERS = ("temperature", "top_p")
 EMBEDDINGS = Embeddings(openai_embeddings, "/embeddings")
+
+
+def _takes(name: str, *, model: str, beside: Collection[str]) -> bool:
+    del beside
+    return name not in _OF_SAMPLERS or takes_sampling(model, effort=None)
 
 
 class ChatCompletions:
@@ -32,6 +38,7 @@ class ChatCompletions:
 
     dialect: Dialect = openai_chat
     sampling_fields = SAMPLING_FIELDS
+    takes = staticmethod(_takes)
 
     def __init__(self, *, path: str = "/chat/completions", bound_field: BoundField = "max_tokens") -> None:
         self._path = path
@@ -55,6 +62,7 @@ class Responses:
 
     dialect: Dialect = openai_responses
     sampling_fields: Mapping[str, str] = {"temperature": "temperature", "top_p": "top_p"}
+    takes = staticmethod(_takes)
     rewrite = staticmethod(openai_responses.rewrite_chat)
     encode = staticmethod(openai_responses.encode_chat)
 

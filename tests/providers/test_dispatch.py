@@ -36,6 +36,31 @@ def test_a_models_defaults_fill_what_the_call_leaves_open(dialect: Any) -> None:
     assert "top_k" not in custom  # OpenAI's dialect has no such field
 
 
+@pytest.mark.parametrize(
+    ("kind", "model", "dialect", "said", "added"),
+    [
+        ("anthropic", "claude-opus-4-7", anthropic_messages, {}, set()),
+        ("anthropic", "claude-opus-4-7", openai_chat, {}, set()),
+        ("anthropic", "claude-sonnet-4-5", anthropic_messages, {"top_p": 0.2}, set()),
+        ("anthropic", "claude-sonnet-4-5", openai_chat, {"top_p": 0.2}, set()),
+        ("anthropic", "claude-sonnet-4-5", openai_chat, {}, {"temperature"}),
+        ("anthropic", "claude-3-haiku", anthropic_messages, {"top_p": 0.2}, {"temperature"}),
+        ("openai", "gpt-5", openai_chat, {}, set()),
+        ("openai", "gpt-4.1", openai_chat, {}, {"temperature", "top_p"}),
+    ],
+)
+def test_no_default_goes_where_the_model_would_refuse_it(
+    kind: str, model: str, dialect: Any, said: dict[str, Any], added: set[str]
+) -> None:
+    """Nor in place of what the caller asks: it is ours, and callers would be blamed for it."""
+    settings = {"temperature": 0.7, "top_p": 0.9}
+    target = msgspec.structs.replace(deployment("p", model, kind=kind), defaults=settings)
+    envelope = dialect.open_chat(json.dumps(_BODY | said).encode())
+    body = json.loads(dispatch.encode(envelope, dialect, target, max_output_tokens=None).body())
+
+    assert {name: body[name] for name in settings if name in body} == {name: settings[name] for name in added} | said
+
+
 @pytest.mark.parametrize("kind", ["custom", "anthropic"])
 def test_what_the_call_says_itself_stands(kind: str) -> None:
     assert _sent(kind, _BODY | {"temperature": 0.9}, openai_chat)["temperature"] == 0.9

@@ -323,6 +323,9 @@ _SAMPLING = {"temperature": 0.5, "top_p": 0.96, "top_k": 5}
         ("claude-opus-4-1-20250805", ["temperature", "top_k"]),
         ("anthropic/claude-haiku-4.5", ["temperature", "top_k"]),
         ("claude-sonnet-4-6", ["temperature", "top_k"]),
+        ("claude-4.5-sonnet", ["temperature", "top_k"]),
+        ("claude-v2:1", ["temperature", "top_p", "top_k"]),
+        ("claude-4.7-opus", []),
         ("claude-opus-4-7", []),
         ("anthropic/claude-opus-4.8", []),
         ("claude-sonnet-5-20260601", []),
@@ -338,6 +341,8 @@ def test_of_sampling_a_model_is_told_what_it_takes(model: str, told: list[str]) 
 
 def test_one_of_the_two_goes_out_whichever_it_is() -> None:
     assert encoded(model="claude-opus-4-6", top_p=0.96)["top_p"] == 0.96
+    unsaid = encoded(model="claude-opus-4-6", temperature=1, top_p=0.96)
+    assert ("temperature" in unsaid, unsaid["top_p"]) == (False, 0.96)
 
 
 def test_a_model_that_takes_no_sampling_thinks_whatever_was_asked_of_it() -> None:

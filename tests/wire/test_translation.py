@@ -327,6 +327,8 @@ def test_a_disabled_thinking_is_told_to_the_models_that_know_it() -> None:
         ("house-o1", None, True),
         ("gpt-5.2", "low", False),
         ("gpt-5.2-pro", None, False),
+        ("gpt-5.2-chat-latest", None, False),
+        ("ft:o4-mini-2025-04-16:org::x", None, False),
         ("gpt-5-mini", None, False),
         ("gpt-5.6-terra", None, False),
         ("gpt-6", "none", False),

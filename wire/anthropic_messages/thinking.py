@@ -19,7 +19,7 @@ EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "
 _LEAST_BUDGET = 1024
 _LEAST_TOP_P = 0.95
 # claude-3-7-sonnet-20250219, claude-opus-4-20250514, claude-haiku-4-5 …
-_WITH_BUDGETS = re.compile(r"claude-(?:3-7\b|4\b|[a-z]+-4(?:-[0-5]\b|[-@]\d{8}))")
+_WITH_BUDGETS = re.compile(r"claude-(?:3-7\b|4\b(?!\.[6-9])|[a-z]+-4(?:-[0-5]\b|[-@]\d{8}))")
 _UNTHINKING = re.compile(r"claude-3-(?!7\b)")  # those before 3.7
 # They refuse to be told not to think (https://github.com/cline/cline/issues/13203), and get the lowest effort.
 _ALWAYS_THINKING = re.compile(r"claude-(?:fable|mythos)-")
