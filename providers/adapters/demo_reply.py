@@ -14,6 +14,8 @@ import msgspec
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 _EXCERPT_CHARS = 120
+_MOST_COUNTED_CHARS = 100_000  # a moment's work in our own process
+_CHARS_A_TOKEN = 4
 _MOST_LEVELS = 20
 _MOST_BYTES = 100_000
 _VALUE_BYTES = 500  # that each value counts for at least, so that there are 200 at most
@@ -81,6 +83,11 @@ class Asked(msgspec.Struct):
 decode = msgspec.json.Decoder(Asked).decode
 
 
+def tokens_in(text: str) -> int:
+    """Words and signs; by the usual length of one where to count them would keep others waiting."""
+    return len(TOKEN.findall(text)) if len(text) <= _MOST_COUNTED_CHARS else len(text) // _CHARS_A_TOKEN
+
+
 def called(asked: Asked) -> Function | None:
     """The tool that is called, if any."""
     functions = [tool.function for tool in asked.tools or () if tool.function.name]
@@ -89,7 +96,7 @@ def called(asked: Asked) -> Function | None:
         return next((function for function in functions if function.name == choice.function.name), None)
     if choice == "none" or not asked.messages or asked.messages[-1].role != "user":
         return None
-    words = set(TOKEN.findall(asked.messages[-1].text))
+    words = set(TOKEN.findall(asked.messages[-1].text[:_MOST_COUNTED_CHARS]))
     named = [function for function in functions if function.name in words]
     return next(iter(named or (functions if choice == "required" else ())), None)
 
@@ -119,7 +126,7 @@ def _opening(messages: list[Message]) -> str:
 
 
 def _excerpt(text: str) -> str:
-    return " ".join(text.split())[:_EXCERPT_CHARS]
+    return " ".join(text[:_MOST_COUNTED_CHARS].split())[:_EXCERPT_CHARS]
 
 
 def _example(schema: dict[str, Any]) -> Any:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+from itertools import islice
 from typing import Annotated, Literal
 
 import msgspec
 
-from providers.adapters.demo_reply import TOKEN
+from providers.adapters.demo_reply import TOKEN, tokens_in
 from wire import openai_embeddings
 from wire.neutral import EmbeddingResponse, Usage
 
 _DIMENSIONS = 256
 _MOST_DIMENSIONS = 4096
 _MOST_NUMBERS = 2**20  # of one answer: it is counted in our own process
+_MOST_WORDS = 2_000  # of a text: its first ones say what it is about
 
 
 class Embedded(msgspec.Struct):
@@ -46,7 +48,7 @@ def answer(asked: Embedded) -> bytes:
     response = EmbeddingResponse(
         model=asked.model,
         vectors=tuple(_vector(text, asked.dimensions) for text in asked.texts),
-        usage=Usage(input_tokens=sum(len(TOKEN.findall(text)) for text in asked.texts)),
+        usage=Usage(input_tokens=sum(map(tokens_in, asked.texts))),
     )
     fields = {"encoding_format": msgspec.Raw(msgspec.json.encode(asked.encoding_format))}
     return openai_embeddings.encode_response(response, fields)
@@ -54,7 +56,8 @@ def answer(asked: Embedded) -> bytes:
 
 def _vector(text: str, dimensions: int) -> tuple[float, ...]:
     counts = [0.0] * dimensions
-    for word in TOKEN.findall(text.lower()) or [""]:
+    words = islice(TOKEN.finditer(text.lower()), _MOST_WORDS)
+    for word in [each[0] for each in words] or [""]:
         counts[int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest()) % dimensions] += 1
     length = math.hypot(*counts)
     return tuple(count / length for count in counts)

@@ -98,6 +98,16 @@ def test_nobody_has_it_count_for_minutes(texts: int, dimensions: int) -> None:
     assert len(asked.texts) == texts - 1
 
 
+def test_nor_count_the_words_of_a_long_text() -> None:
+    """Ten megabytes of them took seconds of our own process."""
+    long = "plum " * 2_000_000
+    asked = demo_vectors.decode(msgspec.json.encode({"model": "demo", "input": long}))
+    told = msgspec.json.decode(demo_vectors.answer(asked))
+    short = msgspec.json.decode(demo_vectors.answer(demo_vectors.decode(b'{"model": "demo", "input": "plum"}')))
+    assert told["data"][0]["embedding"] == pytest.approx(short["data"][0]["embedding"])
+    assert told["usage"]["prompt_tokens"] == len(long) // 4 == demo_reply.tokens_in(long)
+
+
 def test_texts_that_share_words_lie_close_together() -> None:
     """However they are written; and all vectors are of one length, of no words too."""
     asked = demo_vectors.decode(b'{"model": "demo", "input": ["Plums and figs", "figs, plums", "Tax returns", ""]}')
