@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 _PREPARE_AFTER = 2
+_here = threading.local()  # `reads`: this thread is in a snapshot
 
 Row = tuple[Any, ...]
 Values = Sequence[Any]
@@ -60,16 +62,19 @@ def transaction() -> Iterator[Cursor]:
 def snapshot() -> Iterator[None]:
     """All that is read within it is of one moment, and nobody's writing waits for it. Nothing lasting may be written.
 
-    Django's own transactions would take SQLite's write lock. Inside one (a test's), nothing is to be done.
+    Django's own transactions would take SQLite's write lock. Inside one (a test's), or another snapshot, nothing is to
+    be done.
     """
-    if connection.in_atomic_block:
+    if connection.in_atomic_block or getattr(_here, "reads", False):
         yield
         return
     with connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if on_postgresql() else "BEGIN DEFERRED")
+        _here.reads = True
         try:
             yield
         finally:
+            _here.reads = False
             cursor.execute("COMMIT")
 
 

@@ -22,7 +22,7 @@ from usage.ledger import Note, Reserve, Settle
 from usage.models import Hold, UsageRecord
 from usage.rollups import ROLLUPS
 from usage.sql import Insert
-from usage.transactions import Cursor, transaction
+from usage.transactions import Cursor, snapshot, transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,3 +138,16 @@ def test_statements_wait_for_the_next_one_that_is_read(tmp_path: Path) -> None:
     with _round_trips(tmp_path) as settles:
         ledger.apply([Settle(record(held)), Note(record(hold()))])
     assert (holds, keys, settles) == ([1], [2], [2])
+
+
+def test_what_is_read_in_a_snapshot_is_of_one_moment_in_one_within_it_too() -> None:
+    def write() -> None:
+        ledger.apply([Note(record(hold()))])
+
+    with snapshot():
+        before = UsageRecord.objects.count()
+        _elsewhere(write)
+        with snapshot():
+            assert UsageRecord.objects.count() == before
+        assert UsageRecord.objects.count() == before
+    assert UsageRecord.objects.count() == before + 1
