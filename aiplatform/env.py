@@ -21,6 +21,7 @@ from core import egress, vault
 
 BASE_DIR: Path = Path(__file__).resolve().parent.parent
 MIN_SECRET_CHARS = 32
+_LEAST_DIFFERENT = 8  # characters of a secret made at random: one with fewer was typed
 _MOST = 2**31 - 1  # what a database's column holds, and an option of gRPC's
 LAST_PORT = 65_535
 WEB_SCHEMES = ("http", "https")
@@ -162,6 +163,12 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
 
 
+def require_variety(name: str, value: str) -> None:
+    """Of a secret in production."""
+    if PRODUCTION and len(set(value)) < _LEAST_DIFFERENT:
+        raise SystemExit(f"{name} has fewer than {_LEAST_DIFFERENT} different characters: make it at random.")
+
+
 def tokens() -> Tokens | None:
     """JWT_*; None where tokens are not in use."""
     secret, url = text("JWT_SECRET"), text("JWT_JWKS_URL")
@@ -172,6 +179,8 @@ def tokens() -> Tokens | None:
         raise SystemExit("Set JWT_SECRET (HS256) or JWT_JWKS_URL (RS256), not both.")
     if secret and len(secret) < MIN_SECRET_CHARS:
         raise SystemExit(f"JWT_SECRET must have at least {MIN_SECRET_CHARS} characters.")
+    if secret:
+        require_variety("JWT_SECRET", secret)
     used = "HS256" if secret else "RS256"
     if text("JWT_ALGORITHM", used) != used:
         raise SystemExit(f"JWT_ALGORITHM must be {used} with {'JWT_SECRET' if secret else 'JWT_JWKS_URL'}.")

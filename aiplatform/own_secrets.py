@@ -18,12 +18,10 @@ from django.core.exceptions import ImproperlyConfigured
 from aiplatform import env
 from core import vault
 
-_LEAST_DIFFERENT = 8  # characters of a secret made at random: one with fewer was typed
-
 
 def secret_key() -> str:
     key = _secret("SECRET_KEY", lambda: secrets.token_urlsafe(50))
-    _require_variety("SECRET_KEY", key)
+    env.require_variety("SECRET_KEY", key)
     return key
 
 
@@ -38,7 +36,7 @@ def encryption_keys() -> list[str]:
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from None
     for key in keys:
-        _require_variety("ENCRYPTION_KEYS", key)
+        env.require_variety("ENCRYPTION_KEYS", key)
     return keys
 
 
@@ -47,7 +45,7 @@ def _ring() -> list[str]:
     if not phrase:
         return env.parts(_secret("ENCRYPTION_KEYS", lambda: Fernet.generate_key().decode()))
     _require_length("AI_ENCRYPTION_KEY", phrase)
-    _require_variety("AI_ENCRYPTION_KEY", phrase)
+    env.require_variety("AI_ENCRYPTION_KEY", phrase)
     before = env.parts(made.read_text()) if made.exists() and not env.PRODUCTION else []
     return [*env.parts(env.text("ENCRYPTION_KEYS")), vault.fernet_key_from(phrase), *before]
 
@@ -64,12 +62,6 @@ def _require_length(name: str, value: str) -> None:
         raise SystemExit(
             f"{name} is missing or shorter than {env.MIN_SECRET_CHARS} characters: set it, or {name}_FILE."
         )
-
-
-def _require_variety(name: str, value: str) -> None:
-    """Of a secret in production."""
-    if env.PRODUCTION and len(set(value)) < _LEAST_DIFFERENT:
-        raise SystemExit(f"{name} has fewer than {_LEAST_DIFFERENT} different characters: make it at random.")
 
 
 def _file_of(name: str) -> Path:

@@ -70,6 +70,13 @@ def test_production_refuses_a_weak_secret_in_one_line(tmp_path: Path, name: str,
     assert name in done.stderr
 
 
+def test_production_believes_no_tokens_that_a_weak_secret_signs(tmp_path: Path) -> None:
+    tokens = {"JWT_SECRET": "a" * 40, "JWT_AUDIENCE": "us", "JWT_ISSUER": "them"}
+    done = _settings(tmp_path, DJANGO_ENV="production", **_STRONG, **tokens)
+
+    assert (done.returncode, done.stderr.split()[0]) == (1, "JWT_SECRET")
+
+
 def test_production_refuses_a_weak_key_of_specification_d(tmp_path: Path) -> None:
     done = _settings(tmp_path, DJANGO_ENV="production", AI_ENCRYPTION_KEY="short", **_STRONG)
 
