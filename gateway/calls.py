@@ -195,8 +195,6 @@ def _tags(header: str) -> str:
         return "{}"
     pairs = [part.partition("=") for part in header.split(",")]
     tags = {name.strip(): value.strip() for name, _, value in pairs}
-    if len(tags) < len(pairs):
-        raise invalid("'X-Tags' may name each tag once.", param="X-Tags")
     if len(tags) > MAX_TAGS:
         raise invalid(f"'X-Tags' may hold at most {MAX_TAGS} tags, not {len(tags)}.", param="X-Tags")
     is_readable = all(name.strip() and equals for name, equals, _ in pairs)
@@ -205,6 +203,8 @@ def _tags(header: str) -> str:
             f"'X-Tags' must be name=value pairs of at most {_MAX_TAG_CHARS} characters a side, separated by commas.",
             param="X-Tags",
         )
+    if len(tags) < len(pairs):
+        raise invalid("'X-Tags' may name each tag once.", param="X-Tags")
     return msgspec.json.encode(tags).decode()
 
 

@@ -89,7 +89,7 @@ def dry_run(question: Question, snapshot: Snapshot, board: Board, *, now: dateti
         ]
 
     found = Findings(sharing=routing.sharing(snapshot.topology, question.model), places=places(early=False))
-    # A call that has nowhere else to go may make a trial before its time.
+    # A call that has nowhere else to go may make a trial before its time, or be sent with a key that was refused.
     return found if found.first else msgspec.structs.replace(found, places=places(early=True))
 
 
@@ -103,13 +103,15 @@ def _place(
     is_due = circuit is not None and circuit.breaker.is_due(at, early=early)
     state = State.HALF_OPEN if is_due else circuit.breaker.state if circuit else State.CLOSED
     is_shut = state is not State.CLOSED and not is_due
+    asides = board.keys.asides(deployment, at)
+    has_key = board.keys.has_ready(deployment, at) or (early and all(aside.is_refused for _, aside in asides))
     return Place(
         choice=choice,
         rates=rates,
         cost_pico=_cost_pico(rates, question),
         circuit=state,
-        obstacles=tuple(_obstacles(board, deployment, rates, budgets, at, is_shut=is_shut)),
-        keys_aside=tuple(_key_in_words(key, aside.status) for key, aside in board.keys.asides(deployment, at)),
+        obstacles=tuple(_obstacles(rates, budgets, is_shut=is_shut, has_key=has_key)),
+        keys_aside=tuple(_key_in_words(key, aside.status) for key, aside in asides),
         latency_ms=circuit.figures.latency_ms if circuit else None,
         success_share=board.success_share(deployment, at),
         hard_budgets=budgets,
@@ -122,19 +124,11 @@ def _cost_pico(rates: Rates | None, question: Question) -> int | None:
     return upper_bound_pico(rates, input_tokens=question.input_tokens, output_tokens=question.output_tokens)
 
 
-def _obstacles(
-    board: Board,
-    deployment: DeploymentSpec,
-    rates: Rates | None,
-    budgets: tuple[Window, ...],
-    now: float,
-    *,
-    is_shut: bool,
-) -> list[str]:
+def _obstacles(rates: Rates | None, budgets: tuple[Window, ...], *, is_shut: bool, has_key: bool) -> list[str]:
     found: list[str] = []
     if is_shut:
         found.append("it has failed of late, and is left alone for a while")
-    if not board.keys.has_ready(deployment, now):
+    if not has_key:
         found.append("none of its keys can be used now")
     if budgets and rates is None:
         found.append("it has no price, which a budget needs")

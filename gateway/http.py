@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from core import calling
 from core.ids import uuid7_hex
 from gateway.patience import Patience, patience
+from wire.body import COMPRESSED
 from wire.errors import ApiError, Code, invalid
 
 Scope = MutableMapping[str, Any]
@@ -21,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 JSON = (b"content-type", b"application/json")
 STALLED_S = 60.0
+LISTS = {b"x-tags", b"anthropic-beta"}  # of the headers that are read here
 # Extensions of the ASGI scope that `aiplatform.http_server` offers.
 WHOLE_ANSWER, HANG_UP = "aiplatform.whole_answer", "aiplatform.hang_up"
 
@@ -59,7 +60,7 @@ class Exchange:
         return self._headers
 
     def header(self, name: bytes) -> str:
-        """The value of a header given in lower case; '' where it is absent, and a list where it came several times.
+        """The value of a header given in lower case; '' where it is absent.
 
         What is no UTF-8 is ISO 8859-1, as RFC 9110 (section 5.5) says of headers of old.
         """
@@ -77,7 +78,7 @@ class Exchange:
         INVALID_REQUEST for one that is compressed.
         """
         coding = self.header(b"content-encoding")
-        if coding.lower() not in ("", "identity"):
+        if coding.lower() in COMPRESSED:
             raise invalid(f"'{coding}' is not taken: send the body as it is, not compressed.", param="Content-Encoding")
         length = self._headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit_bytes:
@@ -173,14 +174,12 @@ def with_request_id(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, 
 
 
 def _fields(headers: Headers) -> dict[bytes, bytes]:
-    """By name; of one that came several times all values, as the list that they are (RFC 9110, section 5.2)."""
+    """By name; of one that came several times the last, but all of a list (RFC 9110, section 5.2)."""
     found = dict(headers)
-    if len(found) == len(headers):  # as nearly always
-        return found
-    values: dict[bytes, list[bytes]] = defaultdict(list)
-    for name, value in headers:
-        values[name].append(value)
-    return {name: b", ".join(several) for name, several in values.items()}
+    if len(found) < len(headers):
+        for name in LISTS & found.keys():
+            found[name] = b",".join(value for each, value in headers if each == name)
+    return found
 
 
 def safe_request_id(given: str) -> str:

@@ -16,6 +16,8 @@ from wire.errors import ApiError, invalid, unsupported
 MAX_DEPTH = 100
 MOST = 2**31 - 1  # of anything that is counted; more would not fit into a column, and means nothing
 
+COMPRESSED = {"gzip", "x-gzip", "deflate", "compress", "br", "zstd"}  # of `Content-Encoding`: bodies come as they are
+
 NOTHING: tuple[Any, ...] = (None, [], {}, "")  # values that ask for nothing: SDKs send them for what was left out
 
 # All that msgspec raises for bytes that it cannot read as the type that was asked for.

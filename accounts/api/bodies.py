@@ -8,8 +8,9 @@ from typing import Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
 
-from wire.body import MAX_DEPTH, has_level
+from wire.body import COMPRESSED, MAX_DEPTH, has_level
 
 
 class JSONBodies(JSONParser):
@@ -17,6 +18,10 @@ class JSONBodies(JSONParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """Raises `ParseError`."""
+        asked: Request | None = (parser_context or {}).get("request")
+        coding = asked.headers.get("Content-Encoding", "").strip() if asked else ""
+        if coding.lower() in COMPRESSED:
+            raise ParseError(f"'{coding}' is not taken: send the body as it is, not compressed.")
         try:
             body = super().parse(stream, media_type, parser_context)
             is_deeper = isinstance(body, dict | list) and has_level(body, MAX_DEPTH)

@@ -21,7 +21,7 @@ from gateway.doors.grpc_strangers import asked_soon, refusing
 from gateway.doors.specification import told
 from gateway.failures import OUR_FAULT, error_headers
 from gateway.generated import ai_proxy_pb2 as pb
-from gateway.http import CallerLeftError, Headers, safe_request_id
+from gateway.http import LISTS, CallerLeftError, Headers, safe_request_id
 from gateway.pump import pumped
 from gateway.replies import Reply, abandoned
 from gateway.status import provider_statuses
@@ -50,7 +50,11 @@ class Metadata:
     watch = None  # whoever cancels a call cancels its door
 
     def __init__(self, metadata: Iterable[Any] | None) -> None:
-        self._values = {name: value for name, value in metadata or () if isinstance(value, str)}
+        self._values: dict[str, str] = {}
+        for name, value in metadata or ():
+            if isinstance(value, str):
+                before = self._values.get(name) if name.encode() in LISTS else None
+                self._values[name] = f"{before},{value}" if before else value.strip()
         self.request_id = safe_request_id(self._values.get("x-request-id", ""))
         self.told: Headers = []  # what HTTP answers say in headers
 

@@ -143,9 +143,9 @@ class Socket:
         Raises `ApiError`: UNAUTHENTICATED, or INVALID_REQUEST for another key than the socket's.
         """
         secret = self._secret or key or ""
+        caller = await self._gateway.caller(secret)
         if key and key != secret:
             raise invalid("All calls of a socket have one key: open another socket for another.", param="key")
-        caller = await self._gateway.caller(secret)
         self._secret, self._is_known = secret, True
         return caller
 

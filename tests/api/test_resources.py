@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.models import Model
 from django.test import Client as Browser
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts import keys
@@ -99,6 +101,15 @@ def test_a_keys_use_is_noted_twice_a_minute_and_is_nobodys_change(api: APIClient
 
     assert last_used() > long_ago
     assert not AuditEntry.objects.exists()
+
+
+def test_a_compressed_body_is_refused_as_such(api: APIClient) -> None:
+    packed = gzip.compress(b'{"name": "acme"}')
+    refused = api.post(
+        "/api/accounts/clients", packed, content_type="application/json", headers={"Content-Encoding": "gzip"}
+    )
+
+    assert (refused.status_code, "'gzip' is not taken" in refused.json()["error"]) == (400, True)
 
 
 @pytest.mark.parametrize("depth", [101, 900, 100_000])
@@ -318,8 +329,26 @@ def test_a_model_joins_the_default_route_with_its_first_price(api: APIClient, gp
         body = {"deployment": f"{provider.slug}/{model}", "inputPerMillion": "1", "outputPerMillion": "2"}
         made = api.post("/api/ai-providers/prices", body, format="json")
         assert made.status_code == 201, made.content
-
     assert [target.deployment.name for target in route.targets.all()] == ["new"]
+
+    route.targets.all().delete()  # which no price, planned or not, undoes
+    for valid_from in ("2099-01-01T00:00:00Z", timezone.now().isoformat()):
+        body = {"deployment": f"{provider.slug}/new", "validFrom": valid_from}
+        made = api.post("/api/ai-providers/prices", body | {"inputPerMillion": 1, "outputPerMillion": 2}, format="json")
+        assert made.status_code == 201, made.content
+    assert not route.targets.exists()
+
+
+def test_a_planned_price_lets_nobody_join_and_keeps_nobody_out(api: APIClient, gpt4: dict[str, Any]) -> None:
+    provider, route = Provider.objects.get(), Route.objects.create(name="default")
+    Deployment.objects.create(provider=provider, name="new")
+    joined = []
+    for valid_from in ("2099-01-01T00:00:00Z", timezone.now().isoformat()):
+        body = {"deployment": f"{provider.slug}/new", "validFrom": valid_from}
+        api.post("/api/ai-providers/prices", body | {"inputPerMillion": 1, "outputPerMillion": 2}, format="json")
+        joined.append(route.targets.count())
+
+    assert joined == [0, 1]
 
 
 def test_prices_are_added_and_never_changed(api: APIClient, gpt4: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from gateway.dry_run import Findings, Question, dry_run
 from gateway.snapshot import Snapshot
-from providers.resilience.board import Board
+from providers.errors import CredentialRefusedError, RateLimitedError
+from providers.resilience.board import Board, Pass
 from providers.resilience.breaker import EARLY_SHARE, State
 from providers.specs import DeploymentSpec, TargetSpec, Topology
-from tests.providers.topologies import deployment
+from tests.providers.topologies import deployment, key
 from usage.budgets import Budgets
 
 FIRST, SPARE = deployment("first"), deployment("spare")
@@ -58,6 +59,19 @@ def test_while_a_trial_is_under_way_nobody_makes_another() -> None:
     board.circuits[FIRST.id].breaker.permit(time.perf_counter())
 
     assert who(found(board, FIRST, SPARE)) == "spare"
+
+
+@pytest.mark.parametrize(("status", "taken"), [(401, "first"), (429, "")])
+def test_where_there_is_nowhere_else_to_go_a_refused_key_is_tried(status: int, taken: str) -> None:
+    keyed = deployment("first", keys=(key("a"),))
+    board, now = Board(), time.perf_counter()
+    passing = board.seek(keyed, now)
+    assert isinstance(passing, Pass)
+    failure = CredentialRefusedError("no", status=401) if status == 401 else RateLimitedError("no", retry_after_s=60)
+    board.failed(passing, failure, now)
+
+    assert who(found(board, keyed)) == taken
+    assert who(found(board, keyed, SPARE)) == "spare"
 
 
 @pytest.mark.parametrize(("share", "taken"), [(EARLY_SHARE / 2, ""), (EARLY_SHARE * 2, "first")])

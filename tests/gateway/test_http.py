@@ -12,6 +12,7 @@ import pytest
 
 from gateway.calls import Call, open_call
 from gateway.catalogue import Caller
+from gateway.doors.grpc import Metadata
 from gateway.http import Exchange
 from wire import openai_chat
 from wire.errors import ApiError
@@ -45,10 +46,16 @@ def test_white_space_behind_a_header_is_no_part_of_it() -> None:
     assert (call.provider, call.end_user, call.request_id) == ("acme", "bob", "one")
 
 
-def test_a_header_that_comes_several_times_is_a_list() -> None:
-    call = _call((b"x-tags", b"team=search"), (b"accept", b"*/*"), (b"x-tags", b"env=prod"))
+def test_of_a_header_that_comes_several_times_lists_are_one_and_of_others_the_last_counts() -> None:
+    call = _call((b"x-tags", b"team=search"), (b"x-provider", b"a"), (b"x-tags", b"env=prod"), (b"x-provider", b"b"))
 
-    assert json.loads(call.tags) == {"team": "search", "env": "prod"}
+    assert (json.loads(call.tags), call.provider) == ({"team": "search", "env": "prod"}, "b")
+
+
+def test_metadata_of_grpc_is_read_the_same_way() -> None:
+    read = Metadata([("x-tags", "team=search"), ("x-tags", "env=prod"), ("x-priority", "high ")])
+
+    assert (read.header(b"x-tags"), read.header(b"x-priority")) == ("team=search,env=prod", "high")
 
 
 @pytest.mark.parametrize("tags", [(b"team=a,team=b",), (b"team=a", b"team=b")])
@@ -57,7 +64,7 @@ def test_a_tag_has_one_value(tags: tuple[bytes, ...]) -> None:
         _call(*((b"x-tags", each) for each in tags))
 
 
-@pytest.mark.parametrize(("coding", "taken"), [(b"gzip", False), (b"identity", True), (b"", True)])
+@pytest.mark.parametrize(("coding", "taken"), [(b"gzip", False), (b"identity", True), (b"utf-8", True), (b"", True)])
 def test_a_compressed_body_is_refused_as_such(coding: bytes, *, taken: bool) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": BODY}

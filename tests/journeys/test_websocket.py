@@ -136,6 +136,9 @@ def test_another_key_than_the_sockets_is_refused_and_not_ignored(house: Product,
 
     assert ended["same"]["type"] == "done"
     assert (ended["other"]["error_code"], ended["other"]["field"]) == ("INVALID_REQUEST", "key")
+    with _socket(house, key="wrong") as socket:
+        _ask(socket, "late", key=house.key)
+        assert _until_done(socket)[-1]["error_code"] == "UNAUTHENTICATED"
     assert len(upstream.bill) == 1
 
 
