@@ -66,7 +66,7 @@ class _DemoAnswer:
         self._model = asked.model
         self._id = "chatcmpl-demo-" + hashlib.sha256(msgspec.json.encode(asked.messages)).hexdigest()[:16]
         self._finish = "tool_calls" if called else "length" if len(words) > limit else "stop"
-        prompt_tokens = sum(demo_reply.tokens_in(message.text) for message in asked.messages)
+        prompt_tokens = demo_reply.tokens_in([message.text for message in asked.messages])
         written = len(self._pieces) + (len(TOKEN.findall(self._call["function"]["arguments"])) if self._call else 0)
         self._usage = {
             "prompt_tokens": prompt_tokens,

@@ -8,6 +8,7 @@ and a picture came to, and stops where it is told.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -83,9 +84,12 @@ class Asked(msgspec.Struct):
 decode = msgspec.json.Decoder(Asked).decode
 
 
-def tokens_in(text: str) -> int:
+def tokens_in(texts: Sequence[str]) -> int:
     """Words and signs; by the usual length of one where to count them would keep others waiting."""
-    return len(TOKEN.findall(text)) if len(text) <= _MOST_COUNTED_CHARS else len(text) // _CHARS_A_TOKEN
+    chars = sum(map(len, texts))
+    if chars > _MOST_COUNTED_CHARS:
+        return chars // _CHARS_A_TOKEN
+    return sum(len(TOKEN.findall(text)) for text in texts)
 
 
 def called(asked: Asked) -> Function | None:

@@ -20,7 +20,7 @@ from wire.neutral import EmbeddingResponse, Usage
 _DIMENSIONS = 256
 _MOST_DIMENSIONS = 4096
 _MOST_NUMBERS = 2**20  # of one answer: it is counted in our own process
-_MOST_WORDS = 2_000  # of a text: its first ones say what it is about
+_MOST_WORDS = 50_000  # of a call, shared by its texts: the first ones of each say what it is about
 
 
 class Embedded(msgspec.Struct):
@@ -47,16 +47,18 @@ decode = msgspec.json.Decoder(Embedded).decode
 def answer(asked: Embedded) -> bytes:
     response = EmbeddingResponse(
         model=asked.model,
-        vectors=tuple(_vector(text, asked.dimensions) for text in asked.texts),
-        usage=Usage(input_tokens=sum(map(tokens_in, asked.texts))),
+        vectors=tuple(
+            _vector(text, asked.dimensions, most_words=_MOST_WORDS // len(asked.texts)) for text in asked.texts
+        ),
+        usage=Usage(input_tokens=tokens_in(asked.texts)),
     )
     fields = {"encoding_format": msgspec.Raw(msgspec.json.encode(asked.encoding_format))}
     return openai_embeddings.encode_response(response, fields)
 
 
-def _vector(text: str, dimensions: int) -> tuple[float, ...]:
+def _vector(text: str, dimensions: int, *, most_words: int) -> tuple[float, ...]:
     counts = [0.0] * dimensions
-    words = islice(TOKEN.finditer(text.lower()), _MOST_WORDS)
+    words = islice(TOKEN.finditer(text.lower()), most_words)
     for word in [each[0] for each in words] or [""]:
         counts[int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest()) % dimensions] += 1
     length = math.hypot(*counts)
