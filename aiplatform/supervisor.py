@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import http.client
 import os
 import signal
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -200,6 +202,20 @@ def beat_command(*, state_dir: Path) -> list[str]:
     return [*_CELERY, "beat", "--loglevel", "WARNING", "--schedule", schedule, "--pidfile="]
 
 
+@contextmanager
+def alone_in(state_dir: Path) -> Iterator[None]:
+    """Keeps others out who would serve from this folder meanwhile: its limits and its schedule know one of them.
+
+    Raises `StartError` where there is one already. The kernel lets go of it with the process, however that ends.
+    """
+    folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(folder, state_dir)
+        yield
+    finally:
+        os.close(folder)
+
+
 def check_port(host: str, port: int, *, setting: str = "PORT", is_shared: bool = False) -> None:
     """Raises `StartError` where the address cannot be listened on; `setting`: where the port comes from.
 
@@ -249,6 +265,13 @@ def dying_with(parent: int, number: int = signal.SIGTERM) -> Callable[[], None] 
             os._exit(1)
 
     return ask_kernel
+
+
+def _lock(folder: int, state_dir: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StartError(f"Another one serves from STATE_DIR={state_dir}: stop it, or choose another folder.") from None
 
 
 def _answers(url: str) -> bool:

@@ -223,5 +223,5 @@ document.addEventListener("DOMContentLoaded", () => {
   form.addEventListener("input", showCode);
   if (window.matchMedia("(max-width: 800px)").matches) form.querySelector("details").open = false;
   showState();
-  field("message").focus({ preventScroll: true });
+  if (document.activeElement === document.body) field("message").focus({ preventScroll: true }); // else somebody writes already
 });

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from aiplatform.supervisor import alone_in
 from tests import environment
 from tests.servers import PATIENCE_S, free_port, is_alive, wait_until
 
@@ -127,6 +128,18 @@ def test_a_port_in_use_stops_the_start_with_one_line(tmp_path: Path) -> None:
 
     assert f"Port {port} is in use" in line
     assert "PORT=" in line
+
+
+def test_a_folder_that_another_one_serves_from_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    env = _env(tmp_path, free_port())
+    state = Path(env["STATE_DIR"])
+    state.mkdir()
+
+    with alone_in(state):
+        line = _refused(env)
+
+    assert f"Another one serves from STATE_DIR={state}" in line
+    assert not (state / "platform.sqlite3").exists()
 
 
 @pytest.mark.parametrize("name", ["GRPC_PORT", "METRICS_PORT"])

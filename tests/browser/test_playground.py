@@ -102,6 +102,16 @@ def test_the_conversation_goes_on_until_it_is_begun_anew(trying: Page, upstream:
     assert {(body["temperature"], body["max_tokens"], body["stream"]) for body in sent} == {(0.5, 60, True)}
 
 
+def test_who_writes_before_the_page_is_whole_is_not_interrupted(trying: Page) -> None:
+    expect(trying.get_by_label("Message")).to_be_focused()
+    written = "document.querySelector('[name=system_prompt]').focus()"
+    trying.add_init_script(f"window.addEventListener('DOMContentLoaded', () => {written}, {{ capture: true }})")
+
+    trying.reload()
+
+    expect(trying.get_by_label("Instructions")).to_be_focused()
+
+
 def test_html_in_an_answer_is_text(trying: Page, upstream: Upstream) -> None:
     upstream.on("up-chat", Fault(status=400, message=HTML))
     refused = say(trying, HTML, model="up-chat")

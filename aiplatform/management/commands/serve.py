@@ -19,6 +19,7 @@ from aiplatform.supervisor import (
     Child,
     StartError,
     Supervisor,
+    alone_in,
     beat_command,
     check_certificate,
     check_port,
@@ -45,7 +46,8 @@ class Command(BaseCommand):
             if options["only"]:
                 self._serve_part(options["only"])
             else:
-                self._serve_all()
+                with alone_in(settings.STATE_DIR):
+                    self._serve_all()
         except StartError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
