@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from accounts import keys
 from accounts.audit import Audited
@@ -38,13 +40,18 @@ class Tier(Audited, Identified, RateLimited):
         return self.name
 
 
+def counted_endpoint(name: str) -> None:
+    """Raises `ValidationError`. Which there are is known to the doors alone, far above."""
+    import_string(settings.ENDPOINTS)(name)
+
+
 class EndpointLimit(Audited, Identified, RateLimited):
     """A further limit of each key in a tier, for the calls of one endpoint."""
 
     tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="endpoints")
     endpoint = models.CharField(
         max_length=100,
-        validators=[RegexValidator(r"^[!-~]+$", "Use letters, digits and signs, without spaces.")],
+        validators=[counted_endpoint],
         help_text="A path, as /v1/llm/generate, or a door as the usage pages name it, as openai.chat.",
     )
 

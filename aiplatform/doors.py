@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
 from gateway.asgi import Door
 from gateway.authentication import carries_key
-from gateway.doors import anthropic, gemini, health, nowhere, ollama, openai, spec_a, spec_b, spec_c, spec_d, spec_e
+from gateway.doors import (
+    anthropic,
+    gemini,
+    health,
+    nowhere,
+    ollama,
+    openai,
+    spec_a,
+    spec_b,
+    spec_c,
+    spec_d,
+    spec_e,
+    websocket,
+)
 from gateway.doors.models import as_asked
 from gateway.http import Scope
 from vectors import doors as vectors
@@ -22,6 +36,24 @@ PREFIXES = [
     *vectors.PREFIXES.items(),
     *((("", prefix), Door("nowhere", dialect, nowhere.refuse)) for prefix, dialect in nowhere.DIALECTS.items()),
 ]
+
+# Whose calls are counted (`gateway.admission`), by their names on usage rows.
+LIMITED = (
+    *("anthropic.messages", "gemini.embeddings", "gemini.generate", "ollama.chat", "ollama.embed", "ollama.generate"),
+    *("openai.chat", "openai.completions", "openai.embeddings", "openai.responses", "spec_a.generate"),
+    *("spec_b.completion", "spec_c.complete", "spec_c.grpc", "spec_d", "spec_e.embeddings", "spec_e.generate"),
+    *("spec_e.vector", "websocket"),
+)
+
+
+def require_endpoint(name: str) -> None:
+    """Raises `ValidationError` where a tier's limit for `name` would never hold (`accounts.models.EndpointLimit`)."""
+    path = name.rstrip("/")
+    at_path = (door for (_, route), door in ROUTES.items() if route == path)
+    below = (door for (_, start), door in PREFIXES if path.startswith(start) and path != start)
+    if name in LIMITED or path == websocket.PATH or any(door.surface in LIMITED for door in (*at_path, *below)):
+        return
+    raise ValidationError(f"Nothing is counted by this name. Give a call's path, or one of: {', '.join(LIMITED)}.")
 
 
 def door_of(scope: Scope) -> Door | None:

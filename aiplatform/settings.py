@@ -201,6 +201,7 @@ EGRESS = env.egress_policy()  # what may be called besides public addresses
 RETENTION_MONTHS = env.integer("RETENTION_MONTHS", 0, most=1_200)  # whole months of usage records that are kept; 0: all
 AUDIT_RETENTION_DAYS = env.integer("AUDIT_RETENTION_DAYS", 400, most=36_500)  # of the audit trail; 0: all of it is kept
 CACHE_TTL_S = env.integer("CACHE_TTL", 3600)  # how long an answer is kept; 0: none is
+ENDPOINTS = "aiplatform.doors.require_endpoint"  # what single endpoints' limits may name: for apps below the doors
 RATE_LIMIT_REQUESTS = env.integer("RATE_LIMIT_REQUESTS", 0)  # of a key without a tier; 0: no limit
 RATE_LIMIT_WINDOW_S = env.integer("RATE_LIMIT_WINDOW", 60, least=1)
 # Of new providers: failures in a row that open the circuit, and how long it stays open.

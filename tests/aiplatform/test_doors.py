@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from aiplatform.doors import door_of
+from aiplatform.doors import LIMITED, PREFIXES, ROUTES, door_of
 from gateway.doors import spec_b, spec_d
 
 COMPLETE = spec_d.ROUTES["POST", "/api/ai-providers/complete"]
@@ -55,3 +55,13 @@ def test_where_callers_need_no_key_a_session_is_still_a_session() -> None:
     assert door_of(scope_of("POST", "/api/ai-providers/complete")) is COMPLETE
     assert door_of(scope_of("POST", "/api/ai-providers/complete", (b"cookie", b"theme=dark"))) is COMPLETE
     assert door_of(scope_of("POST", "/api/ai-providers/complete", cookie)) is None
+
+
+def test_every_door_is_limited_or_costs_nothing() -> None:
+    facts = {"anthropic.count_tokens", "nowhere", "ollama.show", "ollama.tags", "ollama.version", "spec_a.cache"}
+    facts |= {"spec_b.costs", "spec_b.metrics", "spec_b.status", "spec_e.usage"}
+
+    surfaces = {door.surface for door in (*ROUTES.values(), *(door for _, door in PREFIXES))} - facts
+
+    limited = {each for each in surfaces if not each.endswith((".models", ".providers"))}
+    assert set(LIMITED) == limited | {"gemini.embeddings", "spec_c.grpc", "websocket"}

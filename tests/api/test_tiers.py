@@ -73,6 +73,11 @@ def test_two_who_change_different_fields_of_a_tier_at_once_lose_nothing() -> Non
     [
         [AT_GENERATE, AT_GENERATE],
         [{"endpoint": "two words"}],
+        [{"endpoint": "/v1/chat/completion", "requestsPerMinute": 1}],
+        [{"endpoint": "/v1/chat", "requestsPerMinute": 1}],
+        [{"endpoint": "openai", "requestsPerMinute": 1}],
+        [{"endpoint": "/v1/models", "requestsPerMinute": 1}],
+        [{"endpoint": "/v1beta/models/", "requestsPerMinute": 1}],
         [{**AT_GENERATE, "requestsPerMinute": 0}],
         [{**AT_GENERATE, "perDay": 1}],
     ],
@@ -81,6 +86,23 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_kept(api: APIClient, endp
     answer = api.post(URL, {"name": "gold", "endpoints": endpoints}, format="json")
     assert answer.status_code == 400
     assert not Tier.objects.filter(name="gold").exists()
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("/v1/chat/completions", "/v1/llm/generate/", "/v1beta/models/gemini-3:generateContent", "/ws/complete"),
+        *("/api/v1/providers/openai/completion", "/v1/vector/collections/docs", "openai.chat", "spec_c.grpc"),
+    ],
+)
+def test_what_is_counted_by_that_name_can_be_limited(api: APIClient, endpoint: str) -> None:
+    body = {"name": "gold", "endpoints": [{"endpoint": endpoint, "requestsPerMinute": 1}]}
+    assert api.post(URL, body, format="json").status_code == 201
+
+
+def test_who_names_no_endpoint_hears_what_there_is(api: APIClient) -> None:
+    answer = api.post(URL, {"name": "gold", "endpoints": [{"endpoint": "/v1/chat"}]}, format="json").json()
+    assert "anthropic.messages" in str(answer["fields"]["endpoints"])
 
 
 def test_clients_keys_and_models_carry_limits_too(api: APIClient) -> None:
