@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import grpc
 
     from gateway.metrics_server import MetricsServer
+
+_MOST_FILES = 65_536  # more than 30,000 calls under way in one process
 
 
 class Serving:
@@ -35,6 +38,7 @@ class Serving:
 
     async def start(self) -> None:
         """Raises django.db.Error where the database is away."""
+        _open_as_many_files_as_may_be()
         await self.gateway.start()
         if settings.METRICS_PORT:
             self._metrics = _new_metrics(
@@ -71,6 +75,14 @@ class Serving:
 
     def _left_s(self) -> float:
         return 0.0 if self._cut_at is None else max(self._cut_at - time.monotonic(), 0.0)
+
+
+def _open_as_many_files_as_may_be() -> None:
+    """A call under way has two sockets, and many systems allow 1,024 files until they are asked for more."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(_MOST_FILES, most)
+    if few < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _new_gateway() -> Gateway:

@@ -28,7 +28,7 @@ def api_error(
     """
     code = Code[failure.code]
     retry_after_s = failure.retry_after_s
-    if code is Code.PROVIDER_UNAVAILABLE:
+    if code in (Code.PROVIDER_UNAVAILABLE, Code.QUEUE_FULL):
         retry_after_s = max(again_s or 0.0, _LEAST_RETRY_S)
     return ApiError(
         code,

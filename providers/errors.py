@@ -5,6 +5,7 @@
 ProviderFailureError
 ├── UnreachableError        provider   yes         yes        yes    no connection; no byte of the call was sent
 │   └── ForbiddenAddressError          yes         no         yes    our own settings allow no connection there
+├── NoSocketError           us         yes         yes        no     this process has no socket left; nothing was sent
 ├── DisconnectedError       provider   yes         yes        yes    the connection broke after the call was sent
 ├── TimedOutError           provider   yes         no         yes    connect, first token, between chunks, or the whole
 ├── RejectedError           caller     no          no         no     its 400, 404, 409, 413, 422: the call is wrong
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Fault = Literal["caller", "key", "provider"]
+Fault = Literal["caller", "key", "provider", "us"]
 _PATIENCE_S = 10.0
 _CONNECT_PATIENCE_S = 2.0  # one lost packet included: it is sent again after a second (RFC 6298, section 2)
 
@@ -67,6 +68,17 @@ class ForbiddenAddressError(UnreachableError):
     """`core.egress` says why."""
 
     repeatable = False
+
+
+class NoSocketError(ProviderFailureError):
+    """Other calls will let go of theirs. `aiplatform.serving` asks the system for as many as it gives."""
+
+    fault: Fault = "us"
+    counts = False
+    code = "QUEUE_FULL"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, sent=False)
 
 
 class DisconnectedError(ProviderFailureError):

@@ -20,7 +20,8 @@ from usage.sums import QuarterNumber, known_cost
 _Status = UsageRecord.Status
 _ANSWERED = Q(status=_Status.OK)
 _REJECTED = Q(error_code="PROVIDER_REJECTED")  # refused; older rows call it an error
-_FAILED = Q(status__in=[_Status.ERROR, _Status.INTERRUPTED]) & ~_REJECTED
+_OURS = Q(error_code="QUEUE_FULL")  # no connection could be opened to anybody, or we were stopping
+_FAILED = Q(status__in=[_Status.ERROR, _Status.INTERRUPTED]) & ~_REJECTED & ~_OURS
 _LEFT = Q(status=_Status.CANCELLED)
 _WORKED = _ANSWERED | _LEFT | _REJECTED  # it answered, if only that the caller had erred
 _SENT = _WORKED | _FAILED

@@ -15,6 +15,7 @@ from core.http1.errors import (
     InvalidHeaderError,
     InvalidUrlError,
     MalformedAnswerError,
+    NoSocketError,
     TooLargeError,
     UnsendableError,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "InvalidHeaderError",
     "InvalidUrlError",
     "MalformedAnswerError",
+    "NoSocketError",
     "Session",
     "TooLargeError",
     "UnpackedAnswer",

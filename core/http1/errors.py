@@ -5,7 +5,8 @@ HttpError
 │   ├── InvalidUrlError         no URL that can be called
 │   └── InvalidHeaderError      a header that would end its line
 ├── ConnectError            no connection; nothing was sent. `cause` says why, `EgressRefusedError` among others
-│   └── ConnectTimeoutError     not within the time that there was
+│   ├── ConnectTimeoutError     not within the time that there was
+│   └── NoSocketError           this process, or its machine, can open no more sockets: the host is not at fault
 ├── BrokenAnswerError       the connection ended before the answer did
 ├── MalformedAnswerError    what came is no answer of HTTP/1.1, or larger in its framing than we accept
 └── TooLargeError           the body is larger than its reader accepts
@@ -37,6 +38,10 @@ class ConnectError(HttpError):
 
 
 class ConnectTimeoutError(ConnectError):
+    pass
+
+
+class NoSocketError(ConnectError):
     pass
 
 

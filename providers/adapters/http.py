@@ -14,6 +14,7 @@ from providers.errors import (
     BadAnswerError,
     DisconnectedError,
     ForbiddenAddressError,
+    NoSocketError,
     ProviderFailureError,
     RejectedError,
     UnreachableError,
@@ -86,6 +87,8 @@ async def post(session: Session, provider: ProviderSpec, request: Request) -> Ht
         )
     except http1.ConnectTimeoutError as error:
         raise UnreachableError(f"No connection to {provider.slug} within {provider.connect_timeout_s:g} s.") from error
+    except http1.NoSocketError as error:
+        raise NoSocketError(f"{provider.slug} is not called: the platform has no more connections to spare.") from error
     except http1.ConnectError as error:
         if isinstance(error.cause, EgressRefusedError):
             raise ForbiddenAddressError(f"{provider.slug} is not called: {error.cause}") from error

@@ -133,7 +133,7 @@ class Board:
         elif credential and isinstance(failure, RateLimitedError):
             news = self.keys.limited(credential, deployment, failure.retry_after_s, now)
             counts = news and not self.keys.has_ready(deployment, now)
-        if failure.fault != "caller":
+        if failure.fault not in ("caller", "us"):
             circuit.figures.failed(now, policy.window_s)
         if counts:
             circuit.breaker.failed(leave.permit, policy, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from pathlib import Path
 
 import grpc
@@ -46,3 +47,25 @@ def test_grpc_takes_no_new_calls_once_it_is_told_to_stop(tmp_path: Path, setting
             await gateways.let_go(serving.gateway)
 
     asyncio.run(story())
+
+
+def test_it_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path, settings: Settings) -> None:
+    """Many systems begin with 1,024: half as many calls at once."""
+    settings.METRICS_PORT, settings.STATE_DIR = 0, tmp_path
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def story() -> None:
+        serving = Serving(tallies_dir=tmp_path, is_metrics_port_shared=False)
+        await serving.start()
+        await serving.stop()
+        await gateways.let_go(serving.gateway)
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, most))
+    try:
+        asyncio.run(story())
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert allowed == (65_536 if most == resource.RLIM_INFINITY else min(most, 65_536))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import resource
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -92,6 +94,19 @@ async def raw_host(
             line.writer.transport.abort()
         for line in host.lines:
             await line.gone.wait()
+
+
+@contextlib.contextmanager
+def no_file_to_be_had() -> Iterator[None]:
+    """Meanwhile this process opens no file, and no socket."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
 
 
 def saying(*parts: bytes, then_hang_up: bool = False) -> Turn:

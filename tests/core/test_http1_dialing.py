@@ -14,7 +14,7 @@ import pytest
 from aiohappyeyeballs import AddrInfoType
 
 from core.egress import EgressRefusedError, Policy
-from core.http1 import ConnectError, names
+from core.http1 import ConnectError, NoSocketError, names
 from core.http1.names import Names
 from tests.core.hosts import (
     CONNECT_S,
@@ -24,6 +24,7 @@ from tests.core.hosts import (
     Run,
     certificate,
     counted,
+    no_file_to_be_had,
     only_pool,
     open_local,
     raw_host,
@@ -100,6 +101,44 @@ def test_a_certificate_of_another_name_is_not_trusted(
     with pytest.raises(ConnectError) as caught:
         run(story())
     assert isinstance(caught.value.cause, ssl.SSLCertVerificationError)
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "known.example", "sought.example"])
+def test_no_socket_to_be_had_is_no_fault_of_the_host(run: Run, place: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def look_up(name: str, port: int) -> Sequence[AddrInfoType]:
+        if name == "sought.example" and not may_open:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return await names.system_lookup("127.0.0.1", port)
+
+    may_open: list[bool] = []
+
+    async def story() -> None:
+        async with raw_host(saying(HELLO)) as host, open_local(lookup=look_up) as session:
+            url = f"http://{place}:{host.port}/"
+            with no_file_to_be_had():
+                for _ in range(2):
+                    with pytest.raises(NoSocketError):
+                        await session.post(url, {}, b"", connect_timeout_s=CONNECT_S)
+            may_open.append(True)
+            answer = await session.post(url, {}, b"", connect_timeout_s=CONNECT_S)
+            assert await answer.read(100) == b"hello"
+
+    run(story())
+
+    assert caplog.text.count("raise the limit of open files") == 1
+
+
+def test_a_name_that_nobody_knows_is_no_lack_of_sockets(run: Run) -> None:
+    async def nowhere(*_: object) -> Sequence[AddrInfoType]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def story() -> None:
+        async with open_local(lookup=nowhere) as session:
+            with pytest.raises(ConnectError) as caught:
+                await session.post("http://nowhere.example/", {}, b"", connect_timeout_s=CONNECT_S)
+            assert type(caught.value) is ConnectError
+
+    run(story())
 
 
 def test_an_address_of_ipv6(run: Run) -> None:

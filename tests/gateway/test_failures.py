@@ -11,7 +11,14 @@ from core.money import PICO_PER_USD
 from core.vault import Secret
 from gateway.failures import api_error, error_headers, nobody_left, over_budget
 from providers.dispatch import quotable
-from providers.errors import DisconnectedError, ProviderFailureError, TimedOutError, UnknownModelError, from_status
+from providers.errors import (
+    DisconnectedError,
+    NoSocketError,
+    ProviderFailureError,
+    TimedOutError,
+    UnknownModelError,
+    from_status,
+)
 from providers.specs import CredentialSpec
 from tests.providers.topologies import deployment, key
 from usage.budgets import BudgetExceededError
@@ -47,6 +54,17 @@ def test_a_rejection_alone_keeps_its_status_and_all_say_who_it_was(failure: Prov
     error = api_error(failure, "acme")
     assert error.status == status
     assert dict(error_headers(error))[b"x-provider"] == b"acme"
+
+
+def test_who_has_no_socket_asks_to_come_back_soon() -> None:
+    error = api_error(NoSocketError("acme is not called: no more connections."), "acme")
+    assert (error.code, error.status, error.message) == (
+        Code.QUEUE_FULL,
+        503,
+        "acme is not called: no more connections.",
+    )
+    assert dict(error_headers(error))[b"retry-after"] == b"1"
+    assert b"x-should-retry" not in dict(error_headers(error))
 
 
 def test_a_providers_words_are_told_without_its_key_and_address() -> None:

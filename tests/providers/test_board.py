@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from providers.errors import CredentialRefusedError, RejectedError, UnknownModelError, UpstreamError
+from providers.errors import CredentialRefusedError, NoSocketError, RejectedError, UnknownModelError, UpstreamError
 from providers.resilience.board import Board, Change, Pass
 from providers.resilience.breaker import State
 from providers.resilience.figures import Figures
@@ -275,6 +275,15 @@ def test_a_reset_counts_also_where_the_configuration_was_not_looked_at_since_the
     board.heed([RESET], 1)
 
     assert not board.is_open(ONE)
+
+
+def test_what_could_not_be_sent_says_nothing_of_the_provider() -> None:
+    board = Board(Random(0))
+    for _ in range(2 * ONE.provider.circuit.failures):
+        board.failed(leave(board), NoSocketError("no more connections"), 0)
+
+    assert not board.is_open(ONE)
+    assert board.circuit(ONE.id, 0).figures.calls(0, 120) == (0, 0)
 
 
 def test_a_report_says_until_when_a_provider_is_down() -> None:

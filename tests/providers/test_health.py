@@ -188,7 +188,8 @@ def test_live_calls_count_more_than_the_last_check(host: ModelHost, new_call: Ne
     assert health.standings([row], now=NOW)[row.pk].state == "healthy"
     for number in range(6):
         new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="error" if number else "ok")
-    for _ in range(20):  # the callers' own mistakes, and what is long past
+    for _ in range(20):  # the callers' own mistakes, what we could not send, and what is long past
+        new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="error", error_code="QUEUE_FULL")
         new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="refused", error_code="PROVIDER_REJECTED")
         new_call(NOW - timedelta(minutes=1), provider_id=row.pk, status="error", error_code="PROVIDER_REJECTED")
         new_call(NOW - timedelta(hours=1), provider_id=row.pk)

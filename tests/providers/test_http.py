@@ -14,8 +14,14 @@ from core.http import open_session
 from core.http1 import Session
 from providers import dispatch
 from providers.adapters import http
-from providers.errors import BadAnswerError, ForbiddenAddressError, ProviderFailureError, UnreachableError
-from tests.core.hosts import framed, raw_host, saying, sized
+from providers.errors import (
+    BadAnswerError,
+    ForbiddenAddressError,
+    NoSocketError,
+    ProviderFailureError,
+    UnreachableError,
+)
+from tests.core.hosts import framed, no_file_to_be_had, raw_host, saying, sized
 from tests.providers.topologies import deployment, sent_to
 from wire import openai_chat
 
@@ -75,6 +81,19 @@ def test_an_address_that_our_own_settings_forbid_is_not_asked_again() -> None:
 
     assert isinstance(failure, ForbiddenAddressError)
     assert (failure.sent, failure.repeatable) == (False, False)
+    assert failure.detail.startswith("acme is not called: ")
+
+
+def test_without_a_socket_nothing_was_sent_and_the_provider_has_not_failed() -> None:
+    async def story() -> None:
+        async with open_session() as session:
+            with no_file_to_be_had():
+                await _ask(session, "http://127.0.0.1:9/v1")
+
+    failure = _failed(story())
+
+    assert isinstance(failure, NoSocketError)
+    assert (failure.sent, failure.counts, failure.repeatable) == (False, False, True)
     assert failure.detail.startswith("acme is not called: ")
 
 

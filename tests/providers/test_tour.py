@@ -14,6 +14,7 @@ from providers.errors import (
     BadAnswerError,
     CredentialRefusedError,
     DisconnectedError,
+    NoSocketError,
     ProviderFailureError,
     RateLimitedError,
     RejectedError,
@@ -157,6 +158,7 @@ def test_nor_is_it_where_it_failed_before() -> None:
     ("failure", "following"),
     [
         (UnreachableError(""), "wait"),
+        (NoSocketError(""), "wait"),
         (DisconnectedError(""), "wait"),
         (BROKEN, "wait"),
         (TimedOutError(""), "stop"),
