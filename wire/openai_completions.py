@@ -131,7 +131,9 @@ class Encoder:
                 return self._chunk([_choice(event.choice, event.text, None)])
             case Finished():
                 return self._chunk([_choice(event.choice, "", event.finish)])
-            case Metered() | Settled():
+            case Metered():  # some hosts tell the usage so far with every chunk: the last one counts
+                self._usage = event.usage
+            case Settled():  # holds the gateway's own estimate where the provider said nothing
                 self._usage = self._usage or event.usage
         return b""
 
