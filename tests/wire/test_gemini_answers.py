@@ -91,6 +91,24 @@ def test_usage_is_counted_inclusively() -> None:
     assert msgspec.json.decode(result.usage.raw) == used
 
 
+def test_parts_that_another_host_reports_beyond_their_total_leave_no_count_below_zero() -> None:
+    usage = Usage(
+        input_tokens=9, audio_input_tokens=5, image_input_tokens=70, output_tokens=3, reasoning_tokens=8,
+        image_output_tokens=1,
+    )  # fmt: skip
+
+    told = gemini.encode_response(ChatResponse("r", "m", (Choice(0, (Text("x"),), "stop"),), usage))
+
+    assert msgspec.json.decode(told)["usageMetadata"] == {
+        "promptTokenCount": 9,
+        "candidatesTokenCount": 0,
+        "thoughtsTokenCount": 3,
+        "totalTokenCount": 12,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}, {"modality": "IMAGE", "tokenCount": 4}],
+        "candidatesTokensDetails": [],
+    }
+
+
 @pytest.mark.parametrize("used", [None, {}, [], "x", {"promptTokenCount": -1}, {"promptTokenCount": "many"}])
 def test_usage_that_cannot_be_believed_is_none(used: Any) -> None:
     assert gemini.read_result(msgspec.json.encode(answer({"text": "x"}, usageMetadata=used))).usage is None

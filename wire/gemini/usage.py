@@ -72,21 +72,23 @@ def decode_usage(raw: bytes | msgspec.Raw) -> Usage | None:
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
+    """Parts that some hosts report beyond their total count up to it: no count is below zero."""
+    (reasoning_tokens,) = apart(usage.output_tokens, usage.reasoning_tokens)
+    said_tokens = usage.output_tokens - reasoning_tokens
     encoded: dict[str, Any] = {
         "promptTokenCount": usage.input_tokens,
-        "candidatesTokenCount": usage.output_tokens - usage.reasoning_tokens,
+        "candidatesTokenCount": said_tokens,
         "totalTokenCount": usage.input_tokens + usage.output_tokens,
     }
     if usage.cached_input_tokens:
         encoded["cachedContentTokenCount"] = usage.cached_input_tokens
-    if usage.reasoning_tokens:
-        encoded["thoughtsTokenCount"] = usage.reasoning_tokens
+    if reasoning_tokens:
+        encoded["thoughtsTokenCount"] = reasoning_tokens
     if usage.audio_input_tokens or usage.image_input_tokens:
         encoded["promptTokensDetails"] = _modalities(
             usage.input_tokens, usage.audio_input_tokens, usage.image_input_tokens
         )
     if usage.audio_output_tokens or usage.image_output_tokens:
-        said_tokens = usage.output_tokens - usage.reasoning_tokens
         encoded["candidatesTokensDetails"] = _modalities(
             said_tokens, usage.audio_output_tokens, usage.image_output_tokens
         )
@@ -103,5 +105,6 @@ def _tokens(details: _Details, modality: str) -> int:
 
 
 def _modalities(total: int, audio: int, image: int) -> list[dict[str, Any]]:
-    counts = {"TEXT": total - audio - image, "AUDIO": audio, "IMAGE": image}
+    audio, image, text = apart(total, audio, image, total)
+    counts = {"TEXT": text, "AUDIO": audio, "IMAGE": image}
     return [{"modality": modality, "tokenCount": tokens} for modality, tokens in counts.items() if tokens]
