@@ -483,6 +483,34 @@ def test_open_models_tell_their_thinking_whole_and_arguments_at_once() -> None:
     ]
 
 
+def test_a_call_is_why_a_stream_ended_whose_end_does_not_repeat_it() -> None:
+    """Agents run the call for that reason alone. Some hosts end with `output: []`."""
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"}
+
+    def finish(status: str) -> Finished:
+        last = event(f"response.{status}", response={"id": "r", "status": status, "output": []})
+        told = streams.decoded(DIALECT, [event("response.output_item.added", item=call), last])
+        return next(each for each in told if isinstance(each, Finished))
+
+    assert finish("completed") == Finished("tool_calls")
+    assert finish("incomplete") == Finished("length")
+
+
+def test_a_call_without_arguments_has_an_empty_object_of_them() -> None:
+    """Some hosts of the chat dialect say nothing, and clients read the arguments as JSON."""
+    response = ChatResponse("r1", "m", (Choice(0, (ToolCall("c", "f", ""),), "tool_calls"),), None)
+
+    (plain,) = msgspec.json.decode(openai_responses.encode_response(response))["output"]
+    events = told(streams.encoded(DIALECT, streams.events_of(response)))
+    by_type = {each["type"]: each for each in events}
+
+    assert plain["arguments"] == "{}"
+    assert by_type["response.output_item.added"]["item"]["arguments"] == ""
+    assert by_type["response.function_call_arguments.done"]["arguments"] == "{}"
+    assert by_type["response.output_item.done"]["item"] == plain
+    assert events[-1]["response"]["output"] == [plain]
+
+
 def test_calls_are_told_apart_by_their_ids_where_no_place_is_told() -> None:
     items = [{"type": "function_call", "id": f"fc_{n}", "call_id": f"c{n}", "name": "f"} for n in range(2)]
     events = [event("response.output_item.added", item=item) for item in items]

@@ -100,16 +100,16 @@ class CallItem(Item):
         self._arguments: list[str] = []
 
     def opening(self) -> Events:
-        return [self._added(self._item("in_progress"))]
+        return [self._added(self._item("in_progress") | {"arguments": ""})]
 
     def delta(self, arguments: str) -> Events:
         self._arguments.append(arguments)
         return [self._event("function_call_arguments.delta", delta=arguments)]
 
     def closing(self, status: str) -> Events:
-        arguments = "".join(self._arguments)
-        told = self._event("function_call_arguments.done", arguments=arguments, name=self._started.name)
-        return [told, self._done(self._item(status))]
+        whole = self._item(status)
+        told = self._event("function_call_arguments.done", arguments=whole["arguments"], name=self._started.name)
+        return [told, self._done(whole)]
 
     def _item(self, status: str) -> dict[str, Any]:
         call = ToolCall(self._started.id, self._started.name, "".join(self._arguments))

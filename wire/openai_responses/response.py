@@ -106,7 +106,7 @@ def encode_item(part: Part, id_: str, *, logprobs: list[Any], status: str = "com
             sealed = encrypted_content(part)
             return {"id": id_, "type": "reasoning", "summary": summary, "encrypted_content": sealed}
         case ToolCall():
-            call = {"call_id": part.id, "name": part.name, "arguments": part.arguments}
+            call = {"call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
             return {"id": id_, "type": "function_call", "status": status, **call}
         case _:
             raise answer.bad_item(type(part).__name__)

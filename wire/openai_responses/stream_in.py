@@ -58,7 +58,7 @@ class Decoder:
         if seen.response is None:
             return []
         events = self._start(seen.response)
-        return [*events, *_end(seen.response)] if seen.type in ENDS else events
+        return [*events, *self._end(seen.response)] if seen.type in ENDS else events
 
     def _start(self, response: answer.Response) -> list[StreamEvent]:
         if self._started:
@@ -90,6 +90,13 @@ class Decoder:
         self._said.add(place)
         return [ToolCallDelta(self._calls[place], delta)] if delta else []
 
+    def _end(self, response: answer.Response) -> list[StreamEvent]:
+        """Some hosts do not repeat the items at the end: the calls that have come still are why it ended."""
+        finish = answer.finish_of(response)
+        finished = Finished("tool_calls" if finish == "stop" and self._calls else finish)
+        usage = decode_usage(response.usage)
+        return [finished] if usage is None else [finished, Metered(usage)]
+
 
 def _place(seen: answer.Event, item_id: str | None) -> Place:
     """llama.cpp numbers no items, and other hosts give them no ids."""
@@ -100,9 +107,3 @@ def _text(seen: answer.Event) -> str:
     if not isinstance(seen.delta, str):
         raise BadStreamError("a delta that is no text")
     return seen.delta
-
-
-def _end(response: answer.Response) -> list[StreamEvent]:
-    usage = decode_usage(response.usage)
-    finished = Finished(answer.finish_of(response))
-    return [finished] if usage is None else [finished, Metered(usage)]
