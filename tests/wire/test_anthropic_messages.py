@@ -588,6 +588,7 @@ def test_a_stream_is_finished_only_with_its_stop_reason() -> None:
     assert not metered(start(), delta(type="text_delta", text="x"))[0].finished
     assert not metered(start(), end(None, output_tokens=1))[0].finished
     assert not metered(start(), STOP)[0].finished
+    assert streams.decoded(DIALECT, [event("message_delta", delta={"stop_reason": None})]) == []
 
 
 def test_the_end_that_hosts_borrow_from_chat_completions_is_passed_over() -> None:
@@ -662,6 +663,39 @@ def test_a_stream_as_anthropic_sends_it() -> None:
     ]
     assert isinstance(told[-1], Metered)
     assert (told[-1].usage.input_tokens, told[-1].usage.output_tokens) == (5, 15)
+
+
+def test_what_a_block_begins_with_is_told() -> None:
+    """Some compatible hosts send no deltas for what is short, or known at once."""
+    blocks = [
+        {"type": "thinking", "thinking": "Hm", "signature": "sig"},
+        {"type": "thinking", "thinking": "", "signature": "alone"},
+        {"type": "text", "text": "Hi"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+        {"type": "tool_use", "id": "u", "name": "g"},
+    ]
+
+    told = streams.decoded(
+        DIALECT,
+        [
+            each
+            for index, block in enumerate(blocks)
+            for each in (
+                event("content_block_start", index=index, content_block=block),
+                event("content_block_stop", index=index),
+            )
+        ],
+    )
+
+    assert told == [
+        ThinkingDelta("Hm", "sig"),
+        ThinkingDelta("", "alone"),
+        TextDelta("Hi"),
+        ToolCallStarted(0, "t", "f"),
+        ToolCallDelta(0, '{"a":1}'),
+        ToolCallStarted(1, "u", "g"),
+        ToolCallDelta(1, "{}"),
+    ]
 
 
 def test_a_signature_ends_its_block_of_thinking() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,18 @@ from hypothesis import strategies as st
 from tests.wire import gemini_strategies, ollama_strategies, responses_strategies, strategies, streams
 from wire import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from wire.dialect import Dialect, Envelope
-from wire.neutral import ChatRequest, ChatResponse, Choice, Text, Thinking, ToolCall, Usage
+from wire.neutral import (
+    ChatRequest,
+    ChatResponse,
+    Choice,
+    Finished,
+    Started,
+    Text,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 
 OPENAI: Dialect = openai_chat
 ANTHROPIC: Dialect = anthropic_messages
@@ -143,6 +156,22 @@ def test_a_stream_may_be_cut_at_every_byte(dialect: Dialect) -> None:
     for cut in range(len(stream)):
         assert streams.split(dialect, stream, [cut]) == whole
     assert streams.split(dialect, stream, range(len(stream))) == whole
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, GEMINI, RESPONSES, OLLAMA], ids=lambda dialect: dialect.name)
+def test_log_probabilities_are_told_with_their_part_of_a_stream(dialect: Dialect) -> None:
+    def step(token: str) -> dict[str, Any]:
+        said = {"token": token, "logprob": -0.5, "bytes": list(token.encode())}
+        return said | {"top_logprobs": [said]}
+
+    pieces = [TextDelta(text, logprobs={"content": [step(text)]}) for text in ("Hi", "ö")]
+    stream = streams.encoded(dialect, [Started("r", "m"), *pieces, TextDelta("!"), Finished("stop")])
+
+    told = [each for each in streams.decoded(dialect, streams.split(dialect, stream)) if isinstance(each, TextDelta)]
+
+    assert [each.text for each in told] == ["Hi", "ö", "!"]
+    steps = [each.logprobs and each.logprobs["content"] for each in told]
+    assert steps == [[step("Hi")], [step("ö")], None]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)

@@ -161,6 +161,8 @@ def test_a_picture_in_an_answer_has_no_place_elsewhere() -> None:
 
     with pytest.raises(BadBodyError, match="inline_data"):
         gemini.decode_response(msgspec.json.encode(answer(picture)))
+    with pytest.raises(BadBodyError, match="inline_data"):
+        DIALECT.decoder().decode(event(answer(picture)))
 
 
 def test_logprobs_go_both_ways() -> None:
@@ -225,6 +227,26 @@ def test_a_stream_is_understood() -> None:
         Finished("tool_calls"),
     ]
     assert streams.assembled(told).usage == Usage(input_tokens=10, output_tokens=10, reasoning_tokens=6)
+
+
+def test_candidates_are_told_apart_by_their_index_or_else_their_place() -> None:
+    """Google leaves out what is 0, and an index with it."""
+    both, second = answer({"text": "a"}, finish=None), answer({"text": "c"}, index=1, finish=None)
+    both["candidates"] = [{"content": {"parts": [{"text": text}]}} for text in "ab"]
+    call = answer({"functionCall": {"name": "f"}}, index=1)
+    end = answer()  # told twice, it is one end all the same
+
+    told = streams.decoded(DIALECT, map(event, (both, second, call, end, end)))
+
+    assert told[1:] == [
+        TextDelta("a"),
+        TextDelta("b", 1),
+        TextDelta("c", 1),
+        ToolCallStarted(0, "call_r-1_1_0", "f", 1),
+        ToolCallDelta(0, "{}", 1),
+        Finished("tool_calls", 1),
+        Finished("stop"),
+    ]
 
 
 def test_the_last_event_waits_for_the_books() -> None:

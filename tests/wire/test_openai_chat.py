@@ -275,7 +275,24 @@ def test_usage_is_read_as_each_host_counts_it() -> None:
 
     deepseek = usage_of(USAGE | {"prompt_cache_hit_tokens": 6, "prompt_cache_miss_tokens": 3})
     assert deepseek is not None
-    assert deepseek.cached_input_tokens == 6
+    assert streams.without_raw(deepseek) == Usage(input_tokens=9, cached_input_tokens=6, output_tokens=3)
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt_tokens": 9}, Usage(input_tokens=9)),  # of embeddings
+        ({"completion_tokens": 3}, Usage(output_tokens=3)),
+        ({"prompt_tokens": "9", "completion_tokens": 3.0}, Usage(input_tokens=9, output_tokens=3)),
+        (USAGE | {"completion_tokens_details": {"audio_tokens": 2}},
+         Usage(input_tokens=9, output_tokens=3, audio_output_tokens=2)),
+    ],
+)  # fmt: skip
+def test_usage_counts_though_it_is_told_in_part_or_as_text(told: dict[str, Any], usage: Usage) -> None:
+    read = usage_of(told)
+
+    assert read is not None
+    assert streams.without_raw(read) == usage
 
 
 def test_reasoning_that_a_host_counts_beside_the_completion_is_charged() -> None:
@@ -495,6 +512,40 @@ def test_parallel_calls_that_all_have_index_0_are_told_apart_by_id() -> None:
         ToolCallStarted(1, "b", "f"),
     ]
     assert told[-1] == Finished("tool_calls")
+
+
+@pytest.mark.parametrize("again", ["call_0", "", None])
+def test_a_call_goes_on_whether_its_id_is_repeated_empty_or_left_out(again: str | None) -> None:
+    """As hosts of Qwen's models send it, among others."""
+
+    def call(id_: str | None, **function: str) -> dict[str, Any]:
+        return {"tool_calls": [{"index": 0, "id": id_, "type": "function", "function": function}]}
+
+    told = neutral(chunk(call("call_0", name="f", arguments='{"a"')), chunk(call(again, arguments=":1}")))
+
+    assert told[1:] == [ToolCallStarted(0, "call_0", "f"), ToolCallDelta(0, '{"a"'), ToolCallDelta(0, ":1}")]
+
+
+def test_calls_without_ids_are_told_apart_by_their_places_and_get_ids_of_ours() -> None:
+    calls = [{"index": n, "id": "", "function": {"name": "f", "arguments": f'{{"n":{n}}}'}} for n in range(2)]
+
+    told = neutral(chunk({"tool_calls": calls}))
+
+    assert told[1:] == [
+        ToolCallStarted(0, "call_c-1_0_0", "f"),
+        ToolCallDelta(0, '{"n":0}'),
+        ToolCallStarted(1, "call_c-1_0_1", "f"),
+        ToolCallDelta(1, '{"n":1}'),
+    ]
+
+
+def test_a_host_that_names_neither_itself_nor_its_answer_starts_once() -> None:
+    unnamed = {"id": None, "model": None, "created": None}
+    last = chunk(choices=[{"delta": None, "finish_reason": "stop"}], **unnamed)
+
+    told = neutral(chunk({"content": "H"}, **unnamed), chunk({"content": "i"}, **unnamed), last)
+
+    assert told == [Started("", ""), TextDelta("H"), TextDelta("i"), Finished("stop")]
 
 
 def test_thinking_and_refusals_are_told() -> None:
