@@ -91,6 +91,31 @@ def test_usage_is_counted_inclusively() -> None:
     assert msgspec.json.decode(result.usage.raw) == used
 
 
+@pytest.mark.parametrize(
+    ("used", "usage"),
+    [
+        ({"promptTokenCount": "9"}, Usage(input_tokens=9)),  # of embeddings, and as Google's JSON may write numbers
+        ({"candidatesTokenCount": 3}, Usage(output_tokens=3)),
+        ({"thoughtsTokenCount": 6}, Usage(output_tokens=6, reasoning_tokens=6)),
+        (
+            {
+                "promptTokenCount": 9,
+                "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 4}],
+                "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}],
+                "candidatesTokenCount": 3,
+                "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 2}, {"modality": "TEXT"}],
+            },
+            Usage(input_tokens=9, output_tokens=3, audio_output_tokens=2),
+        ),
+    ],
+)
+def test_usage_that_is_told_in_part_counts_for_what_it_tells(used: dict[str, Any], usage: Usage) -> None:
+    told = gemini.read_result(msgspec.json.encode(answer({"text": "x"}, usageMetadata=used))).usage
+
+    assert told is not None
+    assert streams.without_raw(told) == usage
+
+
 def test_parts_that_another_host_reports_beyond_their_total_leave_no_count_below_zero() -> None:
     usage = Usage(
         input_tokens=9, audio_input_tokens=5, image_input_tokens=70, output_tokens=3, reasoning_tokens=8,

@@ -586,6 +586,8 @@ def test_events_that_are_new_to_us_go_on_untouched() -> None:
         ({}, None),
         ({"input_tokens": -1, "output_tokens": 2}, None),
         ({"input_tokens": 5, "output_tokens": 2}, (5, 0, 2, 0)),
+        ({"input_tokens": 5}, (5, 0, 0, 0)),
+        ({"output_tokens": "2"}, (0, 0, 2, 0)),
         (
             {
                 "input_tokens": 5,
