@@ -144,6 +144,8 @@ def test_usage_that_cannot_be_believed_is_none(used: Any) -> None:
     [
         ("STOP", "stop"),
         ("MAX_TOKENS", "length"),
+        ("CONTINUATION", "length"),
+        ("ESCALATION", "content_filter"),
         ("SAFETY", "content_filter"),
         ("RECITATION", "content_filter"),
         ("PROHIBITED_CONTENT", "content_filter"),

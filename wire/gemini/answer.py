@@ -15,6 +15,7 @@ from wire.neutral import FinishReason
 
 _FINISH: dict[str, FinishReason] = {
     "MAX_TOKENS": "length",
+    "CONTINUATION": "length",  # Google's own bound of one call: its SDK asks for the rest with a token
     "SAFETY": "content_filter",
     "RECITATION": "content_filter",
     "LANGUAGE": "content_filter",
@@ -22,6 +23,7 @@ _FINISH: dict[str, FinishReason] = {
     "PROHIBITED_CONTENT": "content_filter",
     "SPII": "content_filter",
     "MODEL_ARMOR": "content_filter",
+    "ESCALATION": "content_filter",
     "IMAGE_SAFETY": "content_filter",
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
