@@ -587,6 +587,14 @@ def test_totals_at_the_end_replace_those_of_the_start() -> None:
     assert (meter.usage.input_tokens, meter.usage.output_tokens) == (50, 4)
 
 
+def test_usage_that_the_start_alone_tells_is_no_answer_s() -> None:
+    """The books go by an estimate then, and callers of other dialects are told the same."""
+    events = [start(input_tokens=5, output_tokens=1), event("message_delta", delta={"stop_reason": "end_turn"}), STOP]
+
+    assert metered(*events)[0].usage is None
+    assert not [each for each in streams.decoded(DIALECT, events) if isinstance(each, Metered)]
+
+
 def test_a_stream_is_finished_only_with_its_stop_reason() -> None:
     assert not metered(start(), delta(type="text_delta", text="x"))[0].finished
     assert not metered(start(), end(None, output_tokens=1))[0].finished
@@ -672,7 +680,8 @@ def test_what_a_block_begins_with_is_told() -> None:
     """Some compatible hosts send no deltas for what is short, or known at once."""
     blocks = [
         {"type": "thinking", "thinking": "Hm", "signature": "sig"},
-        {"type": "thinking", "thinking": "", "signature": "alone"},
+        {"type": "thinking", "signature": "alone"},
+        {"type": "thinking", "thinking": "So"},
         {"type": "text", "text": "Hi"},
         {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
         {"type": "tool_use", "id": "u", "name": "g"},
@@ -693,6 +702,7 @@ def test_what_a_block_begins_with_is_told() -> None:
     assert told == [
         ThinkingDelta("Hm", "sig"),
         ThinkingDelta("", "alone"),
+        ThinkingDelta("So"),
         TextDelta("Hi"),
         ToolCallStarted(0, "t", "f"),
         ToolCallDelta(0, '{"a":1}'),
