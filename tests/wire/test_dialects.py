@@ -158,6 +158,16 @@ def test_a_stream_may_be_cut_at_every_byte(dialect: Dialect) -> None:
     assert streams.split(dialect, stream, range(len(stream))) == whole
 
 
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_what_only_keeps_a_stream_open_says_nothing(dialect: Dialect) -> None:
+    kept_open = b"\n" if dialect is OLLAMA else b": keep-alive\n\n"
+    meter = dialect.meter(show_usage=True)
+
+    assert meter.see(kept_open) == kept_open
+    assert dialect.decoder().decode(kept_open) == []
+    assert not meter.finished
+
+
 @pytest.mark.parametrize("dialect", [OPENAI, GEMINI, RESPONSES, OLLAMA], ids=lambda dialect: dialect.name)
 def test_log_probabilities_are_told_with_their_part_of_a_stream(dialect: Dialect) -> None:
     def step(token: str) -> dict[str, Any]:

@@ -326,6 +326,7 @@ def test_thoughts_that_only_the_total_tells_are_charged() -> None:
         {"total_tokens": 80, "completion_tokens_details": {"reasoning_tokens": 2}},
         {"total_tokens": 1012, "prompt_tokens_details": {"cached_tokens": 1000}},
         {"total_tokens": 1012, "prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 400}},
+        {"total_tokens": 1062, "prompt_tokens_details": {"cached_tokens": 1000}},
     ],
 )
 def test_a_total_with_something_else_in_it_adds_nothing(more: dict[str, Any]) -> None:
