@@ -11,6 +11,8 @@ from wire.dialect import BadBodyError, BadStreamError, Dialect, StreamFailedErro
 from wire.errors import ApiError, Code, invalid
 from wire.neutral import (
     ChatRequest,
+    ChatResponse,
+    Choice,
     Finished,
     Message,
     Metered,
@@ -29,6 +31,7 @@ from wire.neutral import (
     Usage,
 )
 from wire.openai_chat.stream_out import DONE
+from wire.sse import data_of
 
 DIALECT: Dialect = anthropic_messages
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -709,6 +712,18 @@ def test_what_a_block_begins_with_is_told() -> None:
         ToolCallStarted(1, "u", "g"),
         ToolCallDelta(1, "{}"),
     ]
+
+
+def test_deltas_that_follow_one_another_are_one_block() -> None:
+    """Clients take the answer's words from its one block of text."""
+    parts = (Thinking("Hm, hm, hm."), Text("I look it up."), ToolCall("t", "f", '{"a":1}'), Text("And then."))
+    response = ChatResponse("r", "m", (Choice(0, parts, "tool_calls"),), None)
+
+    stream = streams.split(DIALECT, streams.encoded(DIALECT, streams.events_of(response)))
+
+    told = [msgspec.json.decode(data_of(each)) for each in stream]
+    begun = [each["content_block"]["type"] for each in told if each["type"] == "content_block_start"]
+    assert begun == ["thinking", "text", "tool_use", "text"]
 
 
 def test_a_signature_ends_its_block_of_thinking() -> None:

@@ -103,7 +103,7 @@ def test_usage_is_counted_inclusively() -> None:
                 "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 4}],
                 "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}],
                 "candidatesTokenCount": 3,
-                "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 2}, {"modality": "TEXT"}],
+                "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 2}, {"modality": "AUDIO"}],
             },
             Usage(input_tokens=9, output_tokens=3, audio_output_tokens=2),
         ),

@@ -164,6 +164,9 @@ def test_anthropic_s_sdk_puts_our_streams_together(response: ChatResponse) -> No
     assert read.stop_reason is not None
     if response.usage is not None:
         assert read.usage.output_tokens == response.usage.output_tokens
+        cached = (read.usage.cache_read_input_tokens or 0, read.usage.cache_creation_input_tokens or 0)
+        assert read.usage.input_tokens + sum(cached) == response.usage.input_tokens
+        assert cached[0] == response.usage.cached_input_tokens
 
 
 @quick
