@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.wire import strategies, streams
-from wire import anthropic_messages, ollama, openai_chat, openai_responses
+from wire import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from wire.dialect import Dialect
 from wire.errors import ApiError
 from wire.neutral import (
@@ -30,6 +30,7 @@ from wire.neutral import (
 OPENAI: Dialect = openai_chat
 ANTHROPIC: Dialect = anthropic_messages
 RESPONSES: Dialect = openai_responses
+GEMINI: Dialect = gemini
 OLLAMA: Dialect = ollama
 
 PICTURE = "iVBORw0KGgo="
@@ -406,7 +407,7 @@ def test_gpt_s_answer_to_claude_s_caller(response: ChatResponse) -> None:
 def test_usage_that_only_the_gateway_knows_is_told_at_the_end() -> None:
     settled = Settled("req-1", "m", "p", None, 1.0, "stop", Usage(input_tokens=7, output_tokens=3))
 
-    for dialect in (OPENAI, ANTHROPIC, RESPONSES, OLLAMA):
+    for dialect in (OPENAI, ANTHROPIC, RESPONSES, GEMINI, OLLAMA):
         told = streams.assembled(
             [*streams.decoded(dialect, streams.split(dialect, streams.encoded(dialect, [*_bare_stream(), settled])))]
         )
