@@ -67,6 +67,16 @@ def calls(*pieces: Piece) -> Piece:
             id="backwards",
         ),
         pytest.param(
+            [
+                calls(begun(0, "a", "f"), begun(1, "b", "g", "{")),
+                calls(further(0, FIRST.arguments)),
+                calls(begun(2, "c", "h", THIRD.arguments)),
+                calls(further(1, "}")),
+            ],
+            [FIRST, SECOND, THIRD],
+            id="released before it is whole",
+        ),
+        pytest.param(
             [calls(begun(0, "a", "f", '{"x":{')), {"content": "\n"}, calls(further(0, '"y":1}}')), {"content": "Hm"}],
             [FIRST, Text("\nHm")],
             id="words within",
