@@ -173,12 +173,11 @@ class EmbeddingResponse(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A stream's first event. `input_tokens` where the provider tells it up front (Anthropic)."""
+    """A stream's first event."""
 
     id: str
     model: str
     created: int = 0
-    usage: Usage | None = None
 
 
 class TextDelta(msgspec.Struct, frozen=True):

@@ -289,7 +289,7 @@ def test_a_streamed_answer(kind: str, caller: Dialect) -> None:
     encoder = spoken(kind, caller).encoder(show_usage=True)
     usage = Usage(input_tokens=11, output_tokens=7)
     said: list[StreamEvent] = [
-        Started("r-1", MODEL, 1, Usage(input_tokens=11)),
+        Started("r-1", MODEL, 1),
         TextDelta("Good "),
         TextDelta("day."),
         Finished("stop"),

@@ -690,19 +690,17 @@ def test_what_a_block_begins_with_is_told() -> None:
         {"type": "tool_use", "id": "u", "name": "g"},
     ]
 
-    told = streams.decoded(
-        DIALECT,
-        [
-            each
-            for index, block in enumerate(blocks)
-            for each in (
-                event("content_block_start", index=index, content_block=block),
-                event("content_block_stop", index=index),
-            )
-        ],
-    )
+    events = [
+        each
+        for index, block in enumerate(blocks)
+        for each in (
+            event("content_block_start", index=index, content_block=block),
+            event("content_block_stop", index=index),
+        )
+    ]
 
-    assert told == [
+    assert metered(*events)[0].output_bytes == len("HmSoHi") + len('{"a":1}')
+    assert streams.decoded(DIALECT, events) == [
         ThinkingDelta("Hm", "sig"),
         ThinkingDelta("", "alone"),
         ThinkingDelta("So"),

@@ -487,13 +487,17 @@ def test_a_call_is_why_a_stream_ended_whose_end_does_not_repeat_it() -> None:
     """Agents run the call for that reason alone. Some hosts end with `output: []`."""
     call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"}
 
-    def finish(status: str) -> Finished:
+    def finishes(status: str) -> tuple[Finished, str | None]:
+        """What the caller of another dialect is told, and what the books say."""
         last = event(f"response.{status}", response={"id": "r", "status": status, "output": []})
-        told = streams.decoded(DIALECT, [event("response.output_item.added", item=call), last])
-        return next(each for each in told if isinstance(each, Finished))
+        events = [event("response.output_item.added", item=call), last]
+        meter = openai_responses.meter(show_usage=True)
+        for each in events:
+            meter.see(each)
+        return next(each for each in streams.decoded(DIALECT, events) if isinstance(each, Finished)), meter.finish
 
-    assert finish("completed") == Finished("tool_calls")
-    assert finish("incomplete") == Finished("length")
+    assert finishes("completed") == (Finished("tool_calls"), "tool_calls")
+    assert finishes("incomplete") == (Finished("length"), "length")
 
 
 def test_a_call_without_arguments_has_an_empty_object_of_them() -> None:

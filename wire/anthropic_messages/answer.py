@@ -47,6 +47,12 @@ class Block(msgspec.Struct, gc=False):
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw()
 
+    @property
+    def arguments(self) -> str:
+        """Those of a call that is said whole; most streams begin one with {}, and say them in deltas."""
+        said = bytes(self.input).decode()
+        return "" if said in ("{}", "null") else said
+
 
 class Message(msgspec.Struct, gc=False):
     id: str | None = None

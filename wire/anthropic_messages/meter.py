@@ -50,8 +50,8 @@ class Meter:
 
     def _see_frame(self, seen: answer.Event) -> None:
         """What is around the text; a kind of event that is new to us goes on, as Anthropic asks of its clients."""
-        if seen.content_block is not None:
-            self.output_bytes += utf8_bytes(seen.content_block.text or seen.content_block.thinking or "")
+        if (block := seen.content_block) is not None:
+            self.output_bytes += utf8_bytes(block.text or block.thinking or block.arguments)
         if seen.message is not None:
             self.model = seen.message.model or self.model
             self._add_usage(seen.message.usage)

@@ -51,7 +51,7 @@ class Decoder:
 
     def _start(self, message: answer.Message) -> list[StreamEvent]:
         self._usage = merge(b"", message.usage)
-        return [Started(message.id or "", message.model or "", usage=decode_usage(self._usage))]
+        return [Started(message.id or "", message.model or "")]
 
     def _start_block(self, block: answer.Block) -> list[StreamEvent]:
         match block.type:
@@ -70,10 +70,9 @@ class Decoder:
     def _start_call(self, block: answer.Block) -> list[StreamEvent]:
         """The input follows in deltas; some compatible hosts send it at once."""
         self._call, self._calls = self._calls, self._calls + 1
-        arguments = bytes(block.input).decode()
-        self._call_said = arguments not in ("", "{}", "null")
+        self._call_said = bool(block.arguments)
         started = ToolCallStarted(self._call, block.id or "", block.name or "")
-        return [started, ToolCallDelta(self._call, arguments)] if self._call_said else [started]
+        return [started, ToolCallDelta(self._call, block.arguments)] if self._call_said else [started]
 
     def _stop_block(self) -> list[StreamEvent]:
         """A call without input has sent none; elsewhere its arguments must be JSON nevertheless."""

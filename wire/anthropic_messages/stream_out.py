@@ -66,7 +66,6 @@ class Encoder:
     def _frame(self, event: Started | Finished | Metered | Settled) -> bytes:
         match event:
             case Started():
-                self._usage = event.usage
                 return _message_start(event)
             case Finished():
                 self._finished = event
@@ -124,7 +123,7 @@ def _message_start(started: Started) -> bytes:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": encode_usage(started.usage),
+        "usage": encode_usage(None),  # told at the end
     }
     return _event("message_start", message=message)
 

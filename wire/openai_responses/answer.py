@@ -73,13 +73,16 @@ EVENT = Decoder[Event](Event)
 PARAGRAPH = "\n\n"  # between the parts of a thought
 
 
-def finish_of(response: Response) -> FinishReason:
-    """What was broken off is so for its length, unless a filter is named."""
+def finish_of(response: Response, *, has_called: bool = False) -> FinishReason:
+    """What was broken off is so for its length, unless a filter is named.
+
+    `has_called`: calls of tools have come in its stream, whose end some hosts tell without the items.
+    """
     if response.status == "incomplete":
         reason = response.incomplete_details and response.incomplete_details.reason
         return "content_filter" if reason == "content_filter" else "length"
     output = response.output or ()
-    if any(item.type == "function_call" for item in output):
+    if has_called or any(item.type == "function_call" for item in output):
         return "tool_calls"
     refused = any(part.type == "refusal" for item in output for part in item.content or ())
     return "content_filter" if refused else "stop"

@@ -32,6 +32,7 @@ class Meter:
         self.finished = False
         self.output_bytes = 0
         self.closing = b""
+        self._has_called = False
 
     def see(self, event: bytes) -> bytes:
         data = data_of(event)
@@ -42,6 +43,8 @@ class Meter:
         seen = read_event(data)
         if seen.type in GENERATED and isinstance(seen.delta, str):
             self.output_bytes += utf8_bytes(seen.delta)
+        elif seen.item is not None:
+            self._has_called = self._has_called or seen.item.type == "function_call"
         elif seen.response is not None:
             self.model = self.model or seen.response.model or ""
             if seen.type in ENDS:
@@ -52,7 +55,7 @@ class Meter:
 
     def _end(self, response: answer.Response) -> None:
         self.usage = decode_usage(response.usage)
-        self.finish = answer.finish_of(response)
+        self.finish = answer.finish_of(response, has_called=self._has_called)
         self.finished = True
 
 

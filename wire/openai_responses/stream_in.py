@@ -91,9 +91,7 @@ class Decoder:
         return [ToolCallDelta(self._calls[place], delta)] if delta else []
 
     def _end(self, response: answer.Response) -> list[StreamEvent]:
-        """Some hosts do not repeat the items at the end: the calls that have come still are why it ended."""
-        finish = answer.finish_of(response)
-        finished = Finished("tool_calls" if finish == "stop" and self._calls else finish)
+        finished = Finished(answer.finish_of(response, has_called=bool(self._calls)))
         usage = decode_usage(response.usage)
         return [finished] if usage is None else [finished, Metered(usage)]
 
