@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
@@ -185,7 +187,7 @@ def _provider_card(row: Provider, told: Standing, now: datetime) -> ProviderCard
     if found is None:
         return ProviderCard(row.name, kind, url, "Never checked" if told.state == "unknown" else state, tone, "")
     when = display.ago(found.checked_at, now=now)
-    if told.state == "healthy":
+    if told.state == "healthy" and found.status == Health.Status.HEALTHY:
         return ProviderCard(row.name, kind, url, state, tone, f"{display.milliseconds(found.latency_ms)}, {when}")
     checked = "" if told.is_stale else f" Checked {when}."
     return ProviderCard(row.name, kind, url, state, tone, told.why + checked)
@@ -324,15 +326,16 @@ def _active_models() -> QuerySet[Deployment]:
 
 def _curl() -> str:
     """A first call, ready to paste but for the key; the page puts its own address in."""
-    route = Route.objects.filter(is_active=True).order_by("name").first()
-    model = Deployment.objects.filter(is_active=True, type=Deployment.Type.CHAT).first()
-    name = route.name if route is not None else model.name if model is not None else "default"
-    body = f'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    models = _active_models().filter(type=Deployment.Type.CHAT)
+    route = Route.objects.filter(is_active=True, targets__deployment__in=models).order_by("name").first()
+    model = models.first()
+    name = route.name if route is not None else model.name if model is not None else DEFAULT_ROUTE
+    body = json.dumps({"model": name, "messages": [{"role": "user", "content": "Hello"}]}, ensure_ascii=False)
     return (
         "curl ADDRESS/v1/chat/completions \\\n"
         '  -H "Authorization: Bearer YOUR_KEY" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{body}'"
+        f"  -d {shlex.quote(body)}"
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta
+import shlex
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -13,10 +15,13 @@ from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
+from accounts.models import ApiKey, Client
+from aiplatform import dashboard
+from alerts.models import Incident, Rule
 from providers.models import Deployment, Health, Provider, Route
 from tests.usage.rows import book, hold, record
 from usage import ledger, queries
-from usage.ledger import Note
+from usage.ledger import Note, Reserve
 from usage.models import UsageRecord
 
 
@@ -147,3 +152,223 @@ def _today() -> tuple[datetime, datetime]:
     zone = timezone.get_default_timezone()
     midnight = queries.bucket_start(timezone.now(), "day", zone)
     return midnight, queries.next_bucket(midnight, "day", zone)
+
+
+# --- at a known moment --------------------------------------------------------------------------------------------
+
+KATHMANDU = ZoneInfo("Asia/Kathmandu")
+NOW = datetime(2026, 11, 10, 12, tzinfo=KATHMANDU)
+CALLS = "10 calls of the last 5 minutes"
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return User.objects.create_superuser("ada")
+
+
+def of(ada: User) -> dict[str, Any]:
+    return dashboard._home(ada, now=NOW, zone=KATHMANDU)
+
+
+def called(at: datetime, *, calls: int = 1, status: str = "ok", **given: Any) -> None:
+    """Calls for a dollar each, unless told otherwise."""
+    figures = {"status": status, "cost_pico": 10**12} | {
+        name: given.pop(name) for name in ("cost_pico", "input_tokens", "output_tokens") if name in given
+    }
+    at = at.astimezone(UTC)
+    ledger.apply([Note(record(hold(started_at=at, **given), **figures)) for _ in range(calls)])
+
+
+def test_each_card_tells_its_own_time(ada: User) -> None:
+    midnight = NOW.replace(hour=0)
+    called(midnight, calls=2, cost_pico=1_250_000_000_001, input_tokens=700, output_tokens=30)
+    called(midnight - timedelta(milliseconds=1), calls=3, cost_pico=10 * 10**12, input_tokens=1, output_tokens=0)
+    called(midnight.replace(day=1), cost_pico=0, input_tokens=0, output_tokens=0)
+    called(midnight.replace(day=1) - timedelta(milliseconds=1), calls=50)
+    ledger.apply([Reserve(hold(amount_pico=5 * 10**11))])
+
+    cards = [(card.title, card.value, card.note, card.exact) for card in of(ada)["cards"]]
+
+    assert cards == [
+        ("Spent today", "$2.50", "2 calls, 1,460 tokens", "$2.500000000002"),
+        ("Spent in November", "$32.50", "6 calls, 1,463 tokens", "$32.500000000002"),
+        ("Calls today", "2", "none failed", ""),
+        ("In flight now", "1", "at most $0.50", ""),
+    ]
+    urls = [card.url.rpartition("/")[2] for card in of(ada)["cards"]]
+    assert urls == ["?period=today", "?period=month", "?period=today", ""]
+
+
+@pytest.mark.parametrize(("failed", "tone"), [(1, ""), (2, "bad")])
+def test_more_than_one_call_of_twenty_that_fails_is_bad(ada: User, failed: int, tone: str) -> None:
+    called(NOW, calls=20 - failed)
+    called(NOW, calls=failed, status="error", cost_pico=0)
+
+    assert of(ada)["cards"][2].tone == tone
+
+
+def test_each_days_costs_are_drawn_on_it_by_the_dearest_provider_first(ada: User) -> None:
+    Provider.objects.create(name="OpenAI (Europe)", slug="openai", kind="demo")
+    first = datetime(2026, 10, 12, tzinfo=KATHMANDU)
+    called(first - timedelta(milliseconds=1), calls=9)
+    called(first, calls=1)
+    called(NOW, calls=2)
+    called(NOW, calls=2, provider="gone", cost_pico=5 * 10**12)
+    called(NOW, provider="", provider_id=None, status="refused", cost_pico=0)
+
+    chart = of(ada)["chart"]
+
+    assert (chart["days"][0], chart["days"][-1], len(chart["days"])) == ("12 Oct", "10 Nov", 30)
+    none = [0] * 28
+    assert [(line["name"], line["cost"], line["calls"]) for line in chart["lines"]] == [
+        ("gone", [0, *none, 10], [0, *none, 2]),
+        ("OpenAI (Europe)", [1, *none, 2], [1, *none, 2]),
+        ("no provider", [0, *none, 0], [0, *none, 1]),
+    ]
+
+
+@pytest.mark.parametrize(("clock", "said"), [("Europe/Berlin", "Asia/Kathmandu"), ("Asia/Kathmandu", "")])
+def test_whose_midnights_part_the_days_is_said_where_the_reader_has_others(ada: User, clock: str, said: str) -> None:
+    with timezone.override(ZoneInfo(clock)):
+        assert of(ada)["days_of"] == said
+
+
+def test_the_dearest_six_of_the_month_are_told_against_the_dearest(ada: User) -> None:
+    for number in range(1, 8):
+        called(NOW.replace(day=2), calls=number, client=f"client-{number}", deployment=f"model-{number}")
+    called(NOW.replace(month=10), calls=99, client="october", deployment="october")
+
+    found = of(ada)
+
+    shares = [100, 86, 71, 57, 43, 29]
+    for name, rows in (("client", found["clients"]), ("model", found["models"])):
+        assert [(row.name, row.calls, row.cost, row.share) for row in rows] == [
+            (f"{name}-{number}", str(number), f"${number}.00", share)
+            for number, share in zip(range(7, 1, -1), shares, strict=True)
+        ]
+
+
+def test_what_callers_and_operators_have_named_is_text_on_the_page(staff: Browser) -> None:
+    evil = "<script>alert(1)</script>"
+    provider = Provider.objects.create(name=f"Provider {evil}", slug="openai", kind="demo")
+    Deployment.objects.create(provider=provider, name=f"Deployment {evil}")
+    called(timezone.now(), client=f"Client {evil}", deployment=f"Model {evil}")
+
+    _, text = home(staff)
+
+    assert evil not in text
+    for what in ("Provider", "Deployment", "Client", "Model"):
+        assert f"{what} &lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "checked", "failed", "told"),
+    [
+        ("healthy", 2, 0, ("Healthy", "good", "240 ms, 2 minutes ago")),
+        ("unhealthy", 2, 0, ("Not answering", "bad", "Refused. Checked 2 minutes ago.")),
+        ("healthy", 6, 0, ("Not known", "", "Last checked 6 minutes ago. Is the background worker running?")),
+        ("healthy", 2, 2, ("Failing at times", "bad", f"2 of the {CALLS} failed. Checked 2 minutes ago.")),
+        ("healthy", 6, 10, ("Not answering", "bad", f"10 of the {CALLS} failed.")),
+        ("", 0, 0, ("Never checked", "", "")),
+        ("", 0, -1, ("Healthy", "good", "")),
+        ("unhealthy", 2, -1, ("Healthy", "good", f"All {CALLS} were answered. Checked 2 minutes ago.")),
+    ],
+)
+def test_a_provider_is_said_to_do_as_its_calls_and_its_check_tell(
+    ada: User, status: str, checked: int, failed: int, told: tuple[str, str, str]
+) -> None:
+    """`status` "": there was no check. `failed`: of ten calls; -1: all went well; 0: there were none."""
+    row = Provider.objects.create(name="OpenAI", slug="openai", kind="openai")
+    Provider.objects.create(name="Off", slug="off", kind="openai", is_active=False)
+    at, latency_ms = NOW - timedelta(minutes=checked), 240 if status == "healthy" else None
+    if status:
+        Health.objects.create(provider=row, status=status, detail="Refused.", latency_ms=latency_ms, checked_at=at)
+    if failed:
+        for number in range(10):
+            answer = {"status": "error", "error_code": "PROVIDER_ERROR"} if number < failed else {}
+            at = (NOW - timedelta(minutes=1)).astimezone(UTC)
+            held = hold(started_at=at, provider_id=row.pk)
+            ledger.apply([Note(record(held, ended_at=at, **answer))])
+
+    [card] = of(ada)["providers"]
+
+    assert (card.state, card.tone, card.note) == told
+
+
+def test_a_step_is_done_where_what_it_made_is_of_use(ada: User) -> None:
+    demo = Provider.objects.create(name="Demo", slug="demo", kind="demo")
+    Deployment.objects.create(provider=demo, name="demo")
+    off = Provider.objects.create(name="OpenAI", slug="openai", kind="openai", is_active=False)
+    ApiKey.mint(client=Client.objects.create(name="shop"), name="production")
+    ApiKey.objects.update(is_active=False)
+    first, *others = of(ada)["steps"]
+    assert (first.text, first.hint[-28:]) == ("Add a provider of your own", "Until then the demo answers.")
+    assert not any(step.done for step in (first, *others))
+
+    Provider.objects.filter(pk=off.pk).update(is_active=True)
+    ApiKey.objects.update(is_active=True)
+
+    assert [step.done for step in of(ada)["steps"]] == [True, True, False]
+
+
+def told(ada: User) -> str:
+    return "\n".join(notice.text for notice in of(ada)["notices"])
+
+
+@pytest.mark.parametrize(
+    ("severities", "state", "said"),
+    [
+        (["info"], "open", ""),
+        (["info", "warning"], "open", "2 incidents are open."),
+        (["critical"], "resolved", ""),
+    ],
+)
+def test_of_open_incidents_the_page_tells_where_one_needs_somebody(
+    ada: User, severities: list[str], state: str, said: str
+) -> None:
+    for severity in severities:
+        rule = Rule.objects.create(name=severity, measure="cost", scope="all", limit=1)
+        Incident.objects.create(
+            rule=rule, severity=severity, state=state, value=1, worst=1, limit=1, since=NOW, opened_at=NOW, seen_at=NOW
+        )
+
+    assert told(ada) == said
+
+
+def test_what_is_switched_off_brings_no_notice(ada: User) -> None:
+    off = Provider.objects.create(name="OpenAI", slug="openai", kind="openai", is_active=False)
+    Deployment.objects.create(provider=off, name="unpriced")
+    Health.objects.create(provider=off, status="healthy", checked_at=NOW - timedelta(days=9))
+    Route.objects.create(name="anything", catch_all=True, is_active=False)
+    Route.objects.create(name="nowhere")
+
+    assert told(ada) == ""
+
+
+def test_one_check_of_late_says_that_the_worker_runs(ada: User) -> None:
+    for slug, minutes in (("old", 60), ("new", 1)):
+        row = Provider.objects.create(name=slug, slug=slug, kind="demo")
+        Health.objects.create(provider=row, status="healthy", checked_at=NOW - timedelta(minutes=minutes))
+
+    assert "background worker" not in told(ada)
+
+
+def test_the_first_call_to_paste_names_what_answers_and_survives_the_shell(ada: User) -> None:
+    """The first routes by name lead to a model for texts' vectors, and to one that is off."""
+    provider = Provider.objects.create(name="OpenAI", slug="openai", kind="openai")
+    off = Deployment.objects.create(provider=provider, name="a-off", is_active=False)
+    vectors = Deployment.objects.create(provider=provider, name="b", type=Deployment.Type.EMBEDDING)
+    assert _pasted(ada)["model"] == "default"
+    chat = Deployment.objects.create(provider=provider, name="""Bea's "own" model""")
+    for name, model in (("a-off", off), ("b-vectors", vectors)):
+        Route.objects.create(name=name).targets.create(deployment=model)
+    assert _pasted(ada)["model"] == chat.name
+
+    Route.objects.create(name="it's").targets.create(deployment=chat)
+
+    assert _pasted(ada)["model"] == "it's"
+
+
+def _pasted(ada: User) -> Any:
+    """The body that the shell makes of it."""
+    return json.loads(shlex.split(of(ada)["curl"].replace("\\\n", " "))[-1])
