@@ -67,6 +67,11 @@ class TraceCollector:
     def has_spans_of(self, request_id: str) -> bool:
         return any(span.attributes["aiplatform.request_id"] == request_id for span in self.spans)
 
+    def let_go(self) -> None:
+        """Answer those that hang."""
+        self.hangs = False
+        self._let_go.set()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -74,7 +79,7 @@ class TraceCollector:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._let_go.set()
+        self.let_go()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -123,7 +128,7 @@ def _spans(body: bytes) -> list[Span]:
             is_error=span.status.code == Status.STATUS_CODE_ERROR,
             began_ns=span.start_time_unix_nano,
             ended_ns=span.end_time_unix_nano,
-            attributes={each.key: _value(each.value) for each in span.attributes},
+            attributes={each.key: value(each.value) for each in span.attributes},
         )
         for told in request.resource_spans
         for scope in told.scope_spans
@@ -131,8 +136,8 @@ def _spans(body: bytes) -> list[Span]:
     ]
 
 
-def _value(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
+def value(told: AnyValue) -> Any:
+    kind = told.WhichOneof("value")
     if kind == "array_value":
-        return [_value(each) for each in value.array_value.values]
-    return getattr(value, kind or "string_value")
+        return [value(each) for each in told.array_value.values]
+    return getattr(told, kind or "string_value")

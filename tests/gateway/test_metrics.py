@@ -74,6 +74,7 @@ def test_each_figure_of_two_processes_is_told_by_its_own_name() -> None:
     tokens = {"input_tokens": 3, "output_tokens": 5, "cached_input_tokens": 2, "reasoning_tokens": 1}
     tally.add(record(held, **tokens, cost_pico=25 * 10**11, latency_ms=250.0, overhead_ms=2.5))
     tally.add(record(held, **dict.fromkeys(tokens, 0), status="cached", cost_pico=None, latency_ms=251.0))
+    tally.add(record(hold(provider="p", deployment="z"), **dict.fromkeys(tokens, 0), status="cached", cost_pico=0))
     tally.add_error("openai.chat", invalid("No."))
     together = Tally()
     for _ in range(2):
@@ -98,7 +99,7 @@ def test_each_figure_of_two_processes_is_told_by_its_own_name() -> None:
         ("cost_total", "m", "p"): 5.0,
         ("requests_total", "m", "p", "ok"): 2,
         ("requests_total", "m", "p", "cached"): 2,
-        ("cache_hits_total", "hit"): 2,
+        ("cache_hits_total", "hit"): 4,
         ("cache_hits_total", "miss"): 8,
         ("errors_total", "INVALID_REQUEST", "openai.chat", "400"): 2,
         ("request_duration_seconds_bucket", "0.1", "p"): 0,
@@ -171,8 +172,8 @@ def test_what_a_server_of_the_same_number_has_left_is_not_told(tmp_path: Path) -
     """In a container the server is process 1 after each restart, and its disk may be kept."""
     own = Tally()
     own.add(a_row(1))
-    for earlier in (f"{os.getppid()}-4000000.tally", f"{os.getppid()}-7-4000000.tally"):
-        (tmp_path / earlier).write_bytes(own.encode())
+    for earlier in (f"{os.getppid()}", f"{os.getppid()}-7", f"{os.getppid()}-0", "4000000-0"):
+        (tmp_path / f"{earlier}-4000000.tally").write_bytes(own.encode())
     tallies = Tallies(tmp_path, own, misses=lambda: 0)
 
     tallies.open()
@@ -185,7 +186,7 @@ def test_what_a_server_of_the_same_number_has_left_is_not_told(tmp_path: Path) -
 def test_what_a_process_of_this_server_has_left_is_told(tmp_path: Path) -> None:
     own = Tally()
     own.add(a_row(1))
-    tallies = Tallies(tmp_path, own, misses=lambda: 0)
+    tallies = Tallies(tmp_path, own, misses=lambda: 3)
     tallies.write()
     (written,) = tmp_path.iterdir()
     written.rename(written.with_stem(f"{written.stem}0"))
@@ -194,3 +195,34 @@ def test_what_a_process_of_this_server_has_left_is_told(tmp_path: Path) -> None:
     tallies.write()
 
     assert told(tallies.all())["ai_proxy_requests_total"]["model"] == {"model-1": 2}
+    assert told(tallies.all())["ai_proxy_cache_hits_total"]["result"] == {"hit": 0, "miss": 6}
+
+
+def test_what_another_running_server_counts_is_its_own_to_tell(tmp_path: Path) -> None:
+    own = Tally()
+    own.add(a_row(1))
+    other = tmp_path / f"{metrics._server_of(os.getpid())}-4000000.tally"
+    other.write_bytes(own.encode())
+    tallies = Tallies(tmp_path, own, misses=lambda: 0)
+
+    tallies.open()
+    tallies.write()
+
+    assert told(tallies.all())["ai_proxy_requests_total"]["model"] == {"model-1": 1}
+    assert other.exists()
+
+
+def test_who_reads_while_counts_are_written_reads_the_last_ones_whole(tmp_path: Path) -> None:
+    """Half of them would be none, and counters go back."""
+    own = Tally()
+    tallies = Tallies(tmp_path, own, misses=lambda: 0)
+    own.add(a_row(1))
+    tallies.write()
+    (written,) = tmp_path.iterdir()
+    with written.open("rb") as reading:
+        own.add(a_row(2))
+        tallies.write()
+        read = Tally()
+        read.merge(reading.read())
+
+    assert told(read)["ai_proxy_requests_total"]["model"] == {"model-1": 1}

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from core import calling
 from core.calling import Calling
+from core.vault import Secret
+from gateway.tracing import exporter as exporting
 from gateway.tracing.collectors import Collector, Sampling, Tracing, sampling
 from gateway.tracing.exporter import BATCH, QUEUE_LENGTH, Exporter
 from gateway.tracing.identity import identity
 from gateway.tracing.spans import SpanMaker
 from tests.collector import TraceCollector
+from tests.collector import value as collected_value
+from tests.providers.topologies import deployment
 from tests.servers import free_port, wait_until
 from tests.usage import rows
 from usage.rows import FACTS, RecordRow
 
 TRACE, PARENT = 0x4BF92F3577B34DA6A3CE929D0E0E4736, 0x00F067AA0BA902B7
 ALL = Sampling(share=1.0)
+CLIENT, SERVER = Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER
 _numbers = itertools.count()
 
 
@@ -33,9 +42,15 @@ def a_record(**given: Any) -> RecordRow:
     return rows.record(rows.hold(**facts), **more)
 
 
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "_EVERY_S", 0.05)
+    monkeypatch.setattr(exporting, "_FIRST_PAUSE_S", 0.01)
+
+
 @contextmanager
 def _exporting(url: str) -> Iterator[Exporter]:
-    collector = Collector(name="otlp", url=f"{url}/v1/traces", headers={})
+    collector = Collector(name="otlp", url=f"{url}/v1/traces", headers={"x-tenant": Secret("house")})
     tracing = Tracing(service="tests", sampling=ALL, collectors=(collector,))
     exporter = Exporter(collector, tracing, dict)
     exporter.start()
@@ -63,14 +78,36 @@ def test_calls_of_one_request_id_are_traces_of_their_own() -> None:
     assert len(ids) == 2
 
 
-def test_a_callers_span_is_the_parent() -> None:
-    header = f"00-{TRACE:032x}-{PARENT:016x}-01"
-
-    found = identity(a_record(), Calling("req_1", header))
+@pytest.mark.parametrize(
+    ("version", "end", "is_sampled"),
+    [("00", "00", False), ("00", "01", True), ("00", "02", False), ("00", "03", True), ("01", "01-of-tomorrow", True)],
+)
+def test_a_callers_span_is_the_parent(version: str, end: str, is_sampled: bool) -> None:  # noqa: FBT001  # a table
+    found = identity(a_record(), Calling("req_1", f"{version}-{TRACE:032x}-{PARENT:016x}-{end}"))
 
     assert found.trace_id == TRACE
     assert found.parent is not None
-    assert (found.parent.span_id, found.parent.is_sampled) == (PARENT, True)
+    assert (found.parent.span_id, found.parent.is_sampled) == (PARENT, is_sampled)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"ff-{TRACE:032x}-{PARENT:016x}-01",
+        f"00-{0:032x}-{PARENT:016x}-01",
+        f"00-{TRACE:032x}-{0:016x}-01",
+        f"00-{TRACE:032x}-{PARENT:016x}-01-more",
+    ],
+)
+def test_a_senseless_traceparent_counts_as_none(header: str) -> None:
+    assert identity(a_record(), Calling("req_1", header)).parent is None
+
+
+def test_a_request_id_that_is_given_again_later_begins_a_trace_of_its_own() -> None:
+    first = a_record(request_id="again")
+    later = a_record(request_id="again", started_at=first.started_at + timedelta(milliseconds=1))
+
+    assert identity(first, None).trace_id != identity(later, None).trace_id
 
 
 @pytest.mark.parametrize(
@@ -118,6 +155,133 @@ def test_operations(surface: str, operation: str) -> None:
     assert dispatch.name == f"{operation} gpt"
 
 
+def test_each_figure_of_a_dispatch_is_told_by_its_own_name() -> None:
+    gemini = deployment("house", "fast", kind="google")
+    provider = msgspec.structs.replace(gemini.provider, address="http://llm.example.com/v1")
+    gemini = msgspec.structs.replace(gemini, model="gemini-3", provider=provider)
+    record = a_record(
+        provider="house",
+        deployment="fast",
+        deployment_id=gemini.id,
+        stream=True,
+        attempt=2,
+        end_user="bea",
+        status="interrupted",
+        error_code="PROVIDER_TIMEOUT",
+        error_detail="The prompt was: hush",
+        finish_reason="length",
+        served_model="gemini-3-001",
+        evidence="estimated",
+        input_tokens=1_000,
+        cached_input_tokens=200,
+        cache_write_5m_tokens=30,
+        cache_write_1h_tokens=4,
+        output_tokens=500,
+        reasoning_tokens=60,
+        cost_pico=6 * 10**12,
+        input_cost_pico=2 * 10**12,
+        output_cost_pico=3 * 10**12,
+        request_cost_pico=10**12,
+        saved_pico=7 * 10**12,
+        latency_ms=900.0,
+        first_token_ms=250.5,
+        overhead_ms=100.0,
+    )
+
+    dispatch, call = SpanMaker(sampling=ALL, for_langfuse=True).spans(record, None, {gemini.id: gemini})
+
+    both = {
+        "gen_ai.operation.name": "chat",
+        "error.type": "PROVIDER_TIMEOUT",
+        "user.id": "bea",
+        "aiplatform.request_id": record.request_id,
+        "aiplatform.client": "alice",
+        "aiplatform.key_prefix": "aip_12345678",
+        "gen_ai.request.stream": True,
+        "langfuse.user.id": "bea",
+        "langfuse.trace.tags": ["team=search"],
+        "langfuse.trace.metadata.team": "search",
+        "langfuse.trace.metadata.client": "alice",
+        "langfuse.trace.metadata.request_id": record.request_id,
+        "langfuse.observation.level": "ERROR",
+        "langfuse.observation.status_message": "PROVIDER_TIMEOUT",
+    }
+    assert told(call) == both | {
+        "gen_ai.request.model": "default",
+        "aiplatform.surface": "openai.chat",
+        "aiplatform.status": "interrupted",
+        "aiplatform.attempts": 2,
+        "aiplatform.overhead_ms": 100.0,
+        "aiplatform.saved_usd": 7.0,
+        "langfuse.trace.name": "openai.chat",
+        "langfuse.observation.type": "span",
+    }
+    of_dispatch = told(dispatch)
+    assert json.loads(of_dispatch.pop("langfuse.observation.usage_details")) == {
+        "input": 1_000 - 200 - 34,
+        "input_cached_tokens": 200,
+        "input_cache_creation": 34,
+        "output": 500 - 60,
+        "output_reasoning_tokens": 60,
+        "total": 1_500,
+    }
+    costs = {"input": 2.0, "output": 3.0, "request": 1.0, "total": 6.0}
+    assert json.loads(of_dispatch.pop("langfuse.observation.cost_details")) == costs
+    assert of_dispatch == both | {
+        "gen_ai.provider.name": "gcp.gemini",
+        "gen_ai.request.model": "gemini-3",
+        "gen_ai.response.model": "gemini-3-001",
+        "gen_ai.response.finish_reasons": ["length"],
+        "gen_ai.response.time_to_first_chunk": 0.2505,
+        "gen_ai.usage.input_tokens": 1_000,
+        "gen_ai.usage.output_tokens": 500,
+        "gen_ai.usage.cache_read.input_tokens": 200,
+        "gen_ai.usage.cache_creation.input_tokens": 34,
+        "gen_ai.usage.reasoning.output_tokens": 60,
+        "server.address": "llm.example.com",
+        "server.port": 80,
+        "aiplatform.attempt": 2,
+        "aiplatform.deployment": "fast",
+        "aiplatform.evidence": "estimated",
+        "aiplatform.cost_usd": 6.0,
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gemini-3-001",
+        "langfuse.observation.completion_start_time": "2026-11-01T12:00:00.250+00:00",
+    }
+
+
+def told(span: Span) -> dict[str, Any]:
+    return {pair.key: collected_value(pair.value) for pair in span.attributes}
+
+
+def test_a_dispatch_is_a_child_at_the_end_of_its_call() -> None:
+    began_at = rows.NOW + timedelta(microseconds=123_456)
+    times = {"started_at": began_at, "latency_ms": 900.5, "overhead_ms": 100.0}
+    maker = SpanMaker(sampling=ALL, for_langfuse=False)
+
+    dispatch, call = maker.spans(a_record(**times), Calling("r", f"00-{TRACE:032x}-{PARENT:016x}-01"), {})
+    [first] = maker.spans(a_record(**times, is_final=False, error_code="PROVIDER_ERROR"), None, {})
+    [refused] = maker.spans(a_record(**times, attempt=0), None, {})
+
+    began_ns = 1_793_534_400_123_456_000
+    ended_ns = began_ns + 900_500_000
+    assert (call.start_time_unix_nano, call.end_time_unix_nano) == (began_ns, ended_ns)
+    assert (dispatch.start_time_unix_nano, dispatch.end_time_unix_nano) == (began_ns + 100_000_000, ended_ns)
+    assert (dispatch.kind, call.kind, first.kind, refused.kind) == (CLIENT, SERVER, CLIENT, SERVER)
+    assert (dispatch.parent_span_id, call.parent_span_id) == (call.span_id, PARENT.to_bytes(8))
+    assert [span.flags for span in (dispatch, call, refused)] == [0x101, 0x301, 0x101]
+    assert [span.status.code for span in (dispatch, first)] == [Status.STATUS_CODE_UNSET, Status.STATUS_CODE_ERROR]
+
+
+def test_what_went_well_is_no_error_and_an_embedding_no_generation() -> None:
+    maker = SpanMaker(sampling=ALL, for_langfuse=True)
+
+    dispatch, _ = maker.spans(a_record(surface="openai.embeddings"), None, {})
+
+    assert told(dispatch)["langfuse.observation.type"] == "embedding"
+    assert not {"error.type", "langfuse.observation.level"} & told(dispatch).keys()
+
+
 def test_an_unknown_cost_is_not_told_as_none() -> None:
     maker = SpanMaker(sampling=ALL, for_langfuse=True)
 
@@ -137,9 +301,11 @@ def test_what_comes_while_the_queue_is_full_is_dropped_and_told_once() -> None:
             record = a_record()
             for _ in range(QUEUE_LENGTH + 10):
                 exporter.add(record)
+            collector.let_go()
+            collector.await_spans(2 * (QUEUE_LENGTH + 1))
 
-    dropped = [line for line in log if line["event"].startswith("traces are dropped")]
-    assert len(dropped) == 1
+    told = [(line["event"].partition(":")[0], line.get("dropped")) for line in log]
+    assert told == [("traces are dropped", None), ("traces are taken again", 10)]
 
 
 def test_a_collector_that_comes_back_gets_what_waited() -> None:
@@ -154,7 +320,8 @@ def test_a_collector_that_comes_back_gets_what_waited() -> None:
             wait_until(lambda: any(line["event"] == "traces are taken again" for line in log))
 
 
-def test_a_full_batch_goes_at_once_and_keeps_each_calls_own_trace() -> None:
+def test_a_full_batch_goes_at_once_and_keeps_each_calls_own_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "_EVERY_S", 600)
     with TraceCollector() as collector, _exporting(collector.url) as exporter:
         for number in range(BATCH):
             calling.begin(f"req_{number}", f"00-{number + 1:032x}-{PARENT:016x}-01")
@@ -165,7 +332,30 @@ def test_a_full_batch_goes_at_once_and_keeps_each_calls_own_trace() -> None:
     assert len({span.trace_id for span in spans}) == BATCH
 
 
-@pytest.mark.parametrize("status", [400, 401, 404])
+def test_what_waits_at_the_end_is_sent_in_the_operators_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "_EVERY_S", 600)
+    with TraceCollector() as collector:
+        with _exporting(collector.url) as exporter:
+            exporter.add(a_record())
+
+        assert len(collector.spans) == 2
+        assert collector.posts[0].headers["x-tenant"] == "house"
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_collector_that_is_overrun_is_asked_again_after_pauses_that_end(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "_LONGEST_PAUSE_S", 0.02)
+    with TraceCollector() as collector, _exporting(collector.url) as exporter:
+        collector.statuses += [status] * 20  # the last pause would be an hour and a half
+
+        exporter.add(a_record())
+
+        collector.await_spans(2)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
 def test_what_is_refused_for_good_is_not_sent_again(status: int) -> None:
     with TraceCollector() as collector, structlog.testing.capture_logs() as log:
         collector.statuses += [status, status]
