@@ -116,12 +116,13 @@ def _connected() -> Iterator[smtplib.SMTP]:
         raise DeliveryError("No mail server is set: give its address as EMAIL_URL.", retryable=True)
     deadline = time.monotonic() + MOST_S
     if server.security == "ssl":
-        smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-            server.host, server.port, timeout=TIMEOUT_S, context=ssl.create_default_context()
-        )
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(timeout=TIMEOUT_S, context=ssl.create_default_context())
     else:
-        smtp = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
+        smtp = smtplib.SMTP(timeout=TIMEOUT_S)
+    # Whose certificate it must be: `connect` does not say so, and the constructor connects where it is told.
+    smtp._host = server.host  # type: ignore[attr-defined]  # noqa: SLF001
     with _bounded(smtp, deadline), _left(smtp):
+        smtp.connect(server.host, server.port)  # within the bound: a greeting may have lines without end
         if server.security == "tls":
             smtp.starttls(context=ssl.create_default_context())
         if server.user:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ValidationError
 
@@ -14,6 +15,7 @@ from core.http import UnacceptableAnswerError, open_client, validate_address
 
 TIMEOUT_S = 15.0  # of each step: connecting, sending, every part of the answer
 _ANSWER_CHARS = 200
+_LIKE_A_SECRET = 8  # characters; shorter pieces of an address are words
 _TRY_LATER = (408, 425, 429)
 
 
@@ -36,10 +38,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
 
 
 def _without_address(said: str, url: str) -> str:
-    """Some repeat in a refusal what was asked of them."""
+    """Some repeat in a refusal what was asked of them, in a form of their own: so its long pieces go by themselves."""
     parts = urlsplit(url)
-    for part in (parts.query, parts.path.strip("/")):
-        for form in (part, html.escape(part)):
+    path = parts.path.strip("/")
+    pieces = [each for each in re.split("[/?&=]", f"{path}?{parts.query}") if len(each) >= _LIKE_A_SECRET]
+    for part in (parts.query, path, *pieces):
+        for form in (part, html.escape(part), unquote(part)):
             said = said.replace(form, "…") if form else said
     return said
 

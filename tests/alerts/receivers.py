@@ -6,13 +6,17 @@ import asyncio
 import http.server
 import json
 import logging
+import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any, Self
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from aiplatform.servers import MailServer
 from core.vault import Secret
@@ -24,11 +28,11 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it tells 
 class MailReceiver:
     """Accepts everything, unless `answer` says otherwise; `held`: it does not answer until that is set.
 
-    `thinks_s`: how long it takes for each recipient; `reads_s`: for a whole message. `takes_any_address`: also those
-    beyond ASCII.
+    `thinks_s`: how long it takes for each recipient; `reads_s`: for a whole message; `quits_s`: to take leave.
+    `takes_any_address`: also those beyond ASCII. With `security` ("tls" or "ssl"), by `certificate`, it asks who comes.
     """
 
-    def __init__(self, *, takes_any_address: bool = True) -> None:
+    def __init__(self, *, takes_any_address: bool = True, security: str = "", certificate: Path | None = None) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.answer = "250 OK"
@@ -37,13 +41,26 @@ class MailReceiver:
         self.answer_to_quit = "221 Bye"
         self.thinks_s = 0.0
         self.reads_s = 0.0
+        self.quits_s = 0.0
+        self.signed_in: list[tuple[bytes, bytes]] = []
         self.held: threading.Event | None = None
         self.asked = threading.Event()
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=takes_any_address)
+        self._security = security
+        known: dict[str, Any] = {}
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            known = {"authenticator": self._authenticate, "auth_require_tls": False}
+            known |= {"ssl_context": context} if security == "ssl" else {"tls_context": context}
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=takes_any_address, **known
+        )
 
     @property
     def server(self) -> MailServer:
-        return MailServer(host="127.0.0.1", port=self._controller.port, user="", password=Secret(""), security="")
+        return MailServer(
+            host="127.0.0.1", port=self._controller.port, user="", password=Secret(""), security=self._security
+        )
 
     @property
     def url(self) -> str:
@@ -78,7 +95,12 @@ class MailReceiver:
         return self.answer
 
     async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        await asyncio.sleep(self.quits_s)
         return self.answer_to_quit
+
+    def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, told: Any) -> AuthResult:
+        self.signed_in.append((told.login, told.password))
+        return AuthResult(success=True)
 
     def __enter__(self) -> Self:
         self._controller.start()
@@ -102,9 +124,10 @@ class Post:
 
 @dataclass
 class WebhookReceiver:
-    """Answers with `status` and `answer` to whatever is posted."""
+    """Answers with `status` and `answer` to whatever is posted, after `thinks_s`."""
 
     status: int = 200
+    thinks_s: float = 0.0
     answer: str = ""
     posts: list[Post] = field(default_factory=list)
 
@@ -120,6 +143,7 @@ class WebhookReceiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.posts.append(Post(self.path, headers, body))
+                time.sleep(receiver.thinks_s)
                 self.send_response(receiver.status)
                 self.end_headers()
                 self.wfile.write(receiver.answer.encode())

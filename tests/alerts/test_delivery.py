@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import html
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,12 +25,14 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from alerts import operations, outbox
-from alerts.channels import email
+from alerts.channels import Message, email, posting
 from alerts.models import Attempt, Channel, Delivery
 from core.vault import Secret
 from tests.alerts.conftest import NOON, Calls, NewRule, send_all
 from tests.alerts.receivers import MailReceiver, WebhookReceiver
+from tests.core import hosts
 from tests.environment import ROOT
+from tests.servers import free_port, wait_until
 
 MINUTE = timedelta(minutes=1)
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -54,6 +61,10 @@ def test_an_error_burst_makes_one_email_and_its_end_another(
     assert [each["Subject"] for each in mail.mails] == ["Alert: Failing (openai)", "All clear: Failing (openai)"]
     first = mail.mails[0]
     assert first["To"] == "oncall@example.com"
+    assert first["From"] == "AI Platform <ai-platform@localhost>"
+    assert first["Message-ID"] == f"<{Delivery.objects.earliest('id').pk}@localhost>"
+    assert first["Auto-Submitted"] == "auto-generated"  # or out-of-office notes come back
+    assert first["Date"].datetime.date() == datetime.now(UTC).date()
     assert [part.get_content_type() for part in first.iter_parts()] == ["text/plain", "text/html"]
     text = first.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # asserted just above
     assert "openai: 90% of 10 calls failed in the last 15 minutes. The limit is 20%." in text
@@ -254,7 +265,9 @@ def test_a_webhook_is_signed_and_keeps_its_id_when_it_is_sent_again(
     assert (only().state, only().last_error) == ("delivered", "")
 
 
-@pytest.mark.parametrize(("status", "state"), [(500, "waiting"), (429, "waiting"), (404, "failed"), (302, "failed")])
+@pytest.mark.parametrize(
+    ("status", "state"), [(500, "waiting"), (429, "waiting"), (408, "waiting"), (404, "failed"), (302, "failed")]
+)
 @pytest.mark.django_db
 def test_a_webhooks_refusals(hook: WebhookReceiver, hook_channel: Channel, status: int, state: str) -> None:
     hook.status = status
@@ -264,6 +277,48 @@ def test_a_webhooks_refusals(hook: WebhookReceiver, hook_channel: Channel, statu
     assert only().state == state
     assert str(status) in only().last_error
     assert len(hook.posts) == 1  # redirects lead past the address guard, and are not followed
+
+
+@pytest.mark.django_db
+def test_a_webhook_that_is_away_or_slow_is_tried_again(
+    hook: WebhookReceiver, hook_channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "TIMEOUT_S", 0.2)
+    hook.thinks_s = 1.0
+    slow = outbox.send_now(outbox.queue_test(hook_channel, by="ada", now=NOON), now=NOON)
+    Channel.objects.update(address=f"http://127.0.0.1:{_nobody_there().port}/hook")
+    away = outbox.send_now(outbox.queue_test(hook_channel, by="bob", now=NOON), now=NOON)
+
+    assert (slow.state, slow.last_error) == ("waiting", "It did not answer within 0 seconds.")
+    assert (away.state, away.last_error) == ("waiting", "It could not be reached (ConnectError).")
+
+
+@pytest.mark.django_db
+def test_an_address_that_is_repeated_in_another_form_is_not_told_either(hook: WebhookReceiver) -> None:
+    r"""PHP writes a slash as `\/`, some name the last part alone, some decode it."""
+    channel = Channel(name="Chat", kind="slack")
+    channel.take(Secret(f"{hook.url}/T0/hush-hush-hush%21?token=hush+hush&v=1"))
+    channel.full_clean()
+    channel.save()
+    hook.status = 404
+    hook.answer = (
+        r'No /hook/T0/hush-hush-hush%21 {"url":"\/hook\/T0\/hush-hush-hush%21"}, '
+        "hush-hush-hush! or hush+hush, and &amp;v=1"
+    )
+    sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.last_error == r'It answered with status 404: No /… {"url":"\/hook\/T0\/…"}, … or …, and &amp;v=1'
+
+
+@pytest.mark.django_db
+def test_an_address_is_not_told_in_part_where_a_long_answer_is_cut(hook: WebhookReceiver) -> None:
+    channel = Channel(name="Chat", kind="slack")
+    channel.take(Secret(f"{hook.url}/hush-hush-hush"))
+    channel.save()
+    hook.status, hook.answer = 404, "x" * 188 + " hook/hush-hush-hush"
+    sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.last_error.endswith("xx …")
 
 
 @pytest.mark.django_db
@@ -284,25 +339,35 @@ def test_slacks_webhook_gets_slacks_body(new_rule: NewRule, calls: Calls, hook: 
     channel.take(Secret(hook.url))
     channel.full_clean()
     channel.save()
+    hook.status = 202
     burst(new_rule, calls)
     send_all(NOON + MINUTE)
 
     body = hook.posts[0].json()
     assert body["text"] == "*Alert: Failing (openai)*"
-    text = body["attachments"][0]["text"]
-    assert "90% of 10 calls" in text
+    [attachment] = body["attachments"]
+    assert (attachment["color"], attachment["fallback"]) == ("#dc2626", "Alert: Failing (openai)")
+    text = attachment["text"]
+    assert text.startswith("openai: 90% of 10 calls")
     assert f"/admin/alerts/incident/{only().incident_id}/change/|Look at it>" in text
     assert only().state == "delivered"
 
 
-@pytest.mark.django_db
-def test_slack_escapes_what_it_would_take_for_a_mention(hook: WebhookReceiver) -> None:
+def test_slack_escapes_what_it_would_take_for_a_mention(new_rule: NewRule, calls: Calls, hook: WebhookReceiver) -> None:
     channel = Channel(name="<!channel>", kind="slack")
     channel.take(Secret(hook.url))
     channel.save()
     outbox.send_now(outbox.queue_test(channel, by="<!here>", now=NOON), now=NOON)
+    new_rule(name="<!everyone>")
+    calls(NOON, error=9, ok=1, provider="<!group>")
+    operations.evaluate(now=NOON + MINUTE)
+    send_all(NOON + MINUTE)
 
-    assert "<!" not in json.dumps(hook.posts[0].json())
+    assert [post.json()["text"] for post in hook.posts] == [
+        "*Test: this channel works*",
+        "*Alert: &lt;!everyone&gt; (&lt;!group&gt;)*",
+    ]
+    assert "<!" not in json.dumps([post.json()["attachments"][0]["text"] for post in hook.posts])
 
 
 @pytest.mark.parametrize("kind", ["slack", "webhook"])
@@ -313,7 +378,7 @@ def test_a_query_in_an_address_is_kept_and_never_told(hook: WebhookReceiver, cap
     channel.take(Secret(address if kind == "slack" else WEBHOOK_SECRET))
     channel.full_clean()
     channel.save()
-    hook.status, hook.answer = 404, f"Cannot POST {address}"
+    hook.status, hook.answer = 404, f"Cannot POST {address} nor {html.escape(address)}"
     sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
 
     assert hook.posts[0].path == "/hook?code=hush&sig=hush"
@@ -452,7 +517,6 @@ def test_of_a_long_answer_only_its_beginning_is_kept(mail: MailReceiver) -> None
 
 def _nobody_there() -> Any:
     from aiplatform.servers import MailServer
-    from tests.servers import free_port
 
     return MailServer(host="127.0.0.1", port=free_port(), user="", password=Secret(""), security="")
 
@@ -517,6 +581,27 @@ def test_a_mail_server_that_is_slow_with_each_recipient_is_left_long_before_anot
 
 
 @pytest.mark.django_db
+def test_a_mail_server_whose_greeting_never_ends_is_left_too(
+    email_channel: Channel, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(email, "MOST_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings.MAIL_SERVER = msgspec.structs.replace(_nobody_there(), port=listening.getsockname()[1])
+        threading.Thread(target=_greet_for_ten_seconds, args=(listening,)).start()
+        sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert (sent.state, sent.last_error) == ("waiting", "The mail server took longer than 0 seconds.")
+
+
+def _greet_for_ten_seconds(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        for _ in range(200):
+            connection.sendall(b"220-Wait\r\n")
+            time.sleep(0.05)
+
+
+@pytest.mark.django_db
 def test_a_mail_server_that_reads_a_message_for_long_is_waited_for(
     email_channel: Channel, mail: MailReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -530,13 +615,83 @@ def test_a_mail_server_that_reads_a_message_for_long_is_waited_for(
 
 @pytest.mark.django_db
 def test_what_was_accepted_has_arrived_however_the_mail_server_takes_leave(
-    email_channel: Channel, mail: MailReceiver
+    email_channel: Channel, mail: MailReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mail.answer_to_quit = "421 shutting down"
+    mail.quits_s = 5.0
+    monkeypatch.setattr(email, "TIMEOUT_S", 0.5)
     sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
 
     assert (sent.state, sent.last_error) == ("delivered", "")
     assert len(mail.mails) == 1
+    assert sent.log.get().took_ms < 3_000
+    wait_until(lambda: not any(isinstance(each, threading.Timer) for each in threading.enumerate()))  # of its bound
+
+
+@pytest.mark.parametrize("security", ["tls", "ssl"])
+@pytest.mark.parametrize("is_trusted", [True, False])
+@pytest.mark.django_db
+def test_the_password_is_for_a_mail_server_with_a_good_certificate_alone(
+    email_channel: Channel,
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    security: str,
+    *,
+    is_trusted: bool,
+) -> None:
+    certificate = hosts.certificate(tmp_path)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with MailReceiver(security=security, certificate=certificate) as mail:
+        settings.MAIL_SERVER = msgspec.structs.replace(mail.server, user="ada", password=Secret("hush"))
+        sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == ("delivered" if is_trusted else "waiting")
+    assert mail.signed_in == ([(b"ada", b"hush")] if is_trusted else [])
+    assert len(mail.mails) == is_trusted
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "said"),
+    [
+        (("550 nobody", "550 nobody"), "failed", "Refused for all: ada@example.com: 550 nobody; bob@example.com: 550"),
+        (("550 nobody", "450 later"), "waiting", "Refused for all: ada@example.com: 550 nobody; bob@example.com: 450"),
+        (("250 OK", "550 nobody"), "delivered", "Accepted for 1 of 2; refused: bob@example.com: 550 nobody"),
+    ],
+)
+@pytest.mark.django_db
+def test_who_is_refused_is_told_and_tried_again_where_that_may_help(
+    mail: MailReceiver, answers: tuple[str, str], state: str, said: str
+) -> None:
+    channel = Channel.objects.create(name="Team", kind="email", address="ada@example.com; bob@example.com")
+    mail.answers_to_recipients = dict(zip(("ada@example.com", "bob@example.com"), answers, strict=True))
+
+    sent = outbox.send_now(outbox.queue_test(channel, by="ada", now=NOON), now=NOON)
+
+    assert sent.state == state
+    assert sent.log.get().detail.startswith(said)
+
+
+@pytest.mark.parametrize(("number", "fits"), [(50, True), (51, False)])
+@pytest.mark.django_db
+def test_an_address_has_fifty_recipients_at_most_parted_as_people_part_them(number: int, *, fits: bool) -> None:
+    names = [f"u{each}@example.com" for each in range(number)]
+    address = f"{names[0]};{names[1]}\n{names[2]}, {', '.join(names[3:])}, "
+
+    assert email.recipients(address) == names
+    channel = Channel(name="All", kind="email", address=address)
+    if fits:
+        channel.full_clean()
+        return
+    with pytest.raises(ValidationError, match="At most 50 addresses"):
+        channel.full_clean()
+
+
+def test_a_subject_of_two_lines_makes_a_mail_still() -> None:
+    message = Message(id="7", kind="test", subject="Alert: one\ntwo", text="", html="", data={}, url="")
+
+    assert email.compose(message, sender="root", to=["ada@example.com"])["Subject"] == "Alert: one two"
 
 
 @pytest.mark.django_db
