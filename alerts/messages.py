@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -66,7 +66,7 @@ def _incident(delivery: Delivery) -> Message:
         "tone": _TONES.get(delivery.kind, facts["severity"]),
         "facts": facts,
         "since": minute(since),
-        "ending": _ending(delivery.kind, facts, timesince(since, datetime.fromisoformat(ended))) if ended else "",
+        "ending": _ending(delivery.kind, facts, _between(since, datetime.fromisoformat(ended))) if ended else "",
         "url": url,
         "delivery_url": page("alerts_delivery_change", delivery.pk),
         "zone": settings.TIME_ZONE,
@@ -88,6 +88,10 @@ def _ending(kind: str, facts: dict[str, Any], lasted: str) -> str:
     if kind == Delivery.Kind.LAPSED:
         return f"{facts['unjudged']} Whether this is over is not known: should it be so again, you are told anew."
     return f"This is over. It lasted {lasted}."
+
+
+def _between(since: datetime, ended: datetime) -> str:
+    return timesince(since, ended) if ended - since >= timedelta(minutes=1) else "less than a minute"
 
 
 def _test(delivery: Delivery) -> Message:

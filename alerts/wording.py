@@ -17,6 +17,7 @@ _EACH = {
     "budget": "each budget",
     "model": "each model",
 }
+_LEAST = 0.0001  # limits have four decimals
 
 
 class Watching(Protocol):
@@ -31,17 +32,26 @@ class Watching(Protocol):
 
 
 def amount(value: float, unit: Unit) -> str:
-    """`62%`, `12.4 seconds`, `$100.00`, `3 calls`."""
+    """`62%`, `12.4 seconds`, `$100.00`, `3 calls`; what is more than nothing never reads as nothing."""
+    if 0 < value < _LEAST:
+        return f"under {amount(_LEAST, unit)}"
     match unit:
         case "percent":
-            return f"{value:.0f}%" if value >= 10 or value == int(value) else f"{value:.1f}%"
+            return f"{_digits(value, whole_from=10)}%"
         case "dollars":
-            return f"${value:,.2f}"
+            return f"${_digits(value)}" if 0 < value < 0.01 else f"${value:,.2f}"
         case "yes":
             return "yes" if value else "no"
         case _:
-            number = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+            number = _digits(value, whole_from=100)
             return f"{number} {unit[:-1] if number == '1' else unit}"
+
+
+def _digits(value: float, *, whole_from: int = 10) -> str:
+    """With one decimal below `whole_from`, unless it is whole; what is little has as many as limits have."""
+    if 0 < value < 0.1:
+        return f"{value:.4f}".rstrip("0")
+    return f"{value:,.0f}" if value >= whole_from or value == int(value) else f"{value:.1f}"
 
 
 def span(length: timedelta) -> str:

@@ -25,7 +25,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from alerts import operations, outbox
-from alerts.channels import Message, email, posting
+from alerts.channels import Message, email, posting, webhook
 from alerts.models import Attempt, Channel, Delivery
 from core.vault import Secret
 from tests.alerts.conftest import NOON, Calls, NewRule, send_all
@@ -257,6 +257,7 @@ def test_a_webhook_is_signed_and_keeps_its_id_when_it_is_sent_again(
     signed = f"{post.headers['webhook-id']}.{post.headers['webhook-timestamp']}.".encode() + post.body
     expected = base64.b64encode(hmac.new(b"k" * 32, signed, hashlib.sha256).digest()).decode()
     assert post.headers["webhook-signature"] == f"v1,{expected}"
+    assert abs(int(post.headers["webhook-timestamp"]) - time.time()) < 60  # receivers refuse old ones
     told = post.json()
     assert told["type"] == "incident.opened"
     assert told["data"]["subject"] == "openai"
@@ -425,6 +426,22 @@ def test_channels_that_lead_nowhere_are_refused(kind: str, address: str, field: 
         Channel(name="Somewhere", kind=kind, address=address).full_clean()
 
     assert field in refused.value.message_dict
+
+
+def test_no_two_signing_secrets_are_alike() -> None:
+    assert webhook.CHANNEL.new_secret is not None
+    made = {webhook.CHANNEL.new_secret().reveal() for _ in range(100)}
+
+    assert len(made) == 100
+    assert {len(base64.b64decode(each.removeprefix("whsec_"))) for each in made} == {32}
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_no base64 at all, however long it is", "whsec_" + "é" * 40, "whsec_c2hvcnQ="]
+)
+def test_a_signing_secret_that_nobody_can_check_is_refused(secret: str) -> None:
+    with pytest.raises(ValidationError, match="A signing secret is"):
+        webhook.CHANNEL.validate("https://example.com/hook", Secret(secret))
 
 
 @pytest.mark.django_db
