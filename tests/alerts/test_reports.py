@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import threading
 import zipfile
 from collections import Counter
@@ -20,7 +21,7 @@ from PIL import Image
 from alerts import outbox
 from alerts.models import Channel, Delivery, ReportSchedule
 from alerts.reports import charts, schedules, writing
-from alerts.reports.figures import Report, Span, as_csv, collect
+from alerts.reports.figures import BudgetLine, Report, Span, as_csv, collect
 from core.money import pico_from_usd
 from providers.models import Deployment, Price, Provider
 from tests.alerts.conftest import NOON, Calls, send_all
@@ -264,6 +265,7 @@ def test_a_clients_report_tells_of_that_client_alone(calls: Calls) -> None:
     calls(NOON, ok=2)
     calls(NOON, ok=3, client="bob", provider="rack", deployment="llama")
     calls(NOON - timedelta(days=28), ok=4)
+    calls(NOON - timedelta(days=39), ok=8)  # as far back as March has days, but not in February
 
     report = month_of(BERLIN, 3, client="alice")
 
@@ -290,6 +292,111 @@ def test_budgets_and_unknown_cost_are_told(calls: Calls) -> None:
     assert "The cost of 1 call is unknown" in message.text
     assert "The cost of 1 call is unknown" in message.html
     assert "All (that month): $0.90 of $1.00, 90% used" in message.text
+
+
+def test_a_budget_of_nothing_is_used_up() -> None:
+    assert BudgetLine(name="None", period="day", spent_pico=0, cap_pico=0).percent == 100
+
+
+def test_of_budgets_a_report_tells_those_that_were_in_force_for_whom_it_is(calls: Calls) -> None:
+    def budget(name: str, **facts: Any) -> Budget:
+        usual = {"name": name, "scope": "client", "subject": "alice", "cap_pico": 10**12, "period": "month"}
+        made = Budget(**usual | {"created_at": NOON} | facts)
+        spending.save(made, count_so_far=True, now=NOON)
+        return made
+
+    calls(NOON, ok=50)
+    raised = budget("Alice")
+    spending.raise_window(raised, amount_pico=10**12, now=NOON)
+    budget("Bob", subject="bob")
+    budget("A provider of that name", scope="provider")
+    budget("Off", is_active=False)
+    budget("Of April", created_at=datetime(2026, 4, 1, tzinfo=BERLIN))
+
+    report = month_of(BERLIN, 3, client="alice")
+
+    assert [(row.name, row.spent_pico, row.cap_pico) for row in report.budgets] == [("Alice", 5 * 10**11, 2 * 10**12)]
+
+
+def test_each_column_of_the_file_has_its_own_figure(calls: Calls) -> None:
+    calls(NOON, ok=5, error=4, refused=3, cached=2, input_tokens=30, output_tokens=4)
+    calls(NOON, ok=1, cost_pico=None)
+
+    [row] = rows_of(month_of(BERLIN, 3))
+
+    assert row == {
+        "day": "2026-03-10",
+        "client": "alice",
+        "provider": "openai",
+        "model": "gpt",
+        "calls": "15",
+        "failed": "4",
+        "refused": "3",
+        "from_cache": "2",
+        "input_tokens": str(14 * 30),
+        "output_tokens": str(14 * 4),
+        "cost_usd": "0.05",
+        "calls_of_unknown_cost": "1",
+    }
+
+
+def test_a_report_reads_as_people_write_it(calls: Calls) -> None:
+    for number in range(1, 8):
+        calls(NOON, ok=number, client=f"c{number}", deployment=f"m{number}", provider=f"p{number}", cost_pico=10**12)
+    calls(NOON, error=3, client="c7", deployment="m7", provider="p7")
+    calls(NOON, refused=9, client="", provider="", deployment="")
+    calls(NOON - timedelta(days=28), ok=80, cost_pico=7 * 10**11)
+    calls(NOON, cached=0, ok=1, client="c7", deployment="m7", provider="p7", cost_pico=0, saved_pico=5 * 10**10)
+    spent = Budget(name="C7", scope="client", subject="c7", cap_pico=7 * 10**12, created_at=NOON)
+    near = Budget(name="C6", scope="client", subject="c6", cap_pico=75 * 10**11, created_at=NOON)
+    for budget in (spent, near):
+        spending.save(budget, count_so_far=True, now=NOON)
+
+    message = writing.write(month_of(BERLIN, 3), message_id="x", subject="AI costs")
+
+    lists = "".join(
+        f"\n{name}\n" + "".join(f"  {_of(name, n)}: ${n}.00, {_calls(n)}\n" for n in range(7, 2, -1))
+        for name in ("Models", "Clients", "Providers")
+    )
+    assert message.text.partition("Every day")[0] == (
+        "AI costs\nMarch 2026, against the month before\n\n"
+        "Cost: $28.00 (50% less)\nCalls: 41 (49% less)\nFailed: 7.3% (3 of 41 calls)\n"
+        f"Saved by caches: $0.05 (ours and providers')\n{lists}"
+        "\nBudgets\n  C7 (that month): $7.00 of $7.00, 100% used\n  C6 (that month): $6.00 of $7.50, 80% used\n\n"
+    )
+    assert message.summary.splitlines()[:2] == ["Cost: $28.00 (50% less)", "Calls: 41 (49% less)"]
+    assert 'color:#b91c1c;">3 of 41 calls' in message.html
+    shares = re.findall(r"width:(\d+)%;height:5px;border-radius:3px;background:(#\w+)", message.html)
+    assert shares == [(str(n), "#2563eb") for n in (25, 21, 18, 14, 11)] * 3 + [("100", "#dc2626"), ("80", "#d97706")]
+    assert (message.data["from"], message.data["to"]) == ("2026-02-28T23:00:00+00:00", "2026-03-31T22:00:00+00:00")
+    for name in ("Models", "Clients", "Providers"):
+        first = message.data[name.lower()][0]
+        assert first == {"name": _of(name, 7), "requests": 11, "costUsd": "7"}
+
+
+def _of(name: str, number: int) -> str:
+    return {"Models": f"p{number}/m{number}", "Clients": f"c{number}", "Providers": f"p{number}"}[name]
+
+
+def _calls(number: int) -> str:
+    return f"{11 if number == 7 else number} calls"
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "text"),
+    [
+        *((0, 0, "as before"), (1, 0, "nothing before"), (1_004, 1_000, "as before"), (88, 100, "12% less")),
+        *((1_100, 100, "1,000% more"), (1_110, 100, "11 times as much")),
+    ],
+)
+def test_changes_read_as_people_say_them(now: int, before: int, text: str) -> None:
+    assert writing._change(now, before) == text
+
+
+def test_what_was_taken_back_is_less_than_nothing_and_what_is_little_is_told_exactly() -> None:
+    told = [writing._dollars(amount) for amount in (-25 * 10**11, -(10**10), 10**10, 10**11, 123_456 * 10**10, None)]
+
+    assert told == ["-$2.50", "-$0.01", "$0.01", "$0.10", "$1,234.56", "unknown"]
 
 
 def test_programs_are_told_each_figure_by_its_own_name(calls: Calls) -> None:
@@ -319,7 +426,8 @@ def test_a_cost_that_nobody_knows_is_no_zero_beside_what_cost_nothing(calls: Cal
 def test_of_many_budgets_the_fullest_are_told(calls: Calls, django_assert_max_num_queries: Any) -> None:
     for number in range(14):
         client = f"c{number}"
-        budget = Budget(name=f"Budget {number}", scope="client", subject=client, cap_pico=10**12, created_at=NOON)
+        cap = 10**14 if number == 13 else 10**12  # of which most is spent, and the smallest part
+        budget = Budget(name=f"Budget {number}", scope="client", subject=client, cap_pico=cap, created_at=NOON)
         calls(NOON, ok=1, client=client, cost_pico=number * 10**10)
         spending.save(budget, count_so_far=True, now=NOON)
 
@@ -327,7 +435,7 @@ def test_of_many_budgets_the_fullest_are_told(calls: Calls, django_assert_max_nu
         report = month_of(BERLIN, 3)
     message = writing.write(report, message_id="x", subject="AI costs")
 
-    assert [row.name for row in report.budgets] == [f"Budget {number}" for number in range(13, 3, -1)]
+    assert [row.name for row in report.budgets] == [f"Budget {number}" for number in range(12, 2, -1)]
     assert "  and 4 more\n" in message.text
     assert ">and 4 more<" in message.html
     assert len([query for query in ran if "usage_budgetwindow" in query["sql"]]) == 1
