@@ -354,14 +354,14 @@ def test_one_check_of_late_says_that_the_worker_runs(ada: User) -> None:
 
 
 def test_the_first_call_to_paste_names_what_answers_and_survives_the_shell(ada: User) -> None:
-    """The first routes by name lead to a model for texts' vectors, and to one that is off."""
+    """The first routes by name lead to a model that is off, to one for texts' vectors, or are off."""
     provider = Provider.objects.create(name="OpenAI", slug="openai", kind="openai")
     off = Deployment.objects.create(provider=provider, name="a-off", is_active=False)
     vectors = Deployment.objects.create(provider=provider, name="b", type=Deployment.Type.EMBEDDING)
     assert _pasted(ada)["model"] == "default"
     chat = Deployment.objects.create(provider=provider, name="""Bea's "own" model""")
-    for name, model in (("a-off", off), ("b-vectors", vectors)):
-        Route.objects.create(name=name).targets.create(deployment=model)
+    for name, model, is_active in (("a-off", off, True), ("b-vectors", vectors, True), ("c-off", chat, False)):
+        Route.objects.create(name=name, is_active=is_active).targets.create(deployment=model)
     assert _pasted(ada)["model"] == chat.name
 
     Route.objects.create(name="it's").targets.create(deployment=chat)

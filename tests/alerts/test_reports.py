@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from PIL import Image
+from PIL import Image, ImageColor
 
 from alerts import outbox
 from alerts.models import Channel, Delivery, ReportSchedule
@@ -535,6 +535,26 @@ def test_the_email_has_text_html_chart_and_file(schedule: ReportSchedule, calls:
     [file] = message.iter_attachments()
     assert file.get_filename() == "usage-2026-03-09.csv"
     assert file.get_content().startswith("day,client,provider,model,calls")
+
+
+def test_parts_are_stacked_in_their_colours_and_what_was_taken_back_is_not_drawn() -> None:
+    png = charts.stacked_bars([charts.Bar("Mon", [1.0, 3.0]), charts.Bar("Tue", [2.0, -0.5]), charts.Bar("Wed", [])])
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+
+    def is_drawn(bar: int, value: float, colour: str) -> bool:
+        """The axis ends at 4."""
+        x, y = 64 + 500 / 3 * (bar + 0.5), 206 - 194 * value / 4
+        found = picture.getpixel((round(2 * x), round(2 * y)))
+        assert isinstance(found, tuple)
+        return max(abs(one - other) for one, other in zip(found, ImageColor.getrgb(colour), strict=True)) < 10
+
+    blue, green, paper = *charts.COLOURS[:2], "#ffffff"
+    assert is_drawn(0, 0.5, blue)
+    assert is_drawn(0, 1.5, green)
+    assert is_drawn(0, 3.8, green)
+    assert is_drawn(1, 1.7, blue)
+    assert is_drawn(1, 2.3, paper)
+    assert is_drawn(2, 0.5, paper)
 
 
 @pytest.mark.parametrize(
