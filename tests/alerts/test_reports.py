@@ -227,6 +227,7 @@ def test_a_day_has_as_many_bars_as_hours(calls: Calls, day: date, hours: int) ->
     report = collect(title="", client="", period="day", zone=BERLIN, span=Span(start, end))
 
     assert report.bars.parts == {"openai": [10**9] * hours}
+    assert [group.key for group in report.providers] == ["openai"]  # what went nowhere has no line
 
 
 def test_of_many_providers_the_dearest_four_have_bars_of_their_own(calls: Calls) -> None:
