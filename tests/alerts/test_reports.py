@@ -476,7 +476,9 @@ def test_what_caches_saved(calls: Calls) -> None:
     calls(NOON, cached=1, saved_pico=3 * 10**11)
     calls(NOON, ok=1, client="bob", input_tokens=1_000_000, cached_input_tokens=200_000)
 
-    assert month_of(BERLIN, 3).saved_pico == pico_from_usd("0.9") + pico_from_usd("0.3")
+    report = month_of(BERLIN, 3)
+    assert report.saved_pico == pico_from_usd("0.9") + pico_from_usd("0.3")
+    assert writing._cards(report)[3].value == "$1.20"
     assert month_of(BERLIN, 3, client="bob").saved_pico == pico_from_usd("0.3")
 
 
@@ -603,6 +605,8 @@ def test_periods_read_as_people_write_them(first: str, last: str, text: str) -> 
     span = Span(*(queries.midnight(date.fromisoformat(day), KATHMANDU) for day in (first, last)))
 
     assert writing.dates(span, KATHMANDU) == text
+    known = writing.facts(ReportSchedule(name="Costs", client="alice", time_zone="Asia/Kathmandu"), span)
+    assert writing.subject(known) == f"Costs for alice: {text}"
 
 
 # --- the command --------------------------------------------------------------------------------------------------
