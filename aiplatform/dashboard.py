@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -31,6 +32,7 @@ from usage.queries import Group, Totals
 from usage.transactions import snapshot
 
 CHART_DAYS = 30
+_DEAD_ENDS_NAMED = 3
 TOP = 6
 
 
@@ -292,8 +294,8 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
             "Exchange rates",
             "providers.view_exchangerate",
         )
-    for route in Route.objects.dead_ends() if _active_models().exists() else ():
-        yield Notice(dead_end(route), _page("providers_route", route), "Change the route", "providers.change_route")
+    if _active_models().exists():
+        yield from _dead_ends()
     checked = [row.health.checked_at for row in providers if row.is_active and getattr(row, "health", None) is not None]
     if checked and now - max(checked) > STALE_AFTER:
         yield Notice(
@@ -311,6 +313,21 @@ def _notices(providers: list[Provider], month: Totals, now: datetime) -> Any:
 
 
 _UNKNOWN = "what calls there cost is unknown, and callers with a hard budget are refused."
+
+
+def _dead_ends() -> Iterator[Notice]:
+    """A few by name, and how many more there are."""
+    found = Route.objects.dead_ends()
+    first = When(name=DEFAULT_ROUTE, then=0)
+    for route in found.order_by(Case(first, default=1), "name")[:_DEAD_ENDS_NAMED]:
+        yield Notice(dead_end(route), _page("providers_route", route), "Change the route", "providers.change_route")
+    if (more := found.count() - _DEAD_ENDS_NAMED) > 0:
+        yield Notice(
+            f"No active model stands behind {more} more {'route' if more == 1 else 'routes'}: their calls fail.",
+            reverse("admin:providers_route_changelist"),
+            "Routes",
+            "providers.view_route",
+        )
 
 
 def _some_names(models: QuerySet[Deployment]) -> str:

@@ -44,22 +44,24 @@ class _GuardedTransport(httpx2.HTTPTransport):
         response = super().handle_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
-            raise UnacceptableAnswerError("A compressed answer was not asked for.")
+            raise UnacceptableAnswerError("A compressed answer was not asked for.", status=response.status_code)
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _Bounded(response.stream)
+        response.stream = _Bounded(response.stream, response.status_code)
         return response
 
 
 class _Bounded(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+    def __init__(self, stream: httpx2.SyncByteStream, status: int) -> None:
         self._stream = stream
+        self._status = status
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for part in self._stream:
             size += len(part)
             if size > MAX_ANSWER_BYTES:
-                raise UnacceptableAnswerError("The answer is larger than this platform accepts.")
+                message = "The answer is larger than this platform accepts."
+                raise UnacceptableAnswerError(message, status=self._status)
             yield part
 
     def close(self) -> None:

@@ -36,7 +36,14 @@ def open_session(*, policy: Policy | None = None, lookup: Lookup = system_lookup
 
 
 class UnacceptableAnswerError(Exception):
-    """To `open_client`'s client: an answer that is too large, or compressed although plain bytes were asked for."""
+    """To `open_client`'s client: an answer that is too large, or compressed although plain bytes were asked for.
+
+    Its `status` has come all the same.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def open_client(

@@ -50,6 +50,7 @@ class TraceCollector:
         self.statuses: list[int] = []
         self.spans: list[Span] = []
         self.hangs = False
+        self.encoding = "identity"
         self._let_go = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
@@ -96,6 +97,7 @@ class TraceCollector:
                 status, answer = collector._take(Post(path=self.path, headers=headers, body=body))
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Encoding", collector.encoding)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)

@@ -32,7 +32,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
         raise DeliveryError(text, retryable=False) from None
     except httpx2.TimeoutException:
         raise DeliveryError(f"It did not answer within {TIMEOUT_S:.0f} seconds.", retryable=True) from None
-    except (httpx2.HTTPError, OSError, UnacceptableAnswerError) as error:
+    except UnacceptableAnswerError as error:  # nothing but the status matters of what was taken
+        return _judged(error.status, "")
+    except (httpx2.HTTPError, OSError) as error:
         raise DeliveryError(f"It could not be reached ({type(error).__name__}).", retryable=True) from None
     return _judged(answer.status_code, _without_address(answer.text.strip(), url)[:_ANSWER_CHARS])
 

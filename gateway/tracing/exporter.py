@@ -19,7 +19,7 @@ import structlog
 from core import calling
 from core.calling import Calling
 from core.egress import Policy
-from core.http import open_client
+from core.http import UnacceptableAnswerError, open_client
 from gateway.tracing.collectors import Collector, Tracing
 from gateway.tracing.spans import SpanMaker, request
 from providers.specs import DeploymentSpec
@@ -129,17 +129,19 @@ class Exporter:
         headers = {name: value.reveal() for name, value in self._collector.headers.items()}
         left_s = self._stop_at - time.monotonic() if self._stopping.is_set() else _TIMEOUT_S
         try:
-            answer = client.post(
+            status = client.post(
                 self._collector.url,
                 content=body,
                 headers={"Content-Type": "application/x-protobuf", **headers},
                 timeout=httpx2.Timeout(max(left_s, 0.1), connect=min(max(left_s, 0.1), _CONNECT_TIMEOUT_S)),
-            )
+            ).status_code
+        except UnacceptableAnswerError as error:  # nobody reads more of it than its status
+            status = error.status
         except (httpx2.HTTPError, OSError) as error:
             return _Problem(type(error).__name__, is_passing=True)
-        if answer.is_success:
+        if 200 <= status < 300:
             return None
-        return _Problem(f"HTTP {answer.status_code}", is_passing=answer.status_code in _TRY_AGAIN)
+        return _Problem(f"HTTP {status}", is_passing=status in _TRY_AGAIN)
 
     def _is_out_of_time(self) -> bool:
         return self._stopping.is_set() and time.monotonic() >= self._stop_at

@@ -345,6 +345,19 @@ def test_what_is_switched_off_brings_no_notice(ada: User) -> None:
     assert told(ada) == ""
 
 
+def test_routes_that_lead_nowhere_are_named_up_to_three_the_default_first(ada: User) -> None:
+    active = Provider.objects.create(name="OpenAI", slug="openai", kind="openai")
+    Deployment.objects.create(provider=active, name="gpt")
+    for name in ("a", "b", "c", "d", "default"):
+        Route.objects.create(name=name)
+
+    said = told(ada)
+
+    assert "No active chat model stands behind the route “default”" in said
+    assert [name for name in "abcd" if f"the route “{name}”" in said] == ["a", "b"]
+    assert "No active model stands behind 2 more routes: their calls fail." in said
+
+
 def test_one_check_of_late_says_that_the_worker_runs(ada: User) -> None:
     for slug, minutes in (("old", 60), ("new", 1)):
         row = Provider.objects.create(name=slug, slug=slug, kind="demo")

@@ -124,9 +124,10 @@ class Post:
 
 @dataclass
 class WebhookReceiver:
-    """Answers with `status` and `answer` to whatever is posted, after `thinks_s`."""
+    """Answers with `status` and `answer`, `encoding` as it says, to whatever is posted, after `thinks_s`."""
 
     status: int = 200
+    encoding: str = "identity"
     thinks_s: float = 0.0
     answer: str = ""
     posts: list[Post] = field(default_factory=list)
@@ -145,6 +146,7 @@ class WebhookReceiver:
                 receiver.posts.append(Post(self.path, headers, body))
                 time.sleep(receiver.thinks_s)
                 self.send_response(receiver.status)
+                self.send_header("Content-Encoding", receiver.encoding)
                 self.end_headers()
                 self.wfile.write(receiver.answer.encode())
 

@@ -280,6 +280,19 @@ def test_a_webhooks_refusals(hook: WebhookReceiver, hook_channel: Channel, statu
     assert len(hook.posts) == 1  # redirects lead past the address guard, and are not followed
 
 
+@pytest.mark.parametrize(("status", "state"), [(200, "delivered"), (404, "failed")])
+@pytest.mark.django_db
+def test_of_an_answer_that_cannot_be_read_the_status_counts(
+    hook: WebhookReceiver, hook_channel: Channel, status: int, state: str
+) -> None:
+    """Else who has taken a message, and compresses what it answers, would get it again for days."""
+    hook.status, hook.encoding = status, "gzip"
+    outbox.queue_test(hook_channel, by="ada", now=NOON)
+    send_all(NOON)
+
+    assert only().state == state
+
+
 @pytest.mark.django_db
 def test_a_webhook_that_is_away_or_slow_is_tried_again(
     hook: WebhookReceiver, hook_channel: Channel, monkeypatch: pytest.MonkeyPatch

@@ -371,6 +371,17 @@ def test_what_is_refused_for_good_is_not_sent_again(status: int) -> None:
     assert [line["reason"] for line in log if line["event"] == "traces are not taken"] == [f"HTTP {status}"]
 
 
+def test_a_collector_that_compresses_its_answer_has_taken_them() -> None:
+    with TraceCollector() as collector, structlog.testing.capture_logs() as log:
+        collector.encoding = "gzip"
+        with _exporting(collector.url) as exporter:
+            exporter.add(a_record())
+            collector.await_spans(2)
+
+    assert len(collector.posts) == 1
+    assert not [line for line in log if line["log_level"] in ("warning", "error")]
+
+
 def test_a_row_that_cannot_be_told_costs_its_batch_alone() -> None:
     broken = a_record(tags="{not json")
     with TraceCollector() as collector, structlog.testing.capture_logs() as log:
