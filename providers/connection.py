@@ -164,7 +164,8 @@ def _answer_of(listing: Listing, response: Any) -> _Answer:
         return _Answer(trouble=_of_status(response.status_code), status=response.status_code)
     try:
         offers = listing.read(response.content)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        msgspec.json.encode(offers)  # half a character, which JSON can spell, could be neither stored nor shown
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return _Answer(trouble=Trouble.NOT_AN_API)
     return _Answer(latency_ms=response.elapsed.total_seconds() * 1000, offers=offers)
 

@@ -107,7 +107,10 @@ def test_statuses(host: ModelHost, kind: str, status: int, trouble: Trouble) -> 
     assert len(host.seen) == 1  # neither retried nor redirected
 
 
-@pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", '{"data": 7}', '{"data": [7]}', "null", "", '"x"'])
+NO_LISTS = ["<html>Welcome</html>", "[]", '{"data": 7}', '{"data": [7]}', "null", "", '"x"']
+
+
+@pytest.mark.parametrize("body", [*NO_LISTS, "[" * 100_000, r'{"data": [{"id": "half \ud800"}]}'])
 def test_what_is_no_model_list(host: ModelHost, body: str) -> None:
     host.body = body
     assert check(target(host)).trouble is Trouble.NOT_AN_API
