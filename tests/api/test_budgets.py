@@ -38,6 +38,16 @@ def test_a_budget_is_read_back_with_what_is_left(api: APIClient) -> None:
     assert api.get("/api/usage/budgets?scope=client").json()["results"] == [made.json()]
 
 
+def test_a_longer_list_costs_no_more_queries(api: APIClient, django_assert_num_queries: Any) -> None:
+    made = [_make(api, name=f"budget {number}", amountUsd=str(number)).json() for number in range(4)]
+    raised = api.post(f"/api/usage/budgets/{made[2]['id']}/raise", {"amountUsd": "1"}, format="json").json()
+
+    with django_assert_num_queries(3):  # the caller's key, budgets, their windows
+        rows = api.get("/api/usage/budgets").json()["results"]
+
+    assert rows == [*made[:2], raised, made[3]]
+
+
 def test_a_new_budget_counts_what_was_spent_only_where_it_is_told_to(api: APIClient) -> None:
     ledger.apply([Note(record(hold(), cost_pico=10**12)), Note(record(hold(client="bob"), cost_pico=10**12))])
     assert _make(api, countSoFar=True).json()["leftUsd"] == "99"

@@ -95,7 +95,8 @@ class BudgetSerializer(RowSerializer[Budget]):
         return budget
 
     def to_representation(self, instance: Any) -> Any:
-        instance.running = spending.running_window(instance, timezone.now())
+        if not hasattr(instance, "running"):  # of a page they have been read together
+            instance.running = spending.running_window(instance, timezone.now())
         return super().to_representation(instance)
 
 
@@ -111,6 +112,13 @@ class BudgetsView(Resource[Budget]):
     queryset = Budget.objects.all()
     serializer_class = BudgetSerializer
     query_class: ClassVar[type[Query]] = BudgetQuery
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page: Any = super().paginate_queryset(queryset)
+        windows: Any = spending.running_windows(page, timezone.now())
+        for budget, window in windows:
+            budget.running = window
+        return page
 
     @extend_schema(request=RaiseSerializer, responses=BudgetSerializer)
     @action(detail=True, methods=["post"], url_path="raise", url_name="raise")
