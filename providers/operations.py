@@ -189,9 +189,9 @@ def deactivate_provider(provider: Provider) -> None:
 
 
 def main_deployment(provider: Provider) -> Deployment | None:
-    """The model that specification D's flat body speaks of: the oldest active one."""
+    """The model that specification D's flat body speaks of: of the active ones that which it named, else the oldest."""
     active = [each for each in provider.deployments.all() if each.is_active]
-    return min(active, key=lambda each: (each.created_at, each.pk), default=None)
+    return min(active, key=lambda each: (not each.is_main, each.created_at, each.pk), default=None)
 
 
 def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datetime) -> None:
@@ -201,6 +201,8 @@ def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datet
         join_default_route(after)
     elif before.pk != after.pk:
         Deployment.objects.filter(pk=before.pk).update(is_active=False)
+        provider.deployments.filter(is_main=True).update(is_main=False)
+        provider.deployments.filter(pk=after.pk).update(is_main=True)  # there may be older ones in use
         already = RouteTarget.objects.filter(deployment=after).values("route")
         before.route_targets.exclude(route__in=already).update(deployment=after)
     if model.rates is not None:

@@ -32,7 +32,7 @@ _DEFAULTS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_pen
 
 @dataclass(frozen=True, kw_only=True)
 class Flat:
-    """The four rows as one. The main model is the oldest active one, its price the one in force."""
+    """The four rows as one: the provider, its main key, its main model, and the price in force."""
 
     provider: Provider
     credential: Credential | None
@@ -227,7 +227,6 @@ class ProviderSerializer(CamelCase):
         "slug": "name",
         "base_url": "endpoint",
         "max_output_tokens": "maxTokens",
-        "secret": "apiKey",
         "input_per_million": "pricing.inputTokenCost",
         "output_per_million": "pricing.outputTokenCost",
         "currency": "pricing.currency",

@@ -209,6 +209,7 @@ class Deployment(Audited, Identified, RateLimited):
         help_text="More wait for their turn, or go to another model that can take them. Empty: no limit.",
     )
     is_active = models.BooleanField("active", default=True)
+    is_main = models.BooleanField("main model", default=False, db_default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

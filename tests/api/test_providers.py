@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from core.vault import Secret
 from providers.models import Credential, Deployment, Health, Price, Provider, Route, RouteTarget
 from tests.admin.modelhost import ModelHost
 from tests.api.conftest import GPT4, NewRecord
@@ -174,6 +175,7 @@ def test_what_is_read_can_be_put_back(api: APIClient, gpt4: dict[str, Any]) -> N
 
 
 def test_patch_changes_only_what_it_names(api: APIClient, gpt4: dict[str, Any]) -> None:
+    gpt4 = api.patch(f"{URL}/{gpt4['id']}", {"rateLimit": {"requestsPerHour": 8}}, format="json").json()
     changes = {"temperature": 0.1, "pricing": {"outputTokenCost": 0.07}, "rateLimit": {"tokensPerMinute": 9}}
 
     answer = api.patch(f"{URL}/{gpt4['id']}", changes, format="json")
@@ -182,9 +184,50 @@ def test_patch_changes_only_what_it_names(api: APIClient, gpt4: dict[str, Any]) 
     expected = gpt4 | {
         "temperature": 0.1,
         "pricing": {"inputTokenCost": 0.03, "outputTokenCost": 0.07, "currency": "USD"},
-        "rateLimit": {"requestsPerMinute": None, "tokensPerMinute": 9, "requestsPerHour": None, "tokensPerHour": None},
+        "rateLimit": {"requestsPerMinute": None, "tokensPerMinute": 9, "requestsPerHour": 8, "tokensPerHour": None},
     }
     assert answer.json() == expected
+    unlimited = api.patch(f"{URL}/{gpt4['id']}", {"rateLimit": None}, format="json")
+    assert unlimited.json() == expected | {"rateLimit": None}
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_what_the_flat_body_has_no_words_for_stays(api: APIClient, gpt4: dict[str, Any], method: str) -> None:
+    further = {"context_window": 8192, "upstream_name": "gpt-4-0613", "capabilities": ["tools"]}
+    Deployment.objects.update(**further)
+    tier = {"aboveTokens": 9, "inputPerMillion": 1, "outputPerMillion": 2}
+    body = {"deployment": "openai-gpt-4/gpt-4", "inputPerMillion": 30, "outputPerMillion": 60, "tiers": [tier]}
+    api.post("/api/ai-providers/prices", body | {"cachedInputPerMillion": 3, "perRequest": 1}, format="json")
+
+    pricing = {"inputTokenCost": 0.04, "outputTokenCost": 0.06, "currency": "EUR"}
+    answer = getattr(api, method)(f"{URL}/{gpt4['id']}", GPT4 | {"maxTokens": 7, "pricing": pricing}, format="json")
+
+    assert (answer.status_code, answer.json()["pricing"], answer.json()["maxTokens"]) == (200, pricing, 7)
+    assert Deployment.objects.values(*further).get() == further
+    price = Price.objects.latest("valid_from")
+    assert (price.input_per_million, price.cached_input_per_million, price.per_request) == (40, 3, 1)
+    assert [step.above_tokens for step in price.tiers.all()] == [9]
+
+
+def test_an_endpoint_is_taken_back_by_null(api: APIClient, gpt4: dict[str, Any]) -> None:
+    url = f"{URL}/{gpt4['id']}"
+    api.patch(url, {"endpoint": "https://proxy.example.com/v1"}, format="json")
+
+    assert api.patch(url, {"endpoint": None}, format="json").json() == gpt4
+
+
+def test_of_several_keys_the_main_one_is_told(api: APIClient, gpt4: dict[str, Any]) -> None:
+    url, main = f"{URL}/{gpt4['id']}", Credential.objects.get()
+    other = Credential(provider=main.provider, label="older", created_at=main.created_at - timedelta(days=1))
+    other.take(Secret("sk-of-the-other-key"))
+    other.save()
+    told = [api.get(url).json()["apiKeyHint"]]
+    Credential.objects.filter(pk=main.pk).update(is_active=False)
+    told.append(api.get(url).json()["apiKeyHint"])
+
+    assert told == ["••••cdef", "••••-key"]
+    api.patch(url, {"apiKey": "sk-the-main-key-again"}, format="json")
+    assert api.get(url).json()["apiKeyHint"] == "••••gain"
 
 
 def test_patch_with_a_new_key_replaces_the_key(api: APIClient, gpt4: dict[str, Any]) -> None:
@@ -206,6 +249,20 @@ def test_another_model_takes_the_place_on_routes_and_not_the_price(api: APIClien
     assert Deployment.objects.get(name="gpt-4").is_active is False
     back = api.patch(f"{URL}/{gpt4['id']}", {"model": "gpt-4"}, format="json").json()
     assert back["pricing"]["inputTokenCost"] == 0.03
+
+
+def test_another_model_is_the_main_one_whatever_else_is_in_use(api: APIClient, gpt4: dict[str, Any]) -> None:
+    provider = Provider.objects.get()
+    for name in ("gpt-4-mini", "gpt-4-nano"):
+        Deployment.objects.create(provider=provider, name=name)
+    url = f"{URL}/{gpt4['id']}"
+
+    for model in ("gpt-5", "gpt-4-nano", "gpt-5"):
+        told = [api.put(url, GPT4 | {"model": model}, format="json").json() for _ in range(2)]
+        assert [each["model"] for each in (*told, api.get(url).json())] == [model] * 3
+
+    in_use = Deployment.objects.filter(is_active=True).values_list("name", flat=True)
+    assert sorted(in_use) == ["gpt-4-mini", "gpt-5"]
 
 
 def test_a_first_price_needs_both_rates(api: APIClient) -> None:
@@ -277,10 +334,15 @@ def test_a_provider_without_a_key_or_price(api: APIClient) -> None:
         ({"maxTokens": 10**30}, "maxTokens"),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": "nan"}, "temperature"),
+        ({"temperature": True}, "temperature"),
         ({"topP": -0.1}, "topP"),
         ({"stopSequences": "END"}, "stopSequences"),
+        ({"stopSequences": ["END"] * 17}, "stopSequences"),
         ({"timeout": 1}, "timeout"),
         ({"retryAttempts": 99}, "retryAttempts"),
+        ({"retryDelay": 10_001}, "retryDelay"),
+        ({"failureThreshold": 32_768}, "failureThreshold"),
+        ({"successThreshold": 0}, "successThreshold"),
         ({"rateLimit": {"requestsPerMinute": 0}}, "rateLimit"),
         ({"rateLimit": {"perMinute": 1}}, "rateLimit"),
         ({"pricing": {"inputTokenCost": -1, "outputTokenCost": 1}}, "pricing"),
