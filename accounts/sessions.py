@@ -52,7 +52,7 @@ class Sessions:
         if found is None or rows is None or rows != found.rows:
             found = _looked_up(request, rows)
         else:
-            request.session, request.user = copy.copy(found.session), found.user
+            request.session, request.user = copy.copy(found.session), copy.copy(found.user)
         if found is not None:
             self._keep(key, found)
 
@@ -74,7 +74,7 @@ def _looked_up(request: HttpRequest, rows: Rows) -> _Found | None:
     if not user.is_authenticated or session.modified:
         return None
     same = rows if rows is not None and rows == _rows(session.session_key, user.pk) else None
-    return _Found(same, copy.copy(session), user)
+    return _Found(same, copy.copy(session), copy.copy(user))
 
 
 def _rows(session_key: str | None, user_id: Any) -> Rows:

@@ -113,6 +113,21 @@ def test_what_ends_a_session_is_seen_at_once(
         assert not ask(known, browser).user.is_authenticated
 
 
+def test_a_session_runs_out_by_itself(known: Sessions, browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    after_it = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE + 60)
+    monkeypatch.setattr(timezone, "now", lambda: after_it)
+
+    assert not ask(known, browser).user.is_authenticated
+
+
+def test_what_one_request_makes_of_its_session_and_user_is_not_the_nexts(browser: Client) -> None:
+    found = Sessions()
+    for _ in range(4):
+        request = ask(found, browser)
+        assert (request.session.modified, request.user.is_superuser) == (False, True)
+        request.session.modified, request.user.is_superuser = True, False
+
+
 def test_what_changes_a_user_is_seen_at_once(known: Sessions, browser: Client, alice: User) -> None:
     for is_staff in (False, True, False):
         User.objects.filter(pk=alice.pk).update(is_staff=is_staff)
