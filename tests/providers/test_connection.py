@@ -13,8 +13,9 @@ from core import blocking_http
 from core.egress import USUAL_PORTS, Policy
 from core.vault import Secret
 from providers import connection
-from providers.connection import Target, Trouble, check
+from providers.connection import Target, Trouble, check, target_of
 from providers.listings import Listing
+from providers.models import Credential, Deployment, Provider
 from tests.admin.modelhost import ModelHost
 
 KEY = "sk-canary-of-the-connection-test-5d5d"
@@ -48,6 +49,30 @@ def test_each_kind_lists_models_with_its_own_sdk(host: ModelHost, kind: str) -> 
 
 def test_the_demo_provider_answers_at_once() -> None:
     assert check(Target(kind="demo", address="")).ok
+
+
+def test_a_provider_is_asked_with_its_keys_in_use_for_its_models_in_use(db: None, host: ModelHost) -> None:
+    provider = Provider.objects.create(name="House", slug="house", kind="custom", base_url=host.url)
+    for name, is_active in (("kept", True), ("gone", False)):
+        Deployment.objects.create(provider=provider, name=name, is_active=is_active)
+        credential = Credential(provider=provider, label=name, is_active=is_active)
+        credential.take(Secret(f"{KEY}-{name}"))
+        credential.save()
+
+    asked = target_of(provider)
+
+    assert asked == Target(kind="custom", address=host.url, keys=(("kept", Secret(f"{KEY}-kept")),), models=("kept",))
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("anthropic", "limit=1000"), ("google", "pageSize=1000")])
+def test_a_page_of_the_list_is_asked_for_at_its_longest(host: ModelHost, kind: str, asked: str) -> None:
+    assert check(target(host, kind)).ok
+    assert [asked in path for path, _ in host.seen] == [True]
+
+
+def test_the_organization_is_said(host: ModelHost) -> None:
+    assert check(Target(kind="openai", address=host.url, organization="org-7", keys=(("main", Secret(KEY)),))).ok
+    assert host.seen[0][1]["openai-organization"] == "org-7"
 
 
 def test_no_key_is_sent_where_there_is_none(host: ModelHost) -> None:
@@ -94,6 +119,8 @@ def test_an_unreadable_key_is_told() -> None:
         (401, Trouble.KEY_REFUSED),
         (403, Trouble.NOT_ALLOWED),
         (404, Trouble.NO_MODEL_LIST),
+        (405, Trouble.NO_MODEL_LIST),
+        (408, Trouble.TOO_SLOW),
         (429, Trouble.TOO_MANY_CALLS),
         (500, Trouble.PROVIDER_FAILS),
         (529, Trouble.PROVIDER_FAILS),
@@ -190,6 +217,12 @@ def test_one_good_key_of_several_is_enough_and_the_others_are_named(host: ModelH
     assert finding.warnings == (f"Key “key 0”: {Trouble.KEY_REFUSED.value}",)
 
 
+def test_of_many_keys_the_first_are_tried_each_for_a_trouble_of_its_own(host: ModelHost) -> None:
+    host.status = 429
+    assert check(target(host, "custom", *[KEY] * 7)).trouble is Trouble.TOO_MANY_CALLS
+    assert len(host.seen) == connection.MAX_KEYS == 5
+
+
 def test_a_trouble_that_every_key_would_meet_is_met_once(host: ModelHost) -> None:
     host.status, host.body = 500, "{}"
     assert check(target(host, "custom", KEY, "sk-another-key-of-the-same", "sk-a-third-one-of-them")).trouble
@@ -197,6 +230,12 @@ def test_a_trouble_that_every_key_would_meet_is_met_once(host: ModelHost) -> Non
 
 
 def test_models_that_are_not_offered_are_named(host: ModelHost) -> None:
-    host.models = ["a", "llama3:latest"]
-    finding = check(target(host, "ollama", models=("a", "llama3", "b", "c")))
+    host.models = ["llama3:latest"]
+    finding = check(target(host, "ollama", models=("llama3", "b", "c")))
     assert finding.warnings == ("Not offered there: b, c.",)
+    assert "1 model offered" in finding.summary
+
+
+def test_five_models_that_are_not_offered_are_named_and_the_rest_are_counted(host: ModelHost) -> None:
+    told = [check(target(host, models=tuple("abcdefg"[:count]))).warnings for count in (5, 7)]
+    assert told == [("Not offered there: a, b, c, d, e.",), ("Not offered there: a, b, c, d, e and 2 more.",)]

@@ -61,6 +61,18 @@ def test_what_compatible_hosts_add_is_used(row: dict[str, Any]) -> None:
     assert read("custom", {"data": [row]}).context_window == 8192
 
 
+@pytest.mark.parametrize("said", ["8192", 0, -1, True, 8192.5, None, [8192]])
+def test_a_bound_that_is_no_count_is_passed_over(said: Any) -> None:
+    row = {"id": "m", "context_window": said, "max_model_len": 7, "max_completion_tokens": said, "max_output_tokens": 3}
+    offer = read("custom", {"data": [row]})
+    assert (offer.context_window, offer.max_output_tokens) == (7, 3)
+
+
+def test_a_host_may_say_that_a_model_embeds_and_when_it_ends() -> None:
+    offer = read("custom", {"data": [{"id": "m", "type": "embedding", "shutdown_date": "2027-01-05"}]})
+    assert offer == Offer(name="m", type="embedding", note="Ends on 2027-01-05.")
+
+
 def test_what_models_can_do_is_read_where_hosts_say_it() -> None:
     mistral = {"id": "m", "capabilities": {"completion_chat": True, "function_calling": True, "vision": False}}
     assert read("custom", {"data": [mistral]}).capabilities == ("tools",)
@@ -98,7 +110,9 @@ def test_googles_list() -> None:
         row("veo-9", "predictLongRunning"),
         row("gemini-x-image", "generateContent"),
     ]
+    rows[0]["thinking"] = True
     offers = listing_of("google").read(json.dumps({"models": rows}).encode())
+    assert [offer.capabilities for offer in offers] == [("reasoning",), (), (), ()]
     assert [offer.type for offer in offers] == ["chat", "embedding", "other", "other"]
     assert (offers[0].context_window, offers[0].max_output_tokens) == (1_048_576, 65_536)
 
@@ -120,6 +134,7 @@ def test_ollamas_list() -> None:
         ("gpt-4o-mini-tts", "other"),
         ("text-embedding-3-small", "embedding"),
         ("BAAI/bge-m3", "embedding"),
+        ("Snowflake/Arctic-Embed-L", "embedding"),
         ("omni-moderation-latest", "other"),
         ("gpt-image-2", "other"),
         ("llama-guard-4", "other"),

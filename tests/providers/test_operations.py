@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from pytest_django import Settings
 
 from core.vault import Secret
-from providers.models import Credential, Deployment, Price, Provider, Route
+from providers.models import Credential, Deployment, Price, Provider, Route, RouteTarget
 from providers.operations import (
     ModelSpec,
     Rates,
@@ -99,9 +99,16 @@ def test_a_name_may_be_taken_once_and_a_slug_is_found_where_its_own_is_taken() -
     _openai()
 
     assert _openai(name="OpenAI: GPT 4").slug == "openai-gpt-4-2"
+    assert _openai(name="OpenAI GPT (4)").slug == "openai-gpt-4-3"
     with pytest.raises(ValidationError) as refused:
         _openai()
     assert "name" in refused.value.message_dict
+
+
+def test_a_slug_is_found_for_the_longest_names_and_for_those_without_a_latin_letter() -> None:
+    made = [_openai(name=name).slug for name in ("a" * 79, "a" * 80, "模型", "类型")]
+
+    assert made == ["a" * 56, f"{'a' * 56}-2", "provider", "provider-2"]
 
 
 def test_models_join_the_default_route_by_their_providers_priority() -> None:
@@ -135,6 +142,35 @@ def test_a_changed_price_is_a_new_row_and_an_equal_one_is_none() -> None:
 
     assert _inputs(provider.deployments.get()) == [30, 40]
     assert provider.deployments.get().price_at(NOW) == Price.objects.get(input_per_million=30)
+
+
+def test_the_demos_model_leaves_the_default_route_to_a_real_one_of_its_type() -> None:
+    route = Route.objects.create(name="default")
+    embedding = ModelSpec(name="embed", type=Deployment.Type.EMBEDDING, rates=RATES)
+    _openai(name="Demo", kind="demo", api_key=None, models=[GPT, embedding])
+
+    _openai(name="Real")
+
+    assert sorted(str(target) for target in route.targets.all()) == ["demo/embed", "real/gpt-4"]
+
+
+def test_of_several_models_the_oldest_in_use_is_the_main_one() -> None:
+    provider = _openai(models=[GPT, ModelSpec(name="second"), ModelSpec(name="third")])
+    provider.deployments.filter(name="gpt-4").update(is_active=False)
+
+    main = main_deployment(provider)
+
+    assert main is not None
+    assert main.name == "second"
+
+
+def test_another_model_that_is_on_a_route_already_is_on_it_once() -> None:
+    provider = _openai(models=[GPT, ModelSpec(name="gpt-5")])
+    route = save_route(Route(), name="smart", targets=[RouteTarget(deployment=d) for d in provider.deployments.all()])
+
+    update_provider(provider, model=ModelSpec(name="gpt-5"), now=LATER)
+
+    assert [target.deployment.name for target in route.targets.filter(deployment__is_active=True)] == ["gpt-5"]
 
 
 def test_another_model_takes_the_place_of_the_main_one_on_routes_too() -> None:
@@ -172,18 +208,23 @@ def test_an_update_changes_what_is_given_and_nothing_else() -> None:
 def test_a_new_key_takes_the_place_of_the_old_one() -> None:
     provider = _openai()
 
+    Credential.objects.update(is_active=False)
+
     update_provider(provider, api_key=Secret("sk-second-1234567890"), now=LATER)
 
     assert Credential.objects.get().reveal() == Secret("sk-second-1234567890")
+    assert Credential.objects.get().is_active
 
 
 def test_the_default_route_follows_a_changed_priority() -> None:
     route = Route.objects.create(name="default")
     provider = _openai()
+    own = save_route(Route(), name="smart", targets=[RouteTarget(deployment=provider.deployments.get(), priority=7)])
 
     update_provider(provider, priority=99, now=LATER)
 
     assert route.targets.get().priority == 99
+    assert own.targets.get().priority == 7
 
 
 def test_a_priority_that_was_set_on_the_route_stays_until_the_providers_own_changes() -> None:

@@ -54,6 +54,31 @@ def test_long_prompts_have_a_tier_with_every_rate() -> None:
     assert (tier.above_tokens, rates) == (200_000, (Decimal("2.50"), Decimal("0.25"), Decimal(15)))
 
 
+def test_several_tiers_have_each_their_own_rates() -> None:
+    tiers = _found("https://openrouter.ai/api/v1", "qwen/qwen3-coder-flash").tiers
+    assert [(tier.above_tokens, tier.input_per_million) for tier in tiers] == [
+        (32_000, Decimal("0.325")),
+        (128_000, Decimal("0.52")),
+    ]
+
+
+def test_a_price_of_a_thousand_requests_is_that_of_one_a_thousand_times_over() -> None:
+    assert _found("https://api.perplexity.ai", "sonar").per_request == Decimal("0.012")
+
+
+def test_pictures_that_come_out_have_a_price_of_their_own() -> None:
+    assert _found(GOOGLE, "gemini-2.5-flash-image").image_output_per_million == Decimal(30)
+
+
+def test_another_price_is_told_before_it_comes_and_not_after() -> None:
+    def is_told(day: int) -> bool:
+        found = published.find(address=ANTHROPIC, model="claude-opus-4-6", now=datetime(2026, 3, day, tzinfo=UTC))
+        assert found is not None
+        return "Another price comes on 13 Mar 2026." in found.notes
+
+    assert [is_told(12), is_told(13)] == [True, False]
+
+
 def test_of_a_price_that_depends_on_the_clock_the_dearest_counts() -> None:
     found = published.find(address=DEEPSEEK, model="deepseek-v4-flash", now=NOW)
     assert found is not None
