@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts import acting
+from accounts.audit import note_count
 from accounts.models import ApiKey, AuditEntry, Client, Tier
+from core import calling
 from providers.models import Credential, Provider
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +79,55 @@ def test_the_list_of_it_can_be_narrowed_down_and_nobody_writes_to_it(api: APICli
     assert api.get("/api/audit/" + row["id"]).json() == row
     assert api.post("/api/audit", {}, format="json").status_code == 405
     assert api.delete("/api/audit/" + row["id"]).status_code == 405
+
+
+def test_a_key_that_is_made_is_told_without_what_it_is_known_by(api: APIClient) -> None:
+    made = api.post("/api/accounts/keys", {"client": "operations", "name": "new"}, format="json").json()
+
+    changes = {each["field"]: each["after"] for each in AuditEntry.objects.get(object_id=made["id"]).changes}
+    assert changes["digest"] == "hidden"
+    everything = str(list(AuditEntry.objects.values()))
+    assert made["key"] not in everything
+    assert ApiKey.objects.get(pk=made["id"]).digest not in everything
+
+
+def test_what_was_empty_and_stays_so_is_not_told() -> None:
+    with acting.commanding("test"):
+        Tier.objects.create(name="gold")
+        Client.objects.create(name="alice")
+
+    fields = [[each["field"] for each in entry.changes] for entry in AuditEntry.objects.order_by("id")]
+    assert fields[0] == ["name"]
+    assert not {"description", "allowed_models", "requests_per_hour"} & set(fields[1])
+
+
+def test_what_is_long_is_cut_so_that_every_database_takes_it() -> None:
+    description = "d" * 5_000
+    with acting.commanding("c" * 300):
+        Client.objects.create(name="alice", description=description)
+        note_count("k" * 100, "n" * 300, "what", 1)
+
+    alice, many = AuditEntry.objects.order_by("id")
+    told = {each["field"]: each["after"] for each in alice.changes}["description"]
+    assert told == "d" * 1_000 + "…"
+    assert [len(each) for each in (many.actor, many.object_type, many.object_name)] == [200, 64, 200]
+
+
+def test_a_change_is_told_with_the_request_that_made_it(api: APIClient) -> None:
+    def served() -> str:
+        calling.begin("req-7", "")
+        api.post("/api/accounts/tiers", {"name": "gold"}, format="json")
+        return AuditEntry.objects.get().request_id
+
+    assert copy_context().run(served) == "req-7"
+
+
+def test_rows_that_are_left_as_they_are_are_not_told_as_new() -> None:
+    gold, silver = Tier.objects.create(name="gold"), Tier(name="silver")
+    with acting.commanding("test"):
+        Tier.objects.bulk_create([gold, silver], ignore_conflicts=True)
+
+    assert told() == [("added", "tier", "silver")]
 
 
 def test_what_is_refused_leaves_no_entry(api: APIClient) -> None:
