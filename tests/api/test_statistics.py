@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -97,6 +97,26 @@ def test_groups_by_every_dimension(api: APIClient, books: list[UsageRecord], by:
         assert sum(row["requests"] for row in answer["rows"]) == answer["totals"]["requests"]
 
 
+def test_each_figure_is_that_of_its_name(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
+    parts = {"cached_input_tokens": 3, "reasoning_tokens": 2, "latency_ms": 400.0}
+    new_record(noon, **parts)
+    for status, times in (("error", 1), ("refused", 2), ("cancelled", 3)):
+        for _ in range(times):
+            new_record(noon, status=status, client="bob", cost_pico=0, input_tokens=0, output_tokens=0, latency_ms=None)
+    for _ in range(4):
+        new_record(noon, status="cached", client="bob", cost_pico=0, evidence="none", saved_pico=10**12)
+
+    told = api.get(f"{URL}/usage", MARCH).json()["totals"]
+
+    words = ("", "successful", "failed", "refused", "cancelled", "cached")
+    counts = [told[f"{word}Requests" if word else "requests"] for word in words]
+    assert counts == [11, 5, 1, 2, 3, 4]
+    assert (told["cachedInputTokens"], told["reasoningTokens"], told["cacheSavingsUsd"]) == (3, 2, "4")
+    assert told["totalTokens"] == told["inputTokens"] + told["outputTokens"]
+    alice = api.get(f"{URL}/usage", MARCH | {"client": "alice"}).json()["totals"]
+    assert alice["averageLatencyMs"] == 400.0
+
+
 def test_one_clients_figures_are_its_own(api: APIClient, books: list[UsageRecord]) -> None:
     alice = api.get(f"{URL}/cost", MARCH | {"client": "alice", "groupBy": "client"}).json()
     ollama = api.get(f"{URL}/cost", MARCH | {"providerId": str(UUID(int=3))}).json()
@@ -137,6 +157,42 @@ def test_the_last_day_is_included_in_the_zone_asked_for(api: APIClient, new_reco
 
     assert (utc["totals"]["requests"], kathmandu["totals"]["requests"]) == (1, 0)
     assert [row["day"] for row in following["rows"]] == ["2026-03-11"]
+
+
+def test_a_day_that_the_clocks_shorten_ends_with_it(api: APIClient, new_record: NewRecord) -> None:
+    """In Berlin the 29th of March 2026 has 23 hours."""
+    new_record(datetime(2026, 3, 29, 22, 30, tzinfo=UTC))
+    berlin = {"timeZone": "Europe/Berlin"}
+
+    days = [
+        api.get(f"{URL}/usage", berlin | {"startDate": day, "endDate": day}).json()["totals"]["requests"]
+        for day in ("2026-03-29", "2026-03-30")
+    ]
+
+    assert days == [0, 1]
+
+
+@pytest.mark.parametrize(("zone", "today"), [("Pacific/Kiritimati", "2026-03-11"), ("Pacific/Pago_Pago", "2026-03-10")])
+def test_today_is_that_of_the_zone_asked_for(
+    api: APIClient, noon: datetime, monkeypatch: pytest.MonkeyPatch, zone: str, today: str
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: noon)
+
+    assert api.get(f"{URL}/usage", {"timeZone": zone}).json()["to"] == today
+
+
+def test_a_day_to_come_may_be_the_first(api: APIClient) -> None:
+    answer = api.get(f"{URL}/usage", {"startDate": "2099-01-01"}).json()
+
+    assert (answer["from"], answer["to"]) == ("2099-01-01", "2099-01-01")
+
+
+def test_ten_years_are_told_at_once_and_no_more(api: APIClient) -> None:
+    days = {"startDate": "2016-01-01", "endDate": "2026-01-07"}
+
+    assert api.get(f"{URL}/usage", days).status_code == 200
+    refused = api.get(f"{URL}/usage", days | {"endDate": "2026-01-08"})
+    assert refused.json()["fields"] == {"startDate": ["At most 3660 days at once."]}
 
 
 def test_without_dates_it_is_the_last_thirty_days(api: APIClient) -> None:
