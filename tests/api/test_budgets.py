@@ -55,6 +55,19 @@ def test_a_new_budget_counts_what_was_spent_only_where_it_is_told_to(api: APICli
     assert _make(api, name="Later").json()["leftUsd"] == "100"
 
 
+def test_each_figure_of_a_window_is_that_of_its_name(api: APIClient) -> None:
+    made = _make(api).json()
+    api.post(f"/api/usage/budgets/{made['id']}/raise", {"amountUsd": "0"}, format="json")
+    BudgetWindow.objects.update(
+        held_pico=3 * 10**12, settled_pico=5 * 10**12, raised_pico=7 * 10**12, overrun_pico=10**12
+    )
+
+    told = api.get(f"/api/usage/budgets/{made['id']}").json()
+
+    figures = [told[f"{name}Usd"] for name in ("held", "settled", "raised", "overrun", "left")]
+    assert figures == ["3", "5", "7", "1", "99"]
+
+
 def test_what_was_spent_is_that_of_the_subject(api: APIClient) -> None:
     key = ApiKey.objects.get()
     ledger.apply([Note(record(hold(tags='{"42":"x"}', key_id=key.pk), cost_pico=10**12)), Note(record(hold()))])

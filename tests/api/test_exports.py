@@ -50,6 +50,20 @@ def test_rows_come_oldest_first_with_exact_money(api: APIClient, new_record: New
     assert (rows[0]["client"], rows[0]["input_tokens"], rows[0]["latency_ms"]) == ("alice", "10", "200.0")
 
 
+def test_each_figure_stands_under_its_name(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
+    into = ("cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "image_input")
+    out = ("reasoning", "audio_output", "image_output")
+    tokens = {f"{kind}_tokens": number for number, kind in enumerate((*into, *out), start=1)}
+    dollars = {"input_cost": 21, "output_cost": 22, "request_cost": 23, "saved": 24}
+    new_record(noon, **tokens, **{f"{name}_pico": amount * 10**12 for name, amount in dollars.items()})
+
+    [row] = exported(api)
+
+    assert {name: int(row[name]) for name in tokens} == tokens
+    names = [f"{name}_usd" for name in ("input_cost", "output_cost", "request_cost", "cache_savings")]
+    assert [row[name] for name in names] == ["21", "22", "23", "24"]
+
+
 def test_filters_hold(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
     new_record(noon, end_user="ann")
     new_record(noon, client="bob", key_prefix="aip_bob")

@@ -396,6 +396,30 @@ def test_health_tells_what_the_last_probes_found(api: APIClient, gpt4: dict[str,
     assert row["checkedAt"] == now.isoformat().replace("+00:00", "Z")
 
 
+@pytest.mark.parametrize(
+    ("found", "overall"),
+    [
+        (("healthy", "healthy"), "healthy"),
+        (("healthy", "unhealthy"), "degraded"),
+        (("unhealthy", "unhealthy"), "unhealthy"),
+        (("unhealthy", None), "unhealthy"),
+        (("healthy", None), "healthy"),
+    ],
+)
+def test_the_whole_is_as_well_as_its_active_providers(
+    api: APIClient, found: tuple[str | None, ...], overall: str
+) -> None:
+    for number, status in enumerate((*found, "unhealthy")):
+        facts = {"name": f"P {number}", "slug": f"p-{number}", "kind": "demo", "is_active": number < len(found)}
+        provider = Provider.objects.create(**facts)
+        if status is not None:
+            Health.objects.create(provider=provider, status=status, checked_at=timezone.now())
+
+    told = api.get(f"{URL}/health/check").json()
+
+    assert (told["status"], len(told["providers"])) == (overall, len(found))
+
+
 def test_metrics_count_what_was_sent_to_each_provider(
     api: APIClient, gpt4: dict[str, Any], new_record: NewRecord
 ) -> None:
@@ -427,6 +451,8 @@ def test_metrics_count_what_was_sent_to_each_provider(
     }
     assert week["window"] == "7d"
     assert [row["totalRequests"] for row in week["providers"]] == [3]
+    minutes = api.get(f"{URL}/metrics", {"window": "90m"}).json()
+    assert (minutes["window"], [row["totalRequests"] for row in minutes["providers"]]) == ("90m", [2])
 
 
 @pytest.mark.parametrize("status", ["refused", "error"])  # the latter is how older rows have it
@@ -461,6 +487,11 @@ def test_metrics_of_a_provider_without_calls(api: APIClient, gpt4: dict[str, Any
 
     assert (metrics["totalRequests"], metrics["errorRate"], metrics["uptime"]) == (0, 0.0, None)
     assert metrics["totalCostUsd"] == "0"
+    for status, uptime in (("healthy", 100.0), ("unhealthy", 0.0)):
+        Health.objects.update_or_create(
+            provider_id=gpt4["id"], defaults={"status": status, "checked_at": timezone.now()}
+        )
+        assert api.get(f"{URL}/metrics/{gpt4['id']}").json()["uptime"] == uptime
 
 
 @pytest.mark.parametrize("window", ["", "24", "0h", "9999d", "1w", "١h"])

@@ -54,6 +54,29 @@ def test_a_row_has_what_its_table_keeps_apart(api: APIClient, books: None, noon:
     assert {row["startsAt"][:16] for row in _rows(api, by="quarter", client="bob")} == {noon.isoformat()[:16]}
 
 
+def test_each_count_is_that_of_its_name(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
+    for times, status in enumerate(("ok", "error", "refused", "cancelled", "cached"), start=1):
+        for _ in range(times):
+            new_record(noon, status=status, cost_pico=None if status == "error" else 0)
+
+    [day] = _rows(api, by="key")
+
+    words = ("failed", "refused", "cancelled", "cached")
+    assert [day["requests"], *(day[f"{word}Requests"] for word in words)] == [15, 2, 3, 4, 5]
+    assert (day["knownCostRows"], day["unknownCostRows"]) == (13, 2)
+
+
+@pytest.mark.parametrize(("by", "rows"), [("day", 1), ("quarter", 2)])
+def test_the_last_day_is_included_and_the_next_is_not(
+    api: APIClient, new_record: NewRecord, noon: datetime, by: str, rows: int
+) -> None:
+    midnight = noon.replace(hour=0)
+    for moment in (midnight, midnight + timedelta(hours=23, minutes=59), midnight + timedelta(days=1)):
+        new_record(moment)
+
+    assert len(_rows(api, by=by, startDate="2026-03-10", endDate="2026-03-10")) == rows
+
+
 def test_they_are_filtered(api: APIClient, books: None) -> None:
     assert {row["client"] for row in _rows(api, status="error")} == {"bob"}
     assert _rows(api, deployment="llama3")[0]["failedRequests"] == 1

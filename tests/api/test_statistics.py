@@ -284,6 +284,18 @@ def test_records_are_the_ledgers_rows(api: APIClient, books: list[UsageRecord]) 
     assert by_id[str(books[0].pk)]["tags"] == {"team": "search", "env": "prod"}
 
 
+def test_each_part_of_a_records_cost_is_that_of_its_name(api: APIClient, new_record: NewRecord, noon: datetime) -> None:
+    parts = {"input_cost_pico": 1, "output_cost_pico": 2, "request_cost_pico": 3, "saved_pico": 4}
+    row = new_record(noon, **{name: number * 10**12 for name, number in parts.items()}, key_id=UUID(int=7))
+    new_record(noon)
+
+    [told] = api.get("/api/usage/records", MARCH | {"keyId": str(UUID(int=7))}).json()["results"]
+
+    names = ("inputCostUsd", "outputCostUsd", "requestCostUsd", "savedUsd")
+    assert (told["id"], [told[name] for name in names]) == (str(row.pk), ["1", "2", "3", "4"])
+    assert not [name for name in told if "pico" in name.lower()]
+
+
 def test_records_by_filter_and_page(api: APIClient, books: list[UsageRecord]) -> None:
     def ids(**query: Any) -> list[str]:
         page = api.get("/api/usage/records", MARCH | query).json()
