@@ -85,6 +85,27 @@ def test_who_may_only_look_changes_nothing(gpt4: dict[str, Any]) -> None:
     assert Provider.objects.get().is_active
 
 
+def test_each_act_takes_the_permission_of_its_name(gpt4: dict[str, Any]) -> None:
+    parts = ("add_credential", "change_credential", "add_deployment", "change_deployment", "add_price")
+    provider, body = f"/api/ai-providers/{gpt4['id']}", {"name": "shop"}
+    changer = _session("bob", "change_provider", "change_client", *parts)
+    maker = _session("eve", "delete_provider", "add_client", *parts)
+
+    told = [
+        (who.delete(provider).status_code, who.post("/api/accounts/clients", body, format="json").status_code)
+        for who in (changer, maker)
+    ]
+
+    assert told == [(403, 403), (204, 201)]
+
+
+def test_permissions_are_of_no_use_to_who_may_not_sign_in_to_the_admin(db: None) -> None:
+    browser = _session("bob", "view_client")
+    User.objects.update(is_staff=False)
+
+    assert browser.get("/api/accounts/clients").status_code == 403
+
+
 def test_a_provider_is_changed_with_all_that_its_body_writes(gpt4: dict[str, Any]) -> None:
     address, body = f"/api/ai-providers/{gpt4['id']}", {"priority": 7}
     parts = ("add_credential", "change_credential", "add_deployment", "change_deployment", "add_price")
