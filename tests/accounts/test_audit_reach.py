@@ -124,9 +124,8 @@ def test_what_goes_with_a_deleted_row_is_told() -> None:
     with acting.commanding("test"):
         provider.delete()
 
-    kinds = [(action, kind) for action, kind, _ in told()]
-    assert kinds[0] == ("deleted", "provider")
-    assert sorted(kinds[1:]) == [("deleted", "model"), ("deleted", "price")]
+    kinds = sorted((action, kind) for action, kind, _ in told())
+    assert kinds == [("deleted", "model"), ("deleted", "price"), ("deleted", "provider")]
 
 
 def test_what_goes_with_many_deleted_rows_is_told_once() -> None:
@@ -146,7 +145,7 @@ def test_a_command_is_named_and_its_secrets_are_not(capsys: pytest.CaptureFixtur
     call_command("mintkey", client="shop", quiet=True)
 
     assert {(row.actor_kind, row.actor) for row in AuditEntry.objects.all()} == {("command", "command: mintkey")}
-    assert told() == [("added", "client", "shop"), ("added", "API key", told()[1][2])]
+    assert {(action, kind) for action, kind, _ in told()} == {("added", "client"), ("added", "API key")}
     assert capsys.readouterr().out.strip() not in str(list(AuditEntry.objects.values()))
     Tier.objects.create(name="gold")
     assert len(told()) == 2, "after the command nobody acts"
