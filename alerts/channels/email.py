@@ -26,6 +26,7 @@ TIMEOUT_S = 20.0  # of each step until it is signed in to: a dead server is left
 # before that answer sends again what the server may have accepted.
 MOST_S = 180.0
 MOST_RECIPIENTS = 50
+_WELCOME = 220
 _TOO_LARGE = 552  # RFC 1870: also when the sender is named, as the size is told with it
 
 
@@ -122,7 +123,9 @@ def _connected() -> Iterator[smtplib.SMTP]:
     # Whose certificate it must be: `connect` does not say so, and the constructor connects where it is told.
     smtp._host = server.host  # type: ignore[attr-defined]  # noqa: SLF001
     with _bounded(smtp, deadline), _left(smtp):
-        smtp.connect(server.host, server.port)  # within the bound: a greeting may have lines without end
+        code, said = smtp.connect(server.host, server.port)  # within the bound: a greeting may have lines without end
+        if code != _WELCOME:  # the constructor alone would look
+            raise smtplib.SMTPConnectError(code, said)
         if server.security == "tls":
             smtp.starttls(context=ssl.create_default_context())
         if server.user:

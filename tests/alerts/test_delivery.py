@@ -632,6 +632,26 @@ def _greet_for_ten_seconds(listening: socket.socket) -> None:
 
 
 @pytest.mark.django_db
+def test_a_mail_server_that_refuses_us_in_its_greeting_is_quoted_and_tried_again(
+    email_channel: Channel, settings: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings.MAIL_SERVER = msgspec.structs.replace(_nobody_there(), port=listening.getsockname()[1])
+        threading.Thread(target=_refuse_all, args=(listening,)).start()
+        sent = outbox.send_now(outbox.queue_test(email_channel, by="ada", now=NOON), now=NOON)
+
+    assert (sent.state, sent.last_error) == ("waiting", "The mail server said 554 You are on a list")
+
+
+def _refuse_all(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection, connection.makefile("rwb", buffering=0) as line, suppress(OSError):
+        line.write(b"554 You are on a list\r\n")
+        while line.readline():
+            line.write(b"503 Not now\r\n")
+
+
+@pytest.mark.django_db
 def test_a_mail_server_that_reads_a_message_for_long_is_waited_for(
     email_channel: Channel, mail: MailReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
