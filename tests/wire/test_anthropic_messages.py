@@ -590,9 +590,11 @@ def test_totals_at_the_end_replace_those_of_the_start() -> None:
     assert (meter.usage.input_tokens, meter.usage.output_tokens) == (50, 4)
 
 
-def test_usage_that_the_start_alone_tells_is_no_answer_s() -> None:
+@pytest.mark.parametrize("more", [{}, {"usage": None}, {"usage": {}}, {"usage": {"output_tokens": None}}])
+def test_usage_that_the_start_alone_tells_is_no_answer_s(more: dict[str, Any]) -> None:
     """The books go by an estimate then, and callers of other dialects are told the same."""
-    events = [start(input_tokens=5, output_tokens=1), event("message_delta", delta={"stop_reason": "end_turn"}), STOP]
+    ended = event("message_delta", delta={"stop_reason": "end_turn"}, **more)
+    events = [start(input_tokens=5, output_tokens=1), ended, STOP]
 
     assert metered(*events)[0].usage is None
     assert not [each for each in streams.decoded(DIALECT, events) if isinstance(each, Metered)]

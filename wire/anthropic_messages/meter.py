@@ -57,7 +57,7 @@ class Meter:
             self._add_usage(seen.message.usage)
         if seen.type == "message_delta":
             self._add_usage(seen.usage)
-            self._is_told = self._is_told or bool(bytes(seen.usage))
+            self._is_told = self._is_told or decode_usage(seen.usage) is not None
             if seen.delta and seen.delta.stop_reason:
                 if not self._is_told:
                     self.usage = None  # the start tells the prompt and a token or so: the answer is not in it

@@ -91,10 +91,11 @@ class Decoder:
 
     def _end(self, seen: answer.Event) -> list[StreamEvent]:
         """Without usage here the start's alone is none: it tells the prompt and a token or so, and no answer."""
+        is_told = decode_usage(seen.usage) is not None
         self._usage = merge(self._usage, seen.usage)
         events: list[StreamEvent] = []
         if seen.delta and seen.delta.stop_reason:
             finish = answer.finish_of(seen.delta.stop_reason)
             events.append(Finished(finish, stop_sequence=seen.delta.stop_sequence))
-        usage = decode_usage(self._usage) if len(seen.usage) else None
+        usage = decode_usage(self._usage) if is_told else None
         return events if usage is None else [*events, Metered(usage)]
