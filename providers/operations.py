@@ -201,10 +201,11 @@ def _replace_main_deployment(provider: Provider, model: ModelSpec, *, now: datet
         join_default_route(after)
     elif before.pk != after.pk:
         Deployment.objects.filter(pk=before.pk).update(is_active=False)
-        provider.deployments.filter(is_main=True).update(is_main=False)
-        provider.deployments.filter(pk=after.pk).update(is_main=True)  # there may be older ones in use
         already = RouteTarget.objects.filter(deployment=after).values("route")
         before.route_targets.exclude(route__in=already).update(deployment=after)
+    if not after.is_main:  # there may be older ones, in use or to be used again
+        provider.deployments.filter(is_main=True).update(is_main=False)
+        provider.deployments.filter(pk=after.pk).update(is_main=True)
     if model.rates is not None:
         join_with_first_price(after)
 

@@ -265,6 +265,21 @@ def test_another_model_is_the_main_one_whatever_else_is_in_use(api: APIClient, g
     assert sorted(in_use) == ["gpt-4-mini", "gpt-5"]
 
 
+def test_a_model_that_is_used_again_is_not_the_main_one(api: APIClient, gpt4: dict[str, Any]) -> None:
+    """Else the next PUT of the same body would put it out of use."""
+    url, body = f"{URL}/{gpt4['id']}", GPT4 | {"model": "gpt-4-mini"}
+    api.put(url, GPT4 | {"model": "gpt-5"}, format="json")
+    Deployment.objects.update(is_active=False)
+    Deployment.objects.create(provider=Provider.objects.get(), name="gpt-4-mini")
+    api.put(url, body, format="json")
+    Deployment.objects.update(is_active=True)
+
+    told = [api.put(url, body, format="json").json()["model"] for _ in range(2)]
+
+    assert told == ["gpt-4-mini"] * 2
+    assert not Deployment.objects.filter(is_active=False).exists()
+
+
 def test_a_first_price_needs_both_rates(api: APIClient) -> None:
     made = api.post(URL, {k: v for k, v in GPT4.items() if k != "pricing"}, format="json").json()
 
