@@ -51,7 +51,10 @@ class EndpointLimit(Audited, Identified, RateLimited):
     tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="endpoints")
     endpoint = models.CharField(
         max_length=100,
-        validators=[counted_endpoint],
+        validators=[
+            RegexValidator(r"^[!-~]+\Z", "Use letters, digits and signs, without spaces."),
+            counted_endpoint,
+        ],
         help_text="A path, as /v1/llm/generate, or a door as the usage pages name it, as openai.chat.",
     )
 

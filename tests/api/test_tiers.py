@@ -78,6 +78,8 @@ def test_two_who_change_different_fields_of_a_tier_at_once_lose_nothing() -> Non
         [{"endpoint": "openai", "requestsPerMinute": 1}],
         [{"endpoint": "/v1/models", "requestsPerMinute": 1}],
         [{"endpoint": "/v1beta/models/", "requestsPerMinute": 1}],
+        [{"endpoint": "/v1beta/models/gemini 3", "requestsPerMinute": 1}],
+        [{"endpoint": "/v1beta/models/gemini\u200b", "requestsPerMinute": 1}],
         [{**AT_GENERATE, "requestsPerMinute": 0}],
         [{**AT_GENERATE, "perDay": 1}],
     ],
