@@ -81,8 +81,13 @@ def _open_as_many_files_as_may_be() -> None:
     """A call under way has two sockets, and many systems allow 1,024 files until they are asked for more."""
     few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(_MOST_FILES, most)
-    if few < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    while few < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        except (ValueError, OSError):  # the kernel's own bound may lie below the hard limit, as it does on macOS
+            wanted //= 2
+        else:
+            return
 
 
 def _new_gateway() -> Gateway:

@@ -1,4 +1,4 @@
-"""The end of a process that serves gRPC beside HTTP."""
+"""What a process that serves begins with, and its end where it serves gRPC beside HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pytest_django.fixtures import Settings
 
-from aiplatform.serving import Serving
+from aiplatform.serving import Serving, _open_as_many_files_as_may_be
 from tests.gateway import gateways
 from tests.servers import PATIENCE_S, free_port
 
@@ -69,3 +69,23 @@ def test_it_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path, setting
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
     assert allowed == (65_536 if most == resource.RLIM_INFINITY else min(most, 65_536))
+
+
+@pytest.mark.parametrize(("bound", "asked"), [(61_440, [65_536, 32_768]), (10_240, [65_536, 32_768, 16_384])])
+def test_where_the_system_allows_fewer_files_than_it_says_half_as_many_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, bound: int, asked: list[int]
+) -> None:
+    """As on macOS, which tells no hard limit, and refuses more than `kern.maxfilesperproc`."""
+    seen: list[int] = []
+
+    def setrlimit(_kind: int, limits: tuple[int, int]) -> None:
+        seen.append(limits[0])
+        if limits[0] > bound:
+            raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10_240, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+
+    _open_as_many_files_as_may_be()
+
+    assert seen == asked
