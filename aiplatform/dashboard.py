@@ -323,7 +323,7 @@ def _dead_ends() -> Iterator[Notice]:
         yield Notice(dead_end(route), _page("providers_route", route), "Change the route", "providers.change_route")
     if (more := found.count() - _DEAD_ENDS_NAMED) > 0:
         yield Notice(
-            f"No active model stands behind {more} more {'route' if more == 1 else 'routes'}: their calls fail.",
+            f"No active model stands behind {more} more {'route: its' if more == 1 else 'routes: their'} calls fail.",
             reverse("admin:providers_route_changelist"),
             "Routes",
             "providers.view_route",
