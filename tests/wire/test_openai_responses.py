@@ -515,6 +515,14 @@ def test_a_call_without_arguments_has_an_empty_object_of_them() -> None:
     assert events[-1]["response"]["output"] == [plain]
 
 
+def test_a_call_that_was_cut_off_before_its_arguments_has_none() -> None:
+    """An empty object would read as a whole call, to be run."""
+    events = told(streams.encoded(DIALECT, [Started("r1", "m"), ToolCallStarted(0, "c", "f"), Finished("length")]))
+
+    items = [each["item"] for each in events if "item" in each]
+    assert [(each["status"], each["arguments"]) for each in items] == [("in_progress", ""), ("incomplete", "")]
+
+
 def test_calls_are_told_apart_by_their_ids_where_no_place_is_told() -> None:
     items = [{"type": "function_call", "id": f"fc_{n}", "call_id": f"c{n}", "name": "f"} for n in range(2)]
     events = [event("response.output_item.added", item=item) for item in items]

@@ -100,7 +100,7 @@ class CallItem(Item):
         self._arguments: list[str] = []
 
     def opening(self) -> Events:
-        return [self._added(self._item("in_progress") | {"arguments": ""})]
+        return [self._added(self._item("in_progress"))]
 
     def delta(self, arguments: str) -> Events:
         self._arguments.append(arguments)

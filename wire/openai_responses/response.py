@@ -106,7 +106,8 @@ def encode_item(part: Part, id_: str, *, logprobs: list[Any], status: str = "com
             sealed = encrypted_content(part)
             return {"id": id_, "type": "reasoning", "summary": summary, "encrypted_content": sealed}
         case ToolCall():
-            call = {"call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
+            arguments = part.arguments or ("{}" if status == "completed" else "")  # what was cut off is not whole
+            call = {"call_id": part.id, "name": part.name, "arguments": arguments}
             return {"id": id_, "type": "function_call", "status": status, **call}
         case _:
             raise answer.bad_item(type(part).__name__)
