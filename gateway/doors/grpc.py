@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never
 
@@ -120,7 +122,8 @@ class AIProxy:
                 for message in _messages(chunk, context):
                     yield message
         except CallerLeftError:
-            await context.abort(grpc.StatusCode.CANCELLED, "The answer was not taken for a minute.")
+            with _perhaps_gone():
+                await context.abort(grpc.StatusCode.CANCELLED, "The answer was not taken for a minute.")
         except ApiError as error:
             await self.abort(context, error, metadata)
         except Exception:  # the last resort, as above
@@ -160,7 +163,8 @@ class AIProxy:
         self._gateway.pipeline.books.tally.add_error(_SURFACE, error)
         own = (("error-code", error.code.name), ("x-request-id", metadata.request_id))
         facts = metadata_of([*error_headers(error), *metadata.told])
-        await context.abort(grpc.StatusCode[error.code.grpc], details_of(error.message), (*own, *facts))
+        with _perhaps_gone():
+            await context.abort(grpc.StatusCode[error.code.grpc], details_of(error.message), (*own, *facts))
         raise AssertionError("unreachable: abort raises")
 
     async def caller(self, metadata: Metadata) -> Caller:
@@ -203,7 +207,20 @@ def _messages(chunk: bytes, context: Context) -> Iterator[bytes]:
 async def _begin(context: Context, metadata: Metadata, facts: Headers) -> None:
     """Say as initial metadata what HTTP answers say in their headers."""
     own = ("x-request-id", metadata.request_id)
-    await context.send_initial_metadata((own, *metadata_of([*facts, *metadata.told])))
+    with _perhaps_gone():
+        await context.send_initial_metadata((own, *metadata_of([*facts, *metadata.told])))
+
+
+@contextmanager
+def _perhaps_gone() -> Iterator[None]:
+    """What is said to a caller who has left, or whose deadline was over, a moment ago ends as if it had been cancelled.
+
+    gRPC would log a traceback for each, and does not know that it means no more.
+    """
+    try:
+        yield
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 def _serialized(message: Any) -> bytes:

@@ -12,7 +12,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway import grpc_server
+from gateway.doors import grpc as grpc_door
 from gateway.doors import grpc_health, grpc_strangers
+from gateway.failures import OUR_FAULT
 from tests.gateway import gateways
 from tests.servers import PATIENCE_S, free_port
 
@@ -125,3 +127,29 @@ def test_what_is_no_request_is_refused_by_an_open_method(tmp_path: Path, method:
         assert await _code(channel.unary_unary(method, bytes, bytes)(b"\xff")) is grpc.StatusCode.INVALID_ARGUMENT
 
     _play(tmp_path, story)
+
+
+class _Ended:
+    """gRPC's context of a call whose caller has left a moment ago: nothing can be sent any more."""
+
+    async def abort(self, *_: Any) -> None:
+        raise grpc.aio.InternalError("execute_batch")
+
+    async def send_initial_metadata(self, _: Any) -> None:
+        raise grpc.aio.InternalError("execute_batch")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_leaves_in_the_moment_of_its_answer_is_no_error_to_be_logged(tmp_path: Path) -> None:
+    """A deadline is the caller's and the call's: both notice it at the same time."""
+    context: Any = _Ended()
+    metadata = grpc_door.Metadata(())
+
+    async def story() -> None:
+        async with gateways.running(tmp_path) as gateway:
+            with pytest.raises(asyncio.CancelledError):
+                await grpc_door.AIProxy(gateway).abort(context, OUR_FAULT, metadata)
+        with pytest.raises(asyncio.CancelledError):
+            await grpc_door._begin(context, metadata, [])
+
+    asyncio.run(story())
