@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shlex
@@ -76,7 +77,7 @@ def test_who_may_see_calls_alone_is_led_nowhere_that_is_closed(filled: None) -> 
     _, text = home(browser)
 
     assert "No price for" in text
-    linked = set(re.findall(r'href="(/admin/[^"]*)"', text)) - {"/admin/logout/"}
+    linked = set(map(html.unescape, re.findall(r'href="(/admin/[^"]*)"', text))) - {"/admin/logout/"}
     assert {path: browser.get(path).status_code for path in linked if browser.get(path).status_code != 200} == {}
 
 
