@@ -19,6 +19,7 @@ from providers.specs import DeploymentSpec
 
 _MOST_ROUNDS = 10
 _MOST_KEYS = 3  # of one provider for one call
+_LEAST_S = 0.005  # a provider hardly answers in less, and the timer of a call's whole time may ring early
 _SPREAD_S = 1.0  # so that those who wait for one moment don't all come at it
 _TRIAL_WAIT_S = (0.2, 0.4)  # between looks at how another call's trial has gone, or whether one may be made here
 _NO_TRIES_LEFT = "tried enough"
@@ -77,7 +78,9 @@ class Tour:
 
     def next(self, now: float) -> Go | Wait | Stop:
         """What to do now. After `Go`, tell `failed` or `passed_by`, or ask no more."""
-        if now >= self._deadline or (self._dispatches and not self.failures[-1][1].retryable):
+        if self._dispatches and (not self.failures[-1][1].retryable or self.left_s(now) < _LEAST_S):
+            return Stop(None)
+        if now >= self._deadline:
             return Stop(None)
         while self._place < len(self._deployments):
             found = self._seek(self._place, now)

@@ -203,7 +203,8 @@ def test_the_callers_patience_holds_for_the_whole_call(house: Product, upstream:
 
     assert (answer.status, OPENAI.code(answer.json())) == (504, "PROVIDER_TIMEOUT")
     assert len(upstream.bill) == 1
-    assert bool(operating.rows(house, answer.headers["x-request-id"])[-1]["is_final"])
+    (row,) = operating.rows(house, answer.headers["x-request-id"])
+    assert (row["error_code"], bool(row["is_final"])) == ("PROVIDER_TIMEOUT", True)
 
 
 def test_a_lone_provider_is_asked_again(house: Product, upstream: Upstream) -> None:

@@ -262,6 +262,14 @@ def test_who_was_waited_for_is_passed_by_no_more() -> None:
     assert caller.tour.skipped == {}
 
 
+def test_nobody_is_asked_in_the_last_moment_of_a_calls_time() -> None:
+    """Whose timer rings a little early: a hold would be written for nothing, and the caller told of another reason."""
+    caller = Caller(ONE, TWO, deadline=3)
+    caller.now = 2.996
+
+    assert caller.fails(TimedOutError("")) == "stop"
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("said_s", "deadline"), [(86_400, 600), (8, 5), (11, 600)])
 def test_a_wait_that_is_absurd_or_beyond_the_deadline_is_not_begun(status: int, said_s: float, deadline: float) -> None:
