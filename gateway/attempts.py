@@ -28,7 +28,7 @@ from gateway.plans import Plan
 from gateway.relays import dated
 from gateway.replies import Reply
 from gateway.settlement import Attempt, Outcome
-from gateway.streaming import NEARLY, LiveStream
+from gateway.streaming import LiveStream
 from gateway.trace import trace
 from gateway.witness import Witness
 from providers import dispatch
@@ -255,7 +255,8 @@ class Attempts:
                 f"{provider.slug} did not answer within {limit_s:.3g} s."
                 if is_sent
                 else f"No connection to {provider.slug} within {limit_s:.3g} s.",
-                hurried_s=limit_s if limit_s < usual_s * NEARLY else None,
+                had_s=limit_s,
+                usual_s=usual_s,
                 sent=is_sent,
             ) from error
         if not is_stream:

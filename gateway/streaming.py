@@ -35,7 +35,6 @@ from wire.dialect import BadBodyError, CallerDialect, Dialect, StreamFailedError
 from wire.errors import ApiError
 from wire.neutral import Settled, Usage
 
-NEARLY = 0.9  # of a provider's own time: who has so much is in no hurry, but has had a hold written first
 _TAIL_S = 1.0  # for the end of the body, behind the event that ends the stream
 _CLOSING_S = 5.0  # for that event, where nothing else is to come
 
@@ -282,6 +281,6 @@ class LiveStream:
                     return await self._answer.next_chunk()
         except TimeoutError as error:
             self._answer.close()
-            provider, whole_s = self.attempt.deployment.provider, self._ends_at - self._sent_at
-            is_hurried = left_s < limit_s and whole_s < provider.timeout_s * NEARLY
-            raise TimedOutError(f"{provider.slug} {complaint}.", hurried_s=whole_s if is_hurried else None) from error
+            provider = self.attempt.deployment.provider
+            had_s = self._ends_at - self._sent_at if left_s < limit_s else math.inf
+            raise TimedOutError(f"{provider.slug} {complaint}.", had_s=had_s, usual_s=provider.timeout_s) from error

@@ -22,9 +22,11 @@ ProviderFailureError
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 Fault = Literal["caller", "key", "provider", "us"]
+_NEARLY = 0.9  # of a provider's own time: who has so much is in no hurry, but has had a hold written first
 _PATIENCE_S = 10.0
 _CONNECT_PATIENCE_S = 2.0  # one lost packet included: it is sent again after a second (RFC 6298, section 2)
 
@@ -88,16 +90,16 @@ class DisconnectedError(ProviderFailureError):
 class TimedOutError(ProviderFailureError):
     """Not asked again at the same place: what took too long may have been done, and billed.
 
-    `hurried_s`: it had only so long, because the call was to end then. A caller in a great hurry says nothing of the
-    provider.
+    `had_s`: it had only so long of the `usual_s` that are its own, because the call was to end then. A caller in a
+    great hurry says nothing of the provider.
     """
 
     repeatable = False
     code = "PROVIDER_TIMEOUT"
 
-    def __init__(self, detail: str, *, hurried_s: float | None = None, sent: bool = True) -> None:
+    def __init__(self, detail: str, *, had_s: float = math.inf, usual_s: float = math.inf, sent: bool = True) -> None:
         super().__init__(detail, sent=sent)
-        self.counts = hurried_s is None or hurried_s >= (_PATIENCE_S if sent else _CONNECT_PATIENCE_S)
+        self.counts = had_s >= min(usual_s * _NEARLY, _PATIENCE_S if sent else _CONNECT_PATIENCE_S)
 
 
 class RejectedError(ProviderFailureError):

@@ -448,21 +448,26 @@ def test_callers_in_a_hurry_do_not_shut_a_provider_out() -> None:
     board = Board(Random(0))
     for _ in range(50):
         leave: Any = board.seek(ONE, 0)
-        board.failed(leave, TimedOutError("", hurried_s=0.2), 0)
+        board.failed(leave, TimedOutError("", had_s=0.2), 0)
     assert not board.is_open(ONE)
 
     for _ in range(5):
         leave = board.seek(ONE, 0)
-        board.failed(leave, TimedOutError("", hurried_s=30), 0)
+        board.failed(leave, TimedOutError("", had_s=30), 0)
 
     assert board.is_open(ONE)
 
 
-@pytest.mark.parametrize(("hurried_s", "counts"), [(1, False), (2, True)])
-def test_a_connection_takes_nobody_long(hurried_s: float, *, counts: bool) -> None:
+@pytest.mark.parametrize(("had_s", "counts"), [(1, False), (2, True)])
+def test_a_connection_takes_nobody_long(had_s: float, *, counts: bool) -> None:
     """A host that drops packets is shut out by callers in a hurry too, unless that is a great one."""
-    assert TimedOutError("", hurried_s=hurried_s, sent=False).counts is counts
-    assert not TimedOutError("", hurried_s=hurried_s).counts
+    assert TimedOutError("", had_s=had_s, sent=False).counts is counts
+    assert not TimedOutError("", had_s=had_s).counts
+
+
+@pytest.mark.parametrize(("had_s", "counts"), [(0.91, True), (0.89, False)])
+def test_what_our_own_books_have_taken_of_a_providers_time_is_no_callers_hurry(had_s: float, *, counts: bool) -> None:
+    assert TimedOutError("", had_s=had_s, usual_s=1).counts is counts
 
 
 _FAILURES = st.one_of(
