@@ -104,7 +104,7 @@ def test_a_call_whose_time_ends_without_a_connection_costs_nothing(tmp_path: Pat
     async def story() -> None:
         async with desk(tmp_path) as own:
             with nobody_accepts() as port, pytest.raises(ApiError, match="No connection to own0"):
-                await own.make(call(timeout_s=0.2, asked={"stream": stream}), port)
+                await own.make(call(timeout_s=0.5, asked={"stream": stream}), port)
 
     asyncio.run(story())
 
@@ -138,7 +138,7 @@ def test_what_has_no_answer_may_have_been_billed(tmp_path: Path) -> None:
                 await own.make(call(watch=lambda: gone), host.port, drains=False)
         async with raw_host(saying(b"")) as host, desk(tmp_path) as own:
             with pytest.raises(ApiError, match="did not answer"):
-                await own.make(call(timeout_s=0.2), host.port)
+                await own.make(call(timeout_s=0.5), host.port)
 
     asyncio.run(story())
 

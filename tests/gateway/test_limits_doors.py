@@ -285,7 +285,7 @@ def test_whoever_finds_no_place_in_time_is_told_so(
     with ThreadPoolExecutor(3) as callers:
         busy = [callers.submit(call, 20_000) for _ in range(2)]
         wait_until(lambda: len(upstream.dispatches(model)) == 2)
-        late = call(200)
+        late = call(500)
         assert [each.result().status for each in busy] == [200, 200]
 
     assert late.status == 503
