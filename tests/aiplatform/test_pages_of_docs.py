@@ -1,0 +1,85 @@
+"""What README and `docs/` name is there: pages, headings, files, make targets, settings; and all metrics are named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+import environ
+import pytest
+
+from gateway import metrics
+from tests.environment import ROOT, manage
+from wire.errors import Code
+
+_PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+_CODE_BLOCK = re.compile(r"^```\w*\n([\s\S]*?)^```$|((?:^    .+\n)+)", re.MULTILINE)
+_SETTING = re.compile(r"^ *([A-Z][A-Z0-9_]+)=", re.MULTILINE)
+_EXPLAINED = set(re.findall(r"[A-Z][A-Z0-9_]+", (ROOT / ".env.example").read_text()))
+# A variable of make's, a name in a test, what providers' SDKs read.
+_NOT_OURS = {"SOAK_MINUTES", "KINDS_WITH_LISTS", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID"}
+
+
+class _Pasted(environ.Env):  # type: ignore[misc]  # the package has no types
+    ENVIRON: ClassVar[dict[str, str]] = {}
+
+
+def _words(page: str) -> list[str]:
+    """What stands between backticks, outside of blocks of code."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL))
+
+
+def _anchors(page: str) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", _PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", _PAGES[path]) if "://" not in link]
+    targets = [((path.parent / file).resolve() if file else path, anchor) for file, _, anchor in links]
+
+    assert [file for file, _ in targets if not file.exists()] == []
+    assert [anchor for file, anchor in targets if anchor and anchor not in _anchors(file.read_text())] == []
+
+
+@pytest.mark.parametrize("path", _PAGES, ids=lambda path: path.name)
+def test_every_file_and_make_target_that_is_named_is_there(path: Path) -> None:
+    words = _words(_PAGES[path])
+    files = {word for word in words if re.fullmatch(r"[\w./*-]+/[\w.*-]*\.(?:py|md|js|in|txt|proto|json|yml)", word)}
+    made = {word.split()[1] for word in words if word.startswith("make ")}
+
+    assert {name for name in files if not any(ROOT.glob(name))} == set()
+    assert made <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", [path for path in _PAGES if path.name != "dialects.md"], ids=lambda path: path.name)
+def test_every_setting_and_code_that_is_named_is_there(path: Path) -> None:
+    """dialects.md, which has the words of all providers, has a test of its own."""
+    said = re.findall(r"(?<![\w./:])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w(])", " ".join(_words(_PAGES[path])))
+    named = {name.removesuffix("_FILE") for name in said}
+
+    assert named <= _EXPLAINED | {code.name for code in Code} | _NOT_OURS
+
+
+def test_settings_that_are_shown_can_be_pasted_as_they_are(tmp_path: Path) -> None:
+    blocks = ["".join(found) for page in _PAGES.values() for found in _CODE_BLOCK.findall(page)]
+    shown = [block for block in blocks if _SETTING.search(block)]
+    (tmp_path / ".env").write_text("\n".join(shown))
+    _Pasted.read_env(tmp_path / ".env")
+
+    told = manage("check", STATE_DIR=str(tmp_path / "state"), **_Pasted.ENVIRON)
+
+    assert len(shown) >= 2
+    assert "no issues" in told
+
+
+def test_every_metric_is_named() -> None:
+    page = _PAGES[ROOT / "docs/observability.md"]
+    told = set(re.findall(r"`(ai_proxy_\w+)`", page))
+
+    families = re.findall(r"^# TYPE (\w+)", metrics.exposition(metrics.Tally(), []).decode(), re.MULTILINE)
+
+    assert told == set(families)
