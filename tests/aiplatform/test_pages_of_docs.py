@@ -17,6 +17,8 @@ _PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT 
 _CODE_BLOCK = re.compile(r"^```\w*\n([\s\S]*?)^```$|((?:^    .+\n)+)", re.MULTILINE)
 _SETTING = re.compile(r"^ *([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 _EXPLAINED = set(re.findall(r"[A-Z][A-Z0-9_]+", (ROOT / ".env.example").read_text()))
+_CODE = ("accounts/**/*.py", "gateway/**/*.py", "providers/*.py")
+_NOT_TOLD = {"x-accel-buffering", "x-gzip"}  # for proxies, and another name of an encoding
 # A variable of make's, a name in a test, what providers' SDKs read.
 _NOT_OURS = {"SOAK_MINUTES", "KINDS_WITH_LISTS", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID"}
 
@@ -83,3 +85,13 @@ def test_every_metric_is_named() -> None:
     families = re.findall(r"^# TYPE (\w+)", metrics.exposition(metrics.Tally(), []).decode(), re.MULTILINE)
 
     assert told == set(families)
+
+
+def test_every_header_of_ours_is_named() -> None:
+    code = "".join(file.read_text() for pattern in _CODE for file in ROOT.glob(pattern))
+    headers = set(re.findall(r'"(x-[a-z-]+)"', code, re.IGNORECASE)) - _NOT_TOLD
+
+    pages = "".join(_PAGES.values()).lower()
+
+    assert {"x-cost-usd", "x-tags"} <= headers
+    assert {name for name in headers if name.lower() not in pages} == set()
