@@ -95,3 +95,11 @@ def test_every_header_of_ours_is_named() -> None:
 
     assert {"x-cost-usd", "x-tags"} <= headers
     assert {name for name in headers if name.lower() not in pages} == set()
+
+
+def test_every_attribute_of_spans_that_is_ours_is_named() -> None:
+    page = _PAGES[ROOT / "docs/observability.md"]
+    ours = re.findall(r'"aiplatform\.(\w+)"', (ROOT / "gateway/tracing/attributes.py").read_text())
+
+    assert "cost_usd" in ours
+    assert {name for name in ours if f"`{name}`" not in page} == set()
