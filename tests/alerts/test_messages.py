@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import pytest
 from alerts import messages
 from alerts.channels import Message
 from alerts.models import Delivery, Incident
+from tests.environment import ROOT
 
 SINCE = datetime(2026, 3, 10, 12, tzinfo=UTC)
 EVIL = "<b>R&D</b>"
@@ -64,6 +66,13 @@ def test_programs_are_told_each_fact_by_its_own_name() -> None:
         "url": told.url,
     }
     assert told.url.endswith(f"/admin/alerts/incident/{UUID(int=7)}/change/")
+
+
+def test_what_programs_are_told_is_documented() -> None:
+    page = set(re.findall(r"`([\w.]+)`", (ROOT / "docs/alerts.md").read_text()))
+
+    assert written("opened", an_incident()).data.keys() <= page
+    assert {f"incident.{kind}" for kind in messages._STATE_WORDS} <= page
 
 
 @pytest.mark.parametrize(
