@@ -27,6 +27,7 @@ from usage.periods import Period
 __all__ = ["AllowedModels", "Caller", "Catalogue", "Snapshot", "load"]
 
 POLL_S = 0.25
+_AWAY = "away"
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +50,29 @@ class Catalogue:
         return cls(first, source, reader)
 
     async def run(self) -> None:
-        """Until cancelled: look at the revision four times a second, and reload when it has moved."""
+        """Until cancelled: look at the revision four times a second, and reload when it has moved.
+
+        What keeps it from being read is logged when it begins and when it is over, not with each look.
+        """
         loop = asyncio.get_running_loop()
+        trouble = ""
         while True:
             await asyncio.sleep(POLL_S)
             try:
                 newer = await loop.run_in_executor(self._reader, self._source.newer_than, self.current.revision)
             except (DatabaseError, InterfaceError) as error:
-                log.warning("the configuration cannot be read; the last one serves", error=str(error))
+                if trouble != _AWAY:  # an outage has many messages
+                    log.warning("the configuration cannot be read; the last one serves", error=str(error))
+                trouble = _AWAY
                 continue
-            except Exception:  # whatever one row's fault is, later changes must still come into force
-                log.exception("the configuration is not understood; the last one serves")
+            except Exception as error:  # whatever one row's fault is, later changes must still come into force
+                if trouble != repr(error):
+                    log.exception("the configuration is not understood; the last one serves")
+                trouble = repr(error)
                 continue
+            if trouble:
+                log.warning("the configuration can be read again")
+                trouble = ""
             if newer:
                 self.current = newer
                 _say_in_force(newer)

@@ -77,6 +77,8 @@ def test_7_a_killed_database_loses_no_acknowledged_row(
         assert "Started server process" not in product.log().split("journal takes over")[-1]
         assert "was refused" not in product.log()
         assert "what the journal had kept is in the database" in product.log()
+        outages, workers = 2, 2
+        assert 0 < product.log().count("cannot be read; the last one serves") <= outages * workers
 
 
 async def _until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
