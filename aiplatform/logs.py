@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict
 
+from aiplatform import printing
 from core import calling
 
 
@@ -26,6 +28,20 @@ _SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 ]
+
+
+class Printed(logging.Handler):
+    """On standard error, without waiting for who reads it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            printing.to(printing.STANDARD_ERROR).print(self.format(record), gap=self._gap)
+        except Exception:  # noqa: BLE001  # as every handler does: what cannot be logged stops nobody
+            self.handleError(record)
+
+    def _gap(self, lines: int) -> str:
+        words = "%s lines of this log were dropped: nobody read them"
+        return self.format(logging.LogRecord(__name__, logging.WARNING, __file__, 0, words, (lines,), None))
 
 
 def config(*, level: str, style: str) -> dict[str, Any]:
@@ -55,7 +71,7 @@ def config(*, level: str, style: str) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
+        "handlers": {"stderr": {"class": "aiplatform.logs.Printed", "formatter": "event"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from aiplatform import printing
 from aiplatform.stopping import GRACE_S, KILLED_AFTER_S
 
 _STOP_GRACE_S = KILLED_AFTER_S
@@ -67,7 +68,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=self.output,
-            preexec_fn=dying_with(os.getpid()),  # noqa: PLW1509  # the supervisor has one thread
+            preexec_fn=dying_with(os.getpid()),  # noqa: PLW1509  # the supervisor's other thread only prints
         )
         self.started_at = time.monotonic()
 
@@ -91,7 +92,7 @@ class Supervisor:
     children: Sequence[Child]
     url: str
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    say: Callable[[str], None] = field(default=lambda line: print(line, flush=True))
+    say: Callable[[str], None] = printing.to(printing.STANDARD_OUTPUT).print
     _stop_signals: int = 0
 
     def run(self, on_ready: Callable[[], None]) -> None:

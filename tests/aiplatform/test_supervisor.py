@@ -100,13 +100,16 @@ class Run:
 
 
 @contextmanager
-def _supervising(folder: Path, *, web: str = _SERVER, worker: str = _WORKER, grace_s: float = 1.5) -> Iterator[Run]:
+def _supervising(
+    folder: Path, *, web: str = _SERVER, worker: str = _WORKER, grace_s: float = 1.5, output: int | None = None
+) -> Iterator[Run]:
     # A proxy that nobody is: what stays on this machine must not ask it.
     env = {**environment.bare(), "PYTHONPATH": str(environment.ROOT), "http_proxy": "http://127.0.0.1:9"}
     words = (str(free_port()), textwrap.dedent(web), textwrap.dedent(worker), str(grace_s))
     script = [sys.executable, "-c", _SUPERVISE, *words]
     with (folder / "out").open("wb") as out:
-        process = subprocess.Popen(script, cwd=folder, env=env, stdout=out, stderr=out)
+        to = out if output is None else output
+        process = subprocess.Popen(script, cwd=folder, env=env, stdout=to, stderr=to)
     try:
         yield Run(folder, process)
     finally:
@@ -172,6 +175,22 @@ def test_a_child_that_dies_is_started_again_and_said_so(tmp_path: Path, name: st
         assert f"{said}; starting it again in 0.2 s." in run.said()
         if name == "worker":
             assert not is_alive(beat)  # its group went with it
+
+
+def test_a_child_is_started_again_also_where_nobody_can_be_told(tmp_path: Path) -> None:
+    """Its log was piped into a program that has ended meanwhile."""
+    reader, writer = os.pipe()
+    with _supervising(tmp_path, output=writer) as run:
+        os.close(writer)
+        before = run.pid("worker")
+        with os.fdopen(reader, "rb") as said:
+            assert said.readline() == b"ready\n"
+
+        os.kill(before, signal.SIGKILL)
+
+        wait_until(lambda: run.pid("worker") != before)
+        run.process.terminate()
+        assert run.process.wait(10) == 0
 
 
 def test_a_supervisor_that_is_killed_takes_its_children_along(tmp_path: Path) -> None:

@@ -61,21 +61,18 @@ class Command(BaseCommand):
         parts = [Child("The web server", web), Child("The worker", _worker())]
         if settings.REDIS_URL:
             parts.append(Child("The schedule", _beat()))
-        Supervisor(parts, url=url, say=self._say).run(lambda: self._say(_banner(url, made)))
+        supervisor = Supervisor(parts, url=url)
+        supervisor.run(lambda: supervisor.say(_banner(url, made)))
 
     def _serve_part(self, part: str) -> None:
         """Becomes the part's own process, so that signals reach it."""
         if part == "setup":
-            self._say(_set_up().shown_once())
+            self.stdout.write(_set_up().shown_once())
             return
         if part == "web":
             _collect_static()
         command = {"web": _web, "worker": _worker, "beat": _beat}[part]()
         os.execv(command[0], command)  # noqa: S606  # our own command
-
-    def _say(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
 
 
 def _set_up() -> bootstrap.Outcome:
@@ -146,7 +143,7 @@ def _banner(url: str, made: bootstrap.Outcome) -> str:
     else:
         lines += [f"  No provider yet: add one at {url}/admin/providers/provider/add/"]
     connections.close_all()
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def _curl(url: str, key: str) -> str:

@@ -1,0 +1,173 @@
+"""What is printed, whoever reads it: nobody, who hangs, or a disk that is full."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from aiplatform.printing import Printer
+from tests import environment
+from tests.servers import PATIENCE_S, free_port, wait_until
+
+_PAGE = 4096
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    for end in (reader, writer):
+        with suppress(OSError):
+            os.close(end)
+
+
+def _fill(writer: int) -> int:
+    """Until it takes not one byte more. How many it took."""
+    os.set_blocking(writer, False)
+    taken = 0
+    for size in (_PAGE, 1):
+        with suppress(BlockingIOError):
+            while True:
+                taken += os.write(writer, b"." * size)
+    os.set_blocking(writer, True)
+    return taken
+
+
+def _read_until(reader: int, end: bytes) -> bytes:
+    read = b""
+    while not read.endswith(end):
+        read += os.read(reader, 65_536)
+    return read
+
+
+def test_who_prints_waits_for_nobody_who_does_not_read(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    filling = _fill(writer)
+    printer = Printer(writer)
+
+    for number in range(1_200):
+        printer.print(str(number))
+
+    kept = "".join(f"{number}\n" for number in range(1_000)).encode()
+    assert _read_until(reader, b"\n999\n")[filling:] == kept
+    wait_until(lambda: not printer._waiting, what="the writer to come to its end")
+    printer.print("afterwards")
+    assert _read_until(reader, b"afterwards\n") == b"(200 lines were dropped)\nafterwards\n"
+
+
+def test_what_was_printed_is_out_when_the_process_ends(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    script = "import os; from aiplatform.printing import to; to(2).print('last words'); os._exit(0)"
+
+    subprocess.run([sys.executable, "-c", script], cwd=environment.ROOT, stderr=writer, timeout=PATIENCE_S, check=True)
+
+    assert os.read(reader, 100) == b"last words\n"
+
+
+def test_a_process_whose_reader_hangs_ends_all_the_same(pipe: tuple[int, int]) -> None:
+    _, writer = pipe
+    _fill(writer)
+    script = "from aiplatform.printing import to; to(2).print('last words')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=environment.ROOT, stderr=writer, timeout=PATIENCE_S, check=False
+    )
+
+    assert done.returncode == 0
+
+
+def test_a_process_that_was_forked_off_prints_too(pipe: tuple[int, int]) -> None:
+    """As a worker's beat does."""
+    reader, writer = pipe
+    script = "import os; from aiplatform.printing import to; to(2).print('parent'); os.fork() or to(2).print('child')"
+
+    subprocess.run([sys.executable, "-c", script], cwd=environment.ROOT, stderr=writer, timeout=PATIENCE_S, check=True)
+
+    assert _read_until(reader, b"child\n") == b"parent\nchild\n"
+
+
+class _Serving:
+    """`manage.py serve`, whatever becomes of what it prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.env = {**environment.bare(), "STATE_DIR": str(folder / "state"), "PORT": str(self.port)}
+
+    @contextmanager
+    def run(self, redirected: str = "", *, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        command = f"exec {sys.executable} manage.py serve {redirected}"
+        process = subprocess.Popen(
+            ["sh", "-c", command], env=self.env, cwd=environment.ROOT, stdout=output, stderr=output
+        )
+        try:
+            wait_until(lambda: process.poll() is not None or self._is_alive(), what="it to serve")
+            assert process.poll() is None
+            yield process
+        finally:
+            process.terminate()
+            process.wait(40)
+
+    def new_key(self) -> str:
+        return environment.manage("mintkey", "--client", "reader", "--quiet", **self.env).strip()
+
+    def answers(self, key: str) -> bool:
+        status, _ = self._asked("POST", "/v1/chat/completions", key=key)
+        return status == 200
+
+    def _is_alive(self) -> bool:
+        try:
+            return self._asked("GET", "/livez")[0] == 200
+        except OSError:
+            return False
+
+    def _asked(self, method: str, path: str, *, key: str = "") -> tuple[int, bytes]:
+        body = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
+        headers: Mapping[str, str] = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S / 3)
+        try:
+            connection.request(method, path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+def test_calls_are_answered_while_nobody_reads_the_log(tmp_path: Path, pipe: tuple[int, int]) -> None:
+    """A terminal that was halted, a collector of logs that hangs: each process says when a new key is in force."""
+    reader, writer = pipe
+    serving = _Serving(tmp_path)
+    with serving.run(output=writer):
+        _read_until(reader, b"}'\n")  # the banner's last line
+        _fill(writer)
+
+        key = serving.new_key()
+
+        wait_until(lambda: serving.answers(key), what="the key to be in force")
+        os.close(reader)  # Celery's own last words wait for it
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full 2>&1", "<&- >&- 2>&-"])
+def test_it_serves_wherever_its_output_goes(tmp_path: Path, redirected: str) -> None:
+    serving = _Serving(tmp_path)
+    with serving.run(redirected) as process:
+        where = {_standard_streams(child) for child in _family(process.pid)}
+
+    leads_to = "/dev/full" if "full" in redirected else "/dev/null"
+    assert where == {("/dev/null", leads_to, leads_to)}
+
+
+def _standard_streams(pid: int) -> tuple[str, ...]:
+    return tuple(str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3))
+
+
+def _family(pid: int) -> list[int]:
+    """The web server and the worker."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
