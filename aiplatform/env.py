@@ -7,8 +7,10 @@ repeated there: it may hold a password. The platform's own secrets: `own_secrets
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,7 +32,38 @@ _ALIASES = {"PORT": ("AI_SERVICE_PORT", "AI_PROVIDER_PORT"), "REDIS_URL": ("REDI
 
 _MEANINGLESS = ("AI_ENCRYPTION_IV", "AI_MODEL_SERVICE_ADDR")
 
-environ.Env.read_env(BASE_DIR / ".env")
+_LINE = re.compile(r"\s*(?:#.*)?|(?P<setting>(?:export )?[A-Za-z_0-9]+=[^\0]*)")
+
+
+def read_file(file: Path) -> None:
+    """The settings of a `.env`, where there is one, for whatever the environment does not name.
+
+    One that is not understood to its last line ends the start: by the defaults of what it says the books might be kept
+    elsewhere. The line is not repeated, since it may hold a secret.
+    """
+    if not file.exists() and not file.is_symlink():
+        return
+    settings = []
+    for number, line in enumerate(_text_of(file, why=f"{file} cannot be read").removeprefix("\ufeff").splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise SystemExit(
+                f"{file}, line {number}: must be NAME=value, without spaces beside the =, or begin with #."
+            )
+        settings.append(match["setting"] or "")
+    environ.Env.read_env(io.StringIO("\n".join(settings)))
+
+
+def _text_of(file: Path, *, why: str) -> str:
+    """`why`: how the line begins that ends the start where it is no text."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SystemExit(f"{why}: {reason}.") from None
+
+
+read_file(BASE_DIR / ".env")
 
 
 def meaningless() -> list[str]:
@@ -50,11 +83,7 @@ def _given(name: str) -> str:
     file = os.environ.get(f"{name}_FILE")
     if not file:
         return os.environ.get(name, "")
-    try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise SystemExit(f"{name}_FILE names {file}, which cannot be read: {why}.") from None
+    return _text_of(Path(file), why=f"{name}_FILE names {file}, which cannot be read").rstrip("\r\n")
 
 
 def integer(name: str, default: int, *, least: int = 0, most: int = _MOST) -> int:

@@ -126,6 +126,45 @@ def test_a_secrets_file_that_cannot_be_read_is_named_with_its_setting(tmp_path: 
         assert line.startswith(f"JWT_SECRET_FILE names {file}, which cannot be read: ")
 
 
+def test_a_file_of_settings_is_read_in_the_forms_that_editors_write(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"\xef\xbb\xbfFIRST=1\r\n\r\n  \r\n  # a note\r\nexport SECOND='two words'\r\nGIVEN=file\r\n")
+
+    said = _read(file, GIVEN="environment")
+
+    assert said == "1 two words environment"
+    assert _read(tmp_path / "missing", FIRST="1", SECOND="2", GIVEN="3") == "1 2 3"
+
+
+def test_a_file_of_settings_that_is_not_understood_ends_the_start(tmp_path: Path) -> None:
+    """As a whole: with the default of what it says, the books would be kept elsewhere."""
+    folder, foreign, spaced, cut = (tmp_path / name for name in ("folder", "foreign", "spaced", "cut"))
+    folder.mkdir()
+    foreign.write_bytes("PORT=8123\n".encode("utf-16"))
+    spaced.write_text("PORT=8123\nSECRET_KEY = canary\n")
+    cut.write_bytes(b"PORT=81\0")
+
+    assert _read(folder) == f"{folder} cannot be read: Is a directory."
+    assert _read(foreign) == f"{foreign} cannot be read: it is not text in UTF-8."
+    assert _read(spaced) == f"{spaced}, line 2: must be NAME=value, without spaces beside the =, or begin with #."
+    assert _read(cut).startswith(f"{cut}, line 1: must be NAME=value")
+
+
+def _read(file: Path, **env: str) -> str:
+    """What is in force by a file of settings, or the one line that ends the start."""
+    show = "print(*(os.environ[name] for name in ('FIRST', 'SECOND', 'GIVEN')))"
+    script = f"import os, pathlib, sys; from aiplatform import env; env.read_file(pathlib.Path(sys.argv[1])); {show}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file)],
+        env=environment.bare() | {"STATE_DIR": str(file.parent / "state")} | env,
+        cwd=environment.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (done.stdout + done.stderr).strip()
+
+
 def test_a_secret_may_begin_with_a_dollar(tmp_path: Path) -> None:
     secret = "$tr0ng" + "x" * 30
     env = {"JWT_SECRET": secret, "JWT_AUDIENCE": "us", "JWT_ISSUER": "them"}
