@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol, Self
 from uuid import UUID
 
@@ -19,7 +20,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 _PREPARE_AFTER = 2
-_here = threading.local()  # `reads`: this thread is in a snapshot
+# `reads`: this thread is in a snapshot; `opened`: its connection to SQLite, and which file that has open.
+_here = threading.local()
 
 Row = tuple[Any, ...]
 Values = Sequence[Any]
@@ -48,6 +50,8 @@ def transaction() -> Iterator[Cursor]:
                 cursor.send()
             return
         database.ensure_connection()
+        if not on_postgresql():
+            _require_its_file(database)
         cursor = _cursor(database.connection)
         try:
             cursor.begin()
@@ -178,6 +182,28 @@ class _SQLiteCursor(sqlite3.Cursor):
 
     def rows(self, sql: str, values: Values = (), /) -> list[Row]:
         return self.execute(sql, values).fetchall()
+
+
+def _require_its_file(database: BaseDatabaseWrapper) -> None:
+    """Raises `sqlite3.OperationalError` where SQLite's file was taken away or replaced since this connection opened it.
+
+    What is written to such a file is lost when the process ends. The next connection opens the one that is there.
+    """
+    file = _identity(database.settings_dict["NAME"])
+    known, opened = getattr(_here, "opened", (None, None))
+    if known is not database.connection:
+        _here.opened = (database.connection, file)
+    elif file != opened:
+        database.close()
+        raise sqlite3.OperationalError("the database's file was taken away or replaced while it was in use")
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @functools.lru_cache(maxsize=1024)

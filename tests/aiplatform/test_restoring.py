@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from tests import environment
+from tests.conftest import NewProduct
 from tests.environment import manage
-from tests.servers import Servers
+from tests.servers import Servers, wait_until
 
 # A process that ends leaves its newest rows in a file beside the database's, unless it closes its connections before.
 _FILL = (
@@ -67,3 +68,22 @@ def test_an_installation_on_postgresql_goes_back_to_its_backup(servers: Servers,
     _run(restore, tmp_path, PATH=path, DATABASE_URL=restored["DATABASE_URL"])
 
     assert manage("verifyledger", **restored) == manage("verifyledger", **torn)
+
+
+def test_calls_after_a_backup_was_put_back_beside_a_running_platform_are_in_its_books(
+    new_product: NewProduct,
+) -> None:
+    """Against the advice to stop it first: the file that it has open has no name any more, and ends with it."""
+    with new_product() as product:
+        database = product.state_dir / "platform.sqlite3"
+        backup = product.state_dir / "backup.sqlite3"
+        product.sql("VACUUM INTO %s", str(backup))
+        assert product.chat().status == 200
+
+        for file in (f"{database}-wal", f"{database}-shm"):
+            Path(file).unlink()
+        backup.replace(database)
+        assert product.chat().status == 200
+
+        wait_until(lambda: product.sql("SELECT id FROM usage_usagerecord"), what="the call's record")
+        assert "taken away or replaced" in product.log()
