@@ -43,16 +43,12 @@ class Printer:
                 self._waiting.append(gap(self._dropped))
                 self._dropped = 0
             self._waiting.append(line)
-            self._see_to_a_writer()
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="printing", daemon=True)
+                self._writer.start()
             self._changed.notify_all()
             if not self._is_stuck:
                 self._is_stuck = not self._changed.wait_for(lambda: not self._waiting, _PATIENCE_S)
-
-    def _see_to_a_writer(self) -> None:
-        """A process that was forked off has none, whatever its parent had."""
-        if self._writer is None or not self._writer.is_alive():
-            self._writer = threading.Thread(target=self._write, name="printing", daemon=True)
-            self._writer.start()
 
     def _write(self) -> None:
         while True:
@@ -72,6 +68,9 @@ class Printer:
 def to(file: int) -> Printer:
     """The one printer of this process to an open file."""
     return Printer(file)
+
+
+os.register_at_fork(after_in_child=to.cache_clear)  # the parent's thread is not there, and its lock may be held
 
 
 def open_what_is_closed() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,11 +86,21 @@ def test_a_process_whose_reader_hangs_ends_all_the_same(pipe: tuple[int, int]) -
 
 
 def test_a_process_that_was_forked_off_prints_too(pipe: tuple[int, int]) -> None:
-    """As a worker's beat does."""
+    """Also in a moment in which another thread prints."""
     reader, writer = pipe
-    script = "import os; from aiplatform.printing import to; to(2).print('parent'); os.fork() or to(2).print('child')"
+    script = """
+        import os, threading
+        from aiplatform.printing import to
+        to(2).print("parent")
+        other = threading.Thread(target=to(2)._changed.acquire)
+        other.start()
+        other.join()
+        os.fork() or to(2).print("child")
+        os._exit(0)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
 
-    subprocess.run([sys.executable, "-c", script], cwd=environment.ROOT, stderr=writer, timeout=PATIENCE_S, check=True)
+    subprocess.run(command, cwd=environment.ROOT, stderr=writer, timeout=PATIENCE_S, check=True)
 
     assert _read_until(reader, b"child\n") == b"parent\nchild\n"
 
