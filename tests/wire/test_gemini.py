@@ -395,6 +395,17 @@ def test_thoughts_keep_their_signatures() -> None:
     )
 
 
+@pytest.mark.parametrize("damage", ["A", "=AA", "ä", "/w==", ""])
+@pytest.mark.parametrize("mark", [b"elsewhere", b"sealed-by"])
+def test_a_signature_of_others_that_was_damaged_on_its_way_breaks_no_call(mark: bytes, damage: str) -> None:
+    """It is that provider's to refuse."""
+    call = {"functionCall": {"name": "f", "id": "1"}, "thoughtSignature": b64encode(mark).decode() + damage}
+
+    (message,) = decoded(contents=[{"role": "model", "parts": [call]}]).messages
+
+    assert [type(part) for part in message.parts] == [Thinking, ToolCall]
+
+
 PDF = {"inlineData": {"mimeType": "application/pdf", "data": "AA=="}}
 GOOGLES_FILE = {
     "fileData": {"mimeType": "image/png", "fileUri": "https://generativelanguage.googleapis.com/v1beta/files/x"}

@@ -96,7 +96,11 @@ def encode_signature(signature: str | None, redacted: str | None = None) -> str 
 
 
 def _unwrapped(signature: str, mark: bytes) -> str:
-    return b64decode(standard_base64(signature)).removeprefix(mark).decode(errors="replace")
+    """What was damaged on its way goes on all the same: who has signed it will say so."""
+    try:
+        return b64decode(standard_base64(signature)).removeprefix(mark).decode()
+    except ValueError:  # no base64, or no text
+        return signature
 
 
 def standard_base64(data: str) -> str:
