@@ -40,7 +40,7 @@ name = "openai_embeddings"
 MAX_INPUTS = 2048
 _KNOWN = frozenset({"model", "input", "dimensions", "encoding_format", "user", "safety_identifier"})
 _TEXTS = Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_INPUTS)]
-_TOKENS = list[int | list[int]]
+_TOKENS = Annotated[list[int | list[int]], msgspec.Meta(min_length=1)]
 _ENCODING = Reader[Literal["float", "base64"]](Literal["float", "base64"] | None, "'float' or 'base64'")
 _read_texts = msgspec.json.Decoder(str | _TEXTS).decode
 _read_tokens = msgspec.json.Decoder(_TOKENS).decode
