@@ -6,6 +6,8 @@ import msgspec
 
 from wire.body import json_object
 
+_NONE = msgspec.Raw(b"{}")
+
 
 def as_object(arguments: str) -> msgspec.Raw:
     """Arguments that are no JSON object are wrapped as Anthropic's documentation has it, so that they are seen.
@@ -14,3 +16,11 @@ def as_object(arguments: str) -> msgspec.Raw:
     """
     wrapped = {"INVALID_JSON": arguments} if arguments else {}
     return json_object(arguments) or msgspec.Raw(msgspec.json.encode(wrapped))
+
+
+def or_empty(arguments: msgspec.Raw) -> msgspec.Raw:
+    """Null, and nothing, are an object without members, as Google and Go have it.
+
+    https://protobuf.dev/programming-guides/json/
+    """
+    return _NONE if bytes(arguments) in (b"", b"null") else arguments

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from wire.arguments import or_empty
 from wire.body import json_object
 from wire.errors import invalid, unsupported
 from wire.gemini import schema
@@ -58,7 +59,7 @@ class _Conversation:
             parts.append(self._result(part.function_response, f"{path}.functionResponse"))
 
     def _call(self, call: schema.FunctionCall, path: str) -> ToolCall:
-        arguments = call.args if len(call.args) else msgspec.Raw(b"{}")
+        arguments = or_empty(call.args)
         if json_object(arguments) is None:
             raise invalid(f"'{path}.functionCall.args' must be an object.", param=f"{path}.functionCall.args")
         id_ = call.id or "call_" + "_".join(filter(str.isdigit, path.replace("]", "[").split("[")))
@@ -72,7 +73,7 @@ class _Conversation:
             raise invalid(f"'{path}' answers no call of '{result.name}'.", param=path)
         if id_ in waiting:
             waiting.remove(id_)
-        text, is_error = _said(result.response, path)
+        text, is_error = _said(or_empty(result.response), path)
         images = [_image(part, f"{path}.parts[{at}]") for at, part in enumerate(result.parts or ())]
         return ToolResult(id_, (Text(text), *images), is_error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wire.arguments import or_empty
 from wire.body import json_object
 from wire.errors import invalid, unsupported
 from wire.neutral import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
@@ -46,7 +47,7 @@ def _image(data: str, path: str) -> Image:
 
 
 def _call(call: schema.Call, message: int, number: int, path: str) -> ToolCall:
-    arguments = json_object(call.function.arguments)
+    arguments = json_object(or_empty(call.function.arguments))
     if arguments is None:
         place = f"{path}.tool_calls[{number}].function.arguments"
         raise invalid(f"'{place}' must be an object.", param=place)
