@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -17,8 +19,9 @@ from wire import (
     openai_embeddings,
     openai_responses,
 )
-from wire.errors import unsupported
+from wire.errors import ApiError, Code, unsupported
 from wire.naming import NAMES, callers_name, in_callers_words
+from wire.neutral import ChatRequest, EmbeddingRequest
 
 DIALECTS = (
     openai_chat,
@@ -57,15 +60,54 @@ def test_the_names_are_those_of_dialects() -> None:
     assert set(NAMES) <= {dialect.name for dialect in DIALECTS}
 
 
-@pytest.mark.parametrize("dialect", ["gemini", "ollama"])
-def test_a_dialect_reads_what_it_is_told_of(dialect: str) -> None:
-    """Each name begins with that of a field which the dialect's own decoding knows."""
-    from wire.gemini import decoding as geminis
-    from wire.ollama import decoding as ollamas
-    from wire.ollama import options
+def test_what_is_named_is_what_encoders_refuse() -> None:
+    known = {*ChatRequest.__struct_fields__, *EmbeddingRequest.__struct_fields__, "n"}
 
-    known = geminis.TRANSLATED if dialect == "gemini" else ollamas.TRANSLATED | options.TRANSLATED
-    assert all(name.startswith(tuple(known)) for name in NAMES[dialect].values())
+    assert {field for names in NAMES.values() for field in names} <= known
+
+
+ODD_VALUES = (True, 0.5, {"odd": 1})
+SPOKEN = {"messages": [{"role": "user", "content": "Hi"}]}
+BODIES: dict[str, dict[str, Any]] = {
+    "openai_completions": {"prompt": "Hi"},
+    "openai_responses": {"input": "Hi"},
+    "anthropic_messages": {**SPOKEN, "model": "m", "max_tokens": 9, "tool_choice": {"type": "auto"}},
+    "gemini": {"contents": [{"parts": [{"text": "Hi"}]}]},
+    "gemini_embeddings": {"requests": [{"content": {"parts": []}}]},
+    "ollama": SPOKEN,
+    "ollama_embeddings": {"input": "Hi"},
+    "ollama_generate": {"prompt": "Hi"},
+    "openai_embeddings": {"input": "Hi"},
+}
+
+
+def refused(dialect: Any, name: str, value: object) -> ApiError | None:
+    body = msgspec.json.decode(msgspec.json.encode(BODIES[dialect.name]))
+    *outer, last = name.split(".")
+    place = body["requests"][0] if dialect is gemini_embeddings else body
+    for each in outer:
+        place = place.setdefault(each, {})
+    place[last] = value
+    is_chat = hasattr(dialect, "open_chat")
+    opened, decode = (
+        (dialect.open_chat, dialect.decode_chat) if is_chat else (dialect.open_embeddings, dialect.decode_embeddings)
+    )
+    try:
+        decode(opened(msgspec.json.encode(body)))
+    except ApiError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [(each, name) for each in DIALECTS for name in NAMES.get(each.name, {}).values()]
+)
+def test_a_dialect_reads_what_it_is_told_of(dialect: Any, name: str) -> None:
+    """Of a field that it did not know it would say so, whatever is in it."""
+    errors = [refused(dialect, name, value) for value in ODD_VALUES]
+
+    path = f"requests[0].{name}" if dialect is gemini_embeddings else name
+    assert (Code.INVALID_REQUEST, path) in [(error.code, error.param) for error in errors if error]
 
 
 def test_what_names_no_field_stays_as_it_is() -> None:
