@@ -3,14 +3,17 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from openai.types import Completion
 
 from tests.wire import streams
 from wire import openai_completions
+from wire.errors import ApiError, Code
 from wire.neutral import (
     ChatResponse,
     Choice,
     Finished,
+    Message,
     Metered,
     Settled,
     Started,
@@ -87,6 +90,9 @@ def test_a_plain_answer_is_text_without_thinking() -> None:
     assert (read.id, read.model, read.created) == ("c-1", "m-1", 5)
     assert read.usage is not None
     assert (read.usage.prompt_tokens, read.usage.completion_tokens, read.usage.total_tokens) == (7, 3, 10)
+    assert "usage" not in msgspec.json.decode(
+        openai_completions.encode_response(ChatResponse("c-1", "m-1", choices, None, 5))
+    )
 
 
 def test_a_prompt_is_a_message_and_its_settings_go_along() -> None:
@@ -106,3 +112,49 @@ def test_a_prompt_is_a_message_and_its_settings_go_along() -> None:
     assert (request.frequency_penalty, request.presence_penalty) == (0.75, -1)
     assert (request.stop, request.end_user, request.stream, request.show_usage) == (("END",), "u-1", True, True)
     assert envelope.input_bytes == len('"Once"')
+    assert envelope.temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_streamed", "shows_usage", "stop"),
+    [
+        ({"prompt": ["Once"]}, False, True, ()),
+        ({"stop": ["A", "B"], "stream_options": {"include_usage": False}}, False, True, ("A", "B")),
+        ({"stream": True}, True, False, ()),
+        ({"stream": True, "stream_options": {}, "n": None, "stop": None}, True, False, ()),
+    ],
+)
+def test_what_is_not_said_is_as_openai_has_it(
+    fields: dict[str, Any], *, is_streamed: bool, shows_usage: bool, stop: tuple[str, ...]
+) -> None:
+    envelope = openai_completions.open_chat(msgspec.json.encode({"prompt": "Once"} | fields))
+    request = openai_completions.decode_chat(envelope)
+
+    assert request.messages == (Message("user", (Text("Once"),)),)
+    assert (request.model, request.choices, request.max_output_tokens) == ("", 1, None)
+    assert (request.stream, request.show_usage, request.stop) == (is_streamed, shows_usage, stop)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({}, Code.INVALID_REQUEST, "prompt"),
+        ({"prompt": {"a": 1}}, Code.INVALID_REQUEST, "prompt"),
+        ({"prompt": None}, Code.UNSUPPORTED_FIELD, "prompt"),
+        ({"prompt": []}, Code.UNSUPPORTED_FIELD, "prompt"),
+        ({"prompt": ["a", "b"]}, Code.UNSUPPORTED_FIELD, "prompt"),
+        ({"prompt": [5]}, Code.UNSUPPORTED_FIELD, "prompt"),
+        ({"prompt": [[5, 6]]}, Code.UNSUPPORTED_FIELD, "prompt"),
+        ({"prompt": "a", "n": 129}, Code.INVALID_REQUEST, "n"),
+        ({"prompt": "a", "n": 0}, Code.INVALID_REQUEST, "n"),
+        ({"prompt": "a", "suffix": "b"}, Code.UNSUPPORTED_FIELD, "suffix"),
+        ({"prompt": "a", "echo": True}, Code.UNSUPPORTED_FIELD, "echo"),
+        ({"prompt": "a", "best_of": 2}, Code.UNSUPPORTED_FIELD, "best_of"),
+        ({"prompt": "a", "logprobs": 3}, Code.UNSUPPORTED_FIELD, "logprobs"),
+    ],
+)
+def test_what_a_chat_cannot_say_is_refused_by_name(fields: dict[str, Any], code: Code, param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        openai_completions.decode_chat(openai_completions.open_chat(msgspec.json.encode(fields)))
+
+    assert (caught.value.code, caught.value.param) == (code, param)
