@@ -14,6 +14,7 @@ from wire.neutral import (
     ChatResponse,
     Choice,
     Finished,
+    Image,
     Message,
     Metered,
     ResponseFormat,
@@ -189,6 +190,33 @@ def test_a_call_s_input_must_be_an_object() -> None:
         anthropic_messages.decode_chat(anthropic_messages.open_chat(body(**fields)))
 
     assert caught.value.param == "messages[1].content[0].input"
+
+
+@pytest.mark.parametrize(
+    ("members", "parts", "is_error"),
+    [
+        ({}, (), False),
+        ({"content": "21 °C", "is_error": False}, (Text("21 °C"),), False),
+        ({"content": [], "is_error": True}, (), True),
+        (
+            {
+                "content": [
+                    {"type": "text", "text": "Here"},
+                    {"type": "image", "source": {"type": "url", "url": "https://a.example/b"}},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
+                ]
+            },
+            (Text("Here"), Image(url="https://a.example/b"), Image(data="AA==", media_type="image/png")),
+            False,
+        ),
+    ],
+)
+def test_a_tool_s_result_is_understood(members: dict[str, Any], parts: tuple[Any, ...], *, is_error: bool) -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", **members}
+
+    request = anthropic_messages.decode_chat(anthropic_messages.open_chat(body(**message(result))))
+
+    assert request.messages[1:] == (Message("user", (ToolResult("t", parts, is_error),)),)
 
 
 def test_what_claude_code_sends_is_understood() -> None:

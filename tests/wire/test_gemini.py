@@ -511,6 +511,7 @@ def test_system_messages_become_the_instruction() -> None:
 
     assert told["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Now."}]}
     assert told["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
+    assert "systemInstruction" not in encoded(Message("system", (Text(" "),)), Message("user", (Text("Hi"),)))
 
 
 def test_calls_and_their_results_find_each_other() -> None:
@@ -668,6 +669,15 @@ def test_a_picture_s_address_tells_its_type() -> None:
         {"fileUri": "https://p.example/a.JPG?x=.gif", "mimeType": "image/jpeg"},
         {"fileUri": "https://p.example/b"},
     ]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpeg", "webp", "gif", "heic", "heif"])
+def test_a_picture_s_ending_is_its_type(ending: str) -> None:
+    url = f"https://p.example/a.{ending}"
+
+    (turn,) = encoded(Message("user", (Image(url=url),)))["contents"]
+
+    assert turn["parts"] == [{"fileData": {"fileUri": url, "mimeType": f"image/{ending}"}}]
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_an_envelope_holds_what_routing_and_the_books_need() -> None:
     assert (envelope.choices, envelope.end_user, envelope.show_usage) == (1, None, True)
     assert envelope.temperature == 0
     assert envelope.input_bytes == len(msgspec.json.encode(HELLO))
+    assert ollama.open_chat(msgspec.json.encode({"messages": HELLO})).model == ""
 
 
 @pytest.mark.parametrize(("stream", "streams"), [(None, True), (True, True), (False, False)])
@@ -116,7 +117,7 @@ def test_a_bound_below_one_is_none(tokens: int | None) -> None:
 def test_an_image_counts_as_a_picture_and_not_as_its_bytes() -> None:
     shown = [{"role": "user", "content": "What is it?", "images": [PNG * 10_000]}]
 
-    assert ollama.open_chat(body(messages=shown)).input_bytes < 17_000
+    assert ollama.open_chat(body(messages=[{"role": "user", "images": None}, *shown])).input_bytes < 17_000
     whole = msgspec.json.encode({"model": "m", "prompt": "What is it?", "images": [PNG * 10_000]})
     assert ollama_generate.open_chat(whole).input_bytes < 17_000
 

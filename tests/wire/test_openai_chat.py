@@ -10,7 +10,17 @@ from usage import taxonomy
 from wire import openai_chat
 from wire.dialect import BadBodyError, BadStreamError, Dialect, StreamFailedError, StreamMeter
 from wire.errors import ApiError, Code
-from wire.neutral import Finished, Metered, Started, TextDelta, ThinkingDelta, ToolCallDelta, ToolCallStarted, Usage
+from wire.neutral import (
+    Finished,
+    Metered,
+    ResponseFormat,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
 
 DIALECT: Dialect = openai_chat
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -231,6 +241,15 @@ def test_what_changes_nothing_may_stay_behind() -> None:
     request = openai_chat.decode_chat(openai_chat.open_chat(body(messages=[message, *HELLO], **fields)))
 
     assert len(request.messages) == 2
+
+
+def test_a_schema_s_description_goes_along_within_it() -> None:
+    wanted = {"name": "n", "description": "Many.", "schema": {"type": "array"}}
+    asked = body(response_format={"type": "json_schema", "json_schema": wanted})
+
+    request = openai_chat.decode_chat(openai_chat.open_chat(asked))
+
+    assert request.response_format == ResponseFormat("json_schema", "n", {"description": "Many.", "type": "array"})
 
 
 # --- a provider's plain answer ---

@@ -39,6 +39,7 @@ from wire.neutral import (
     Usage,
 )
 from wire.openai_chat.stream_out import DONE
+from wire.openai_responses.encoding import can_say
 from wire.sse import data_of
 
 DIALECT: Dialect = openai_responses
@@ -78,6 +79,8 @@ def test_an_envelope_holds_what_routing_and_the_books_need() -> None:
     assert (envelope.choices, envelope.end_user, envelope.show_usage) == (1, "u-1", True)
     assert envelope.temperature == 0
     assert envelope.input_bytes == len('"Hello""Be brief."')
+    silent = openai_responses.open_chat(b'{"input":"Hello","safety_identifier":"s-1"}')
+    assert (silent.model, silent.stream, silent.max_output_tokens, silent.end_user) == ("", False, None, "s-1")
 
 
 def test_an_image_counts_as_a_picture_and_not_as_its_bytes() -> None:
@@ -271,6 +274,84 @@ def test_what_would_be_lost_in_translation_is_refused_by_name(fields: dict[str, 
     assert caught.value.code is Code.UNSUPPORTED_FIELD
     assert caught.value.param is not None
     assert caught.value.param.startswith(param)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"type": "text"}, ResponseFormat("text")),
+        ({"type": "json_object"}, ResponseFormat("json_object")),
+        (
+            {"type": "json_schema", "name": "n", "schema": {"type": "array"}, "description": "Many.", "strict": False},
+            ResponseFormat("json_schema", "n", {"description": "Many.", "type": "array"}, strict=False),
+        ),
+    ],
+)
+def test_formats_are_understood_and_said(told: dict[str, Any], expected: ResponseFormat) -> None:
+    """A description goes on within the schema."""
+    wanted = decoded(text={"format": told}).response_format
+    said = msgspec.json.decode(openai_responses.encode_chat(ChatRequest("m", (), response_format=wanted)))
+
+    assert wanted == expected
+    described = {"schema": expected.schema} if expected.schema else {}
+    assert said["text"]["format"] == {name: told[name] for name in told if name != "description"} | described
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (None, None),
+        (ToolChoice("auto"), "auto"),
+        (ToolChoice("none"), "none"),
+        (ToolChoice("required"), "required"),
+        (ToolChoice("tool", "f"), {"type": "function", "name": "f"}),
+    ],
+)
+def test_choices_of_tools_are_understood_and_said(choice: ToolChoice | None, told: Any) -> None:
+    request = ChatRequest("m", (), tools=(Tool("f"),), tool_choice=choice, parallel_tool_calls=False)
+    tools = [{"type": "function", "name": "f", "parameters": None, "strict": False}]
+
+    said = msgspec.json.decode(openai_responses.encode_chat(request))
+
+    assert (said.get("tool_choice"), said["tools"], said["parallel_tool_calls"]) == (told, tools, False)
+    assert decoded(tools=tools, tool_choice=told).tool_choice == choice
+    untooled = msgspec.json.decode(openai_responses.encode_chat(msgspec.structs.replace(request, tools=())))
+    assert untooled.keys().isdisjoint(("tools", "tool_choice", "parallel_tool_calls"))
+
+
+def test_what_a_model_refused_to_say_stays_in_the_conversation() -> None:
+    content = [{"type": "refusal", "refusal": "No."}, {"type": "output_text", "text": "Or so."}]
+
+    (message,) = decoded(input=[{"type": "message", "role": "assistant", "content": content}]).messages
+
+    assert message == Message("assistant", (Text("No."), Text("Or so.")))
+
+
+def test_what_is_included_of_hosted_tools_or_comes_anyway_may_be_asked_for() -> None:
+    included = [
+        "reasoning.encrypted_content",
+        "message.input_image.image_url",
+        "file_search_call.results",
+        "web_search_call.results",
+        "web_search_call.action.sources",
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+    ]
+
+    assert decoded(include=included).logprobs is None
+
+
+def test_a_temperature_is_openai_s() -> None:
+    assert decoded(temperature=2).temperature == 2
+    for temperature in (-0.1, 2.1):
+        with pytest.raises(ApiError, match="'temperature' must be a number from 0 to 2"):
+            decoded(temperature=temperature)
+
+
+def test_openai_takes_no_smaller_bound_than_16() -> None:
+    assert can_say(ChatRequest("m", (), max_output_tokens=16))
+    assert can_say(ChatRequest("m", ()))
+    assert not can_say(ChatRequest("m", (), max_output_tokens=15))
 
 
 def test_log_probabilities_are_asked_for_in_two_fields() -> None:
@@ -548,16 +629,32 @@ def test_the_parts_of_a_summary_are_paragraphs() -> None:
 
 
 @pytest.mark.parametrize(
-    "failure",
+    ("failure", "kind"),
     [
-        event("error", code="server_error", message="Overloaded.", param=None),
-        event("error", error={"type": "server_error", "message": "Overloaded."}),
-        event("response.failed", response={"status": "failed", "error": {"message": "Overloaded."}}),
+        (event("error", code="server_error", message="Overloaded.", param=None), "server_error"),
+        (event("error", error={"type": "server_error", "message": "Overloaded."}), "server_error"),
+        (event("response.failed", response={"status": "failed", "error": {"message": "Overloaded."}}), ""),
+        (event("response.failed", response={"error": {"code": "busy", "message": "Overloaded."}}), "busy"),
     ],
 )
-def test_a_stream_that_fails_says_so(failure: bytes) -> None:
-    with pytest.raises(StreamFailedError, match=r"Overloaded\."):
+def test_a_stream_that_fails_says_so(failure: bytes, kind: str) -> None:
+    with pytest.raises(StreamFailedError, match=r"Overloaded\.") as caught:
         openai_responses.meter(show_usage=True).see(failure)
+
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["output_text", "refusal", "function_call_arguments", "reasoning_summary_text", "reasoning_text"],
+)
+def test_all_that_a_model_writes_is_counted(kind: str) -> None:
+    meter = openai_responses.meter(show_usage=True)
+
+    meter.see(event(f"response.{kind}.delta", delta="Grüße"))
+    meter.see(event("response.custom_tool_call_input.delta", delta="1"))
+
+    assert meter.output_bytes == len("Grüße".encode()) + 1
 
 
 @pytest.mark.parametrize("bad", [b"data: {\n\n", b"data: []\n\n", b'data: {"delta":"x"}\n\n'])
