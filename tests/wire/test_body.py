@@ -63,6 +63,17 @@ def test_a_number_that_python_cannot_hold_breaks_no_call(number: str) -> None:
     assert (refused.value.code, refused.value.param) == (Code.INVALID_REQUEST, "foo")
 
 
+@pytest.mark.parametrize("nothing", [b"null", b"[]", b"{}", b'""'])
+def test_a_field_that_is_new_to_us_may_ask_for_nothing(nothing: bytes) -> None:
+    """SDKs send such for what their callers leave out."""
+    body.refuse_others({"foo": msgspec.Raw(nothing)}, (), {})
+
+    for something in (b"0", b"false", b"[0]", b'{"a":null}', b'" "'):
+        with pytest.raises(ApiError, match="'foo'") as refused:
+            body.refuse_others({"foo": msgspec.Raw(something)}, (), {"foo": [1]})
+        assert refused.value.code is Code.UNSUPPORTED_FIELD
+
+
 def test_brackets_in_long_texts_are_not_levels() -> None:
     body.open_body(nested(4, text='{"[\\' * 200_000))
 

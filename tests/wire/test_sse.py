@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.wire.streams import name_of
 from wire.dialect import BadStreamError
-from wire.sse import EventSplitter, data_of, event
+from wire.sse import EventSplitter, data_of, event, is_comment
 
 lines = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), min_size=1, max_size=12)
 streams_of_lines = st.lists(st.lists(lines, min_size=1, max_size=3), min_size=1, max_size=5)
@@ -89,6 +89,20 @@ def test_a_stream_without_a_blank_line_ends_at_the_bound_and_not_in_memory() -> 
 )
 def test_an_event_s_data(raw: bytes, data: bytes) -> None:
     assert data_of(raw) == data
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_one"),
+    [
+        (b": keep-alive\n\n", True),
+        (b":\n\n", True),
+        (b": first\ndata: a\n\n", False),
+        (b"event: ping\n\n", False),
+        (b"data: : a\n\n", False),
+    ],
+)
+def test_a_comment_is_told_from_an_event(raw: bytes, *, is_one: bool) -> None:
+    assert is_comment(raw) is is_one
 
 
 @given(lines, st.sampled_from([None, "message_stop"]))
