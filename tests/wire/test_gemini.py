@@ -221,11 +221,12 @@ def test_settings_are_understood() -> None:
 @pytest.mark.parametrize(
     ("thinking", "effort", "budget"),
     [
-        ({"thinkingLevel": "HIGH"}, "high", None),
+        *(({"thinkingLevel": level}, level.lower(), None) for level in ("MINIMAL", "MEDIUM", "HIGH", "XHIGH")),
         ({"thinkingLevel": "low", "includeThoughts": True}, "low", None),
         ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, None, None),
         ({"thinkingBudget": 0}, "none", None),
         ({"thinkingBudget": -1}, None, None),
+        ({"thinkingBudget": 1}, None, 1),
         ({"thinkingBudget": 500}, None, 500),
     ],
 )

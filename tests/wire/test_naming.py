@@ -21,7 +21,7 @@ from wire import (
 )
 from wire.errors import ApiError, Code, unsupported
 from wire.naming import NAMES, callers_name, in_callers_words
-from wire.neutral import ChatRequest, EmbeddingRequest
+from wire.neutral import ChatRequest, EmbeddingRequest, Message, ResponseFormat, Text, Tool, ToolChoice
 
 DIALECTS = (
     openai_chat,
@@ -108,6 +108,39 @@ def test_a_dialect_reads_what_it_is_told_of(dialect: Any, name: str) -> None:
 
     path = f"requests[0].{name}" if dialect is gemini_embeddings else name
     assert (Code.INVALID_REQUEST, path) in [(error.code, error.param) for error in errors if error]
+
+
+@pytest.mark.parametrize("dialect", [openai_chat, openai_responses, anthropic_messages, gemini, ollama])
+@pytest.mark.parametrize(
+    ("field", "settings"),
+    [
+        ("n", {"choices": 2}),
+        ("temperature", {"temperature": 0.5}),
+        ("top_k", {"top_k": 5}),
+        ("frequency_penalty", {"frequency_penalty": 0.5}),
+        ("presence_penalty", {"presence_penalty": 0.5}),
+        ("seed", {"seed": 5}),
+        ("stop", {"stop": ("END",)}),
+        ("tool_choice", {"tools": (Tool("f"),), "tool_choice": ToolChoice("required")}),
+        ("parallel_tool_calls", {"tools": (Tool("f"),), "parallel_tool_calls": False}),
+        ("response_format", {"response_format": ResponseFormat("json_schema", "x", {"type": "object"})}),
+        ("reasoning_effort", {"reasoning_effort": "low"}),
+        ("logprobs", {"logprobs": True}),
+        ("top_logprobs", {"top_logprobs": 3}),
+    ],
+)
+def test_what_a_dialect_can_say_is_named_as_it_says_it(dialect: Any, field: str, settings: dict[str, Any]) -> None:
+    request = ChatRequest(**{"model": "claude-opus-4-6", "messages": (Message("user", (Text("Hi"),)),), **settings})
+    refused, place = None, {}
+    try:
+        place = msgspec.json.decode(dialect.encode_chat(request))
+    except ApiError as error:
+        refused = error.param
+
+    assert refused in (None, field)
+    for step in callers_name(field, dialect.name).split(".") if refused is None else ():
+        assert step in place
+        place = place[step]
 
 
 def test_what_names_no_field_stays_as_it_is() -> None:

@@ -15,7 +15,9 @@ from wire.neutral import (
     Metered,
     ResponseFormat,
     Started,
+    Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
@@ -241,6 +243,16 @@ def test_what_changes_nothing_may_stay_behind() -> None:
     request = openai_chat.decode_chat(openai_chat.open_chat(body(messages=[message, *HELLO], **fields)))
 
     assert len(request.messages) == 2
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_what_a_model_thought_comes_back_by_either_name(name: str) -> None:
+    content = [{"type": "text", "text": "So."}, {"type": "refusal", "refusal": "No."}]
+    said = {"role": "assistant", "content": content, name: "Hm", "refusal": "Not that."}
+
+    (message,) = openai_chat.decode_chat(openai_chat.open_chat(body(messages=[said]))).messages
+
+    assert message.parts == (Thinking("Hm"), Text("So."), Text("No."), Text("Not that."))
 
 
 def test_a_schema_s_description_goes_along_within_it() -> None:
