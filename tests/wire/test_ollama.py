@@ -615,6 +615,8 @@ def test_embeddings_survive_the_way_to_a_provider_and_back() -> None:
     answered = ollama_embeddings.encode_response(response, {})
 
     assert ollama_embeddings.decode_embeddings(ollama_embeddings.open_embeddings(asked)) == request
+    told = {"model": "m", "input": ["one", "two"], "truncate": False, "dimensions": 3}
+    assert msgspec.json.decode(asked) == told, "a text that is too long is to be refused, not cut"
     read = ollama_embeddings.decode_response(answered)
     assert read.vectors == response.vectors
     assert read.usage is not None
@@ -632,7 +634,7 @@ def test_a_single_text_and_ollama_s_own_fields_are_understood() -> None:
     assert rewritten == msgspec.json.decode(asked) | {"model": "e"}
 
 
-@pytest.mark.parametrize("given_input", [[], [1, 2], {"a": 1}])
+@pytest.mark.parametrize("given_input", [[], [1, 2], {"a": 1}, ["a"] * 2049])
 def test_what_is_no_text_cannot_be_embedded(given_input: Any) -> None:
     envelope = ollama_embeddings.open_embeddings(msgspec.json.encode({"model": "m", "input": given_input}))
 

@@ -73,6 +73,7 @@ def test_a_stream_without_a_blank_line_ends_at_the_bound_and_not_in_memory() -> 
         (b"data:a\n\n", b"a"),
         (b"data:  a\n\n", b" a"),
         (b"event: message_stop\ndata: a\n\n", b"a"),
+        (b"event: message_stop\ndata:a\n\n", b"a"),
         (b"event: message_stop\r\ndata: a\r\n\r\n", b"a"),
         (b"data: a\r\r", b"a"),
         (b"data: a\ndata: b\n\n", b"a\nb"),
