@@ -6,6 +6,7 @@ import time
 from asyncio import Future
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import msgspec
@@ -18,7 +19,7 @@ from providers import loops
 from usage.idempotency import Claim
 from usage.models.calls import MAX_END_USER_CHARS
 from wire.dialect import CallerDialect, EmbeddingCaller, Envelope
-from wire.errors import invalid
+from wire.errors import ApiError, Code, invalid
 
 MAX_TAGS = 16
 _MAX_TAG_CHARS = 64
@@ -150,9 +151,10 @@ _WISHES = frozenset({
 
 def _wishes(asking: Asking) -> Wishes:
     if asking.header(_LOOP) == loops.mark():
-        raise invalid(
+        raise ApiError(
+            Code.PROVIDER_ERROR,
             "This call comes from the platform itself: the address of a provider is the platform's own. Correct it.",
-            param=loops.HEADER,
+            status=HTTPStatus.LOOP_DETECTED,  # as of a provider's failure: another one is asked, and its circuit opens
         )
     return Wishes(
         provider=asking.header(b"x-provider"),

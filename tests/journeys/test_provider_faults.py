@@ -242,16 +242,23 @@ def lone_model(house: Product, upstream: Upstream, *, kind: str = "custom", **se
     return name
 
 
-def test_a_provider_that_is_the_platform_itself_is_asked_once(house: Product) -> None:
+def test_a_provider_that_is_the_platform_itself_fails_before_it_asks_itself(house: Product, upstream: Upstream) -> None:
+    """Whoever set it so has erred, not who calls: another provider takes the call."""
     url, name = house.url("/v1"), f"mirror-{next(_numbers)}"
     made = operating.add_provider(house, name=name, kind="custom", endpoint=url, apiKey=house.key, model=name)
 
-    answer = house.chat(model=name)
+    alone = house.chat(model=name)
+    below = operating.AFTER_THE_REST - 10
+    operating.add_provider(
+        house, name=f"{name}-b", kind="custom", endpoint=upstream.openai_url, model=name, priority=below
+    )
+    helped = house.chat(model=name)
 
     operating.manage(house, "PATCH", f"/api/ai-providers/{made}", {"isActive": False})  # others name no model
-    assert answer.status == 400
-    assert "the address of a provider is the platform's own" in OPENAI.message(answer.json())
-    check_failed(house, answer.headers["x-request-id"], "PROVIDER_REJECTED", cost_pico=0)
+    assert alone.status == 502
+    assert "the address of a provider is the platform's own" in OPENAI.message(alone.json())
+    check_failed(house, alone.headers["x-request-id"], "PROVIDER_ERROR", cost_pico=0)
+    assert (helped.status, helped.headers["x-provider"]) == (200, f"{name}-b")
 
 
 def check_failed(
