@@ -5,24 +5,28 @@ Whoever writes into a full pipe sleeps until it is read, and where that is the e
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import os
+import select
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 _PATIENCE_S = 0.1
+_LAST_PATIENCE_S = 1.0
 _MOST_WAITING = 1_000  # lines
 
 
 class Printer:
     """Prints lines to an open file in their order, and raises nothing where it cannot.
 
-    A thread writes, and whoever prints waits for it, so that nothing is left unsaid when the process ends; but for a
-    moment at most, and not at all while earlier lines are waiting. Of too many that wait, the later ones are dropped.
+    A thread writes. Whoever prints waits for it, so that nothing is left unsaid when the process is ended; but for a
+    moment at most, not at all while earlier lines are waiting, and an event loop never. Of too many that wait, the
+    later ones are dropped.
     """
 
     def __init__(self, file: int) -> None:
@@ -43,12 +47,22 @@ class Printer:
                 self._waiting.append(gap(self._dropped))
                 self._dropped = 0
             self._waiting.append(line)
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="printing", daemon=True)
-                self._writer.start()
+            with suppress(RuntimeError):  # no thread is to be had just now: the next line tries again
+                self._see_to_a_writer()
             self._changed.notify_all()
-            if not self._is_stuck:
-                self._is_stuck = not self._changed.wait_for(lambda: not self._waiting, _PATIENCE_S)
+            if not self._is_stuck and not _on_a_loop():
+                self._is_stuck = not self.drained(_PATIENCE_S)
+
+    def drained(self, patience_s: float) -> bool:
+        """Whether all is written, after so long at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting, patience_s)
+
+    def _see_to_a_writer(self) -> None:
+        if self._writer is None:
+            writer = threading.Thread(target=self._write, name="printing", daemon=True)
+            writer.start()
+            self._writer = writer
 
     def _write(self) -> None:
         while True:
@@ -64,13 +78,9 @@ class Printer:
                     self._changed.notify_all()
 
 
-@cache
 def to(file: int) -> Printer:
     """The one printer of this process to an open file."""
-    return Printer(file)
-
-
-os.register_at_fork(after_in_child=to.cache_clear)  # the parent's thread is not there, and its lock may be held
+    return _printers.get(file) or _printers.setdefault(file, Printer(file))
 
 
 def open_what_is_closed() -> None:
@@ -86,8 +96,31 @@ def open_what_is_closed() -> None:
     sys.stderr = sys.stderr or os.fdopen(STANDARD_ERROR, "w", closefd=False)
 
 
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _write_whole(file: int, data: bytes) -> None:
     """Past Python's buffers: whoever ends while one of them is being written would be aborted."""
     left = memoryview(data)
     while left:
-        left = left[os.write(file, left) :]
+        try:
+            left = left[os.write(file, left) :]
+        except BlockingIOError:  # another program that has this file open wants it so
+            room = select.poll()
+            room.register(file, select.POLLOUT)
+            room.poll()
+
+
+def _say_the_last() -> None:
+    for printer in list(_printers.values()):
+        printer.drained(_LAST_PATIENCE_S)
+
+
+_printers: dict[int, Printer] = {}
+os.register_at_fork(after_in_child=_printers.clear)  # the parent's thread is not there, and its lock may be held
+atexit.register(_say_the_last)

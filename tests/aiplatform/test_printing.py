@@ -44,8 +44,10 @@ def _fill(writer: int) -> int:
 
 def _read_until(reader: int, end: bytes) -> bytes:
     read = b""
-    while not read.endswith(end):
-        read += os.read(reader, 65_536)
+    while end not in read:
+        more = os.read(reader, 65_536)
+        assert more, f"it ended without {end!r}"
+        read += more
     return read
 
 
@@ -62,6 +64,40 @@ def test_who_prints_waits_for_nobody_who_does_not_read(pipe: tuple[int, int]) ->
     wait_until(lambda: not printer._waiting, what="the writer to come to its end")
     printer.print("afterwards")
     assert _read_until(reader, b"afterwards\n") == b"(200 lines were dropped)\nafterwards\n"
+
+
+def test_an_event_loop_waits_for_nobody_at_all_and_its_last_words_are_out_when_the_process_ends(
+    pipe: tuple[int, int],
+) -> None:
+    reader, writer = pipe
+    _fill(writer)
+    script = """
+        import asyncio
+        from aiplatform import printing
+        printing._LAST_PATIENCE_S = 60
+        async def main():
+            printing.to(2).print("last words")
+        asyncio.run(main())
+        print(printing.to(2)._is_stuck, flush=True)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, cwd=environment.ROOT, stdout=subprocess.PIPE, stderr=writer) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"False\n"
+        assert _read_until(reader, b"last words\n")
+    assert process.returncode == 0
+
+
+def test_a_pipe_that_another_program_wants_to_be_told_when_it_is_full_gets_all(pipe: tuple[int, int]) -> None:
+    """As Node.js does with those that it gives to its children."""
+    reader, writer = pipe
+    _fill(writer)
+    os.set_blocking(writer, False)
+    printer = Printer(writer)
+
+    printer.print("." * 3 * _PAGE + "end")
+
+    assert _read_until(reader, b".end\n")
 
 
 def test_what_was_printed_is_out_when_the_process_ends(pipe: tuple[int, int]) -> None:
@@ -156,7 +192,7 @@ def test_calls_are_answered_while_nobody_reads_the_log(tmp_path: Path, pipe: tup
     reader, writer = pipe
     serving = _Serving(tmp_path)
     with serving.run(output=writer):
-        _read_until(reader, b"}'\n")  # the banner's last line
+        _read_until(reader, b"}'\n")  # the end of the banner's curl line
         _fill(writer)
 
         key = serving.new_key()
