@@ -13,10 +13,11 @@ class UsageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from usage import immutability, sql  # noqa: PLC0415 - models exist only once the apps are loaded
+        from usage import immutability, sql, transactions  # noqa: PLC0415 - models exist only once the apps are loaded
 
         connection_created.connect(immutability.guard_connection)
         connection_created.connect(sql.commit_durably)
+        connection_created.connect(transactions.note_file)
         pre_migrate.connect(_make_way, sender=self)
         post_migrate.connect(_install, sender=self)
 

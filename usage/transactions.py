@@ -20,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 _PREPARE_AFTER = 2
-# `reads`: this thread is in a snapshot; `opened`: its connection to SQLite, and which file that has open.
+# `reads`: this thread is in a snapshot; `opened`: its connection to SQLite, and which file that opened.
 _here = threading.local()
 
 Row = tuple[Any, ...]
@@ -184,16 +184,19 @@ class _SQLiteCursor(sqlite3.Cursor):
         return self.execute(sql, values).fetchall()
 
 
+def note_file(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Of each connection to SQLite, as soon as it is open: which file that is."""
+    if connection.vendor == "sqlite" and connection.alias == DEFAULT_DB_ALIAS:
+        _here.opened = (connection.connection, _identity(connection.settings_dict["NAME"]))
+
+
 def _require_its_file(database: BaseDatabaseWrapper) -> None:
     """Raises `sqlite3.OperationalError` where SQLite's file was taken away or replaced since this connection opened it.
 
     What is written to such a file is lost when the process ends. The next connection opens the one that is there.
     """
-    file = _identity(database.settings_dict["NAME"])
     known, opened = getattr(_here, "opened", (None, None))
-    if known is not database.connection:
-        _here.opened = (database.connection, file)
-    elif file != opened:
+    if known is database.connection and opened != _identity(database.settings_dict["NAME"]):
         database.close()
         raise sqlite3.OperationalError("the database's file was taken away or replaced while it was in use")
 

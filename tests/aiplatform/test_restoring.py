@@ -78,7 +78,6 @@ def test_calls_after_a_backup_was_put_back_beside_a_running_platform_are_in_its_
         database = product.state_dir / "platform.sqlite3"
         backup = product.state_dir / "backup.sqlite3"
         product.sql("VACUUM INTO %s", str(backup))
-        assert product.chat().status == 200
 
         for file in (f"{database}-wal", f"{database}-shm"):
             Path(file).unlink()
