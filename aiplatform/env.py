@@ -32,7 +32,9 @@ _ALIASES = {"PORT": ("AI_SERVICE_PORT", "AI_PROVIDER_PORT"), "REDIS_URL": ("REDI
 
 _MEANINGLESS = ("AI_ENCRYPTION_IV", "AI_MODEL_SERVICE_ADDR")
 
-_LINE = re.compile(r"\s*(?:#.*)?|(?P<setting>(?:export )?[A-Za-z_0-9]+=[^\0]*)")
+_LINE = re.compile(
+    r"""\s*(?:\#.*|(?:export\s+)?(?P<setting>[A-Za-z_]\w*=(?:'[^\0]*'|"[^\0]*"|(?!['"])(?:(?!\s\#)[^\0])*))\s*)?"""
+)
 
 
 def read_file(file: Path) -> None:
@@ -48,9 +50,10 @@ def read_file(file: Path) -> None:
         match = _LINE.fullmatch(line)
         if not match:
             raise SystemExit(
-                f"{file}, line {number}: must be NAME=value, without spaces beside the =, or begin with #."
+                f"{file}, line {number}: must be NAME=value, without spaces beside the =, a comment behind it "
+                "or a quote left open; or begin with #."
             )
-        settings.append(match["setting"] or "")
+        settings.append((match["setting"] or "").rstrip())
     environ.Env.read_env(io.StringIO("\n".join(settings)))
 
 
