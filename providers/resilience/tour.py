@@ -154,7 +154,7 @@ class Tour:
     def _another_round(self, now: float) -> Wait | Stop:
         waits = [self._wait_s(place, now) for place in range(len(self._deployments)) if self._may_repeat(place)]
         wait_s = min(waits, default=math.inf)
-        if wait_s > MOST_WAIT_S or now + wait_s >= self._deadline or self._round >= _MOST_ROUNDS:
+        if wait_s > MOST_WAIT_S or now + wait_s > self._deadline - _LEAST_S or self._round >= _MOST_ROUNDS:
             return Stop(min(self._board.obstacle_s(deployment, now) for deployment in self._deployments))
         self._round += 1
         self._place = 0

@@ -271,7 +271,7 @@ def test_nobody_is_asked_in_the_last_moment_of_a_calls_time() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize(("said_s", "deadline"), [(86_400, 600), (8, 5), (11, 600)])
+@pytest.mark.parametrize(("said_s", "deadline"), [(86_400, 600), (8, 5), (4.999, 5), (11, 600)])
 def test_a_wait_that_is_absurd_or_beyond_the_deadline_is_not_begun(status: int, said_s: float, deadline: float) -> None:
     assert Caller(ONE, deadline=deadline).fails(from_status(status, "", retry_after_s=said_s)) == "stop"
 
