@@ -91,9 +91,15 @@ class Run:
         return (self.folder / "out").read_text()
 
     def pid(self, name: str) -> int:
-        file = self.folder / f"{name}.pid"
-        wait_until(lambda: file.exists() and file.read_text(), what=name)
-        return int(file.read_text())
+        file, said = self.folder / f"{name}.pid", ""
+
+        def is_said() -> bool:  # a child that was started again writes it anew
+            nonlocal said
+            said = file.read_text() if file.exists() else ""
+            return bool(said)
+
+        wait_until(is_said, what=name)
+        return int(said)
 
     def is_ready(self) -> bool:
         return "ready" in self.said()
