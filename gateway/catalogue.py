@@ -66,9 +66,9 @@ class Catalogue:
                 trouble = _AWAY
                 continue
             except Exception as error:  # whatever one row's fault is, later changes must still come into force
-                if trouble != repr(error):
+                if trouble != type(error).__name__:
                     log.exception("the configuration is not understood; the last one serves")
-                trouble = repr(error)
+                trouble = type(error).__name__
                 continue
             if trouble:
                 log.warning("the configuration can be read again")
