@@ -56,7 +56,16 @@ def test_a_header_that_means_nothing_is_refused_by_name() -> None:
     [
         b'{"temperature":0,"messages":[{"content":"Hello","role":"user"}],"model":"gpt"}',
         b' { "model" : "gpt" , "messages" : [ { "role" : "user" , "content" : "Hell\\u006f" } ] , "temperature" : 0 }',
-        b'{"model":"gpt","messages":[{"role":"user","content":"Hello"}],"temperature":0,"user":"carol"}',
+        *(
+            b'{"model":"gpt","messages":[{"role":"user","content":"Hello"}],"temperature":0,%b}' % unheard
+            for unheard in (
+                b'"user":"carol"',
+                b'"safety_identifier":"carol"',
+                b'"metadata":{"a":"b"}',
+                b'"stream_options":{"include_usage":true}',
+                b'"use_cache":true',
+            )
+        ),
     ],
 )
 def test_however_it_is_written(same: bytes) -> None:
@@ -85,6 +94,14 @@ def test_another_body_has_another_key(asked: dict[str, Any]) -> None:
     assert _digest(call(asked=asked)) != _digest(call())
 
 
+def test_a_stream_is_not_told_as_a_whole_where_the_path_alone_asks_for_it() -> None:
+    """As Google's does."""
+    streamed = call(envelope=msgspec.structs.replace(call().envelope, stream=True))
+
+    assert _digest(streamed) != _digest(call())
+    assert keys.fingerprint(streamed) != keys.fingerprint(call())
+
+
 def test_where_it_may_go_counts_and_chance_does_not() -> None:
     first, second = way(1), way(2)
 
@@ -92,6 +109,7 @@ def test_where_it_may_go_counts_and_chance_does_not() -> None:
     assert _digest(call(), first) != _digest(call(), second)
     assert _digest(call(), first) != _digest(call(), way(1, model="gpt-2"))
     assert _digest(call(), first) != _digest(call(), way(1, defaults={"temperature": 1}))
+    assert _digest(call(), way(1, defaults={"temperature": 2})) != _digest(call(), way(1, defaults={"temperature": 1}))
     assert _digest(call(), first) != _digest(call(), msgspec.structs.replace(first, output_tokens=7))
 
 
@@ -129,5 +147,10 @@ def test_fingerprints_tell_bodies_apart() -> None:
     assert keys.fingerprint(call()) == keys.fingerprint(call())
     assert keys.fingerprint(call("Hello!")) != keys.fingerprint(call())
     assert keys.fingerprint(call(asked={"user": "carol"})) != keys.fingerprint(call())
-    assert keys.fingerprint(call(provider="own")) != keys.fingerprint(call())
+    assert keys.fingerprint(call(asked={"stop": "5"})) != keys.fingerprint(call(asked={"prefix": "5"}))
+    for changed in ({"provider": "own"}, {"surface": "openai.other"}, {"dialect": anthropic_messages}):
+        assert keys.fingerprint(call(**changed)) != keys.fingerprint(call())
+    elsewhere = call(envelope=msgspec.structs.replace(call().envelope, model="gpt-2"))  # as Google's paths name it
+    assert keys.fingerprint(elsewhere) != keys.fingerprint(call())
+    assert _digest(elsewhere) != _digest(call())
     assert len(keys.fingerprint(call())) <= 64
