@@ -46,6 +46,7 @@ class Flight:
         self._landed: asyncio.Future[Stored | None] = loop.create_future()
         self._deserted: asyncio.Future[None] = loop.create_future()
         self._followers = 0
+        self._is_left = False  # by its own caller
         self._keep = keep
         self._forget = forget
 
@@ -67,6 +68,7 @@ class Flight:
             left = not self._landed.done() and any(each.done() for each in gone)
         finally:
             self._followers -= 1
+            self._desert()
             if left:
                 books.detach(books.note(settlement.left(call)))
         if left:
@@ -95,7 +97,12 @@ class Flight:
         return begin
 
     def _leave(self, gone: asyncio.Future[Any]) -> None:
-        if not gone.cancelled() and not self.is_followed and not self._deserted.done():
+        if not gone.cancelled():
+            self._is_left = True
+            self._desert()
+
+    def _desert(self) -> None:
+        if self._is_left and not self.is_followed and not self._deserted.done():
             self._deserted.set_result(None)
 
 

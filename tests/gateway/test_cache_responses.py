@@ -178,35 +178,67 @@ def test_a_cancelled_leader_leaves_the_call_to_its_followers() -> None:
     played(story)
 
 
-@pytest.mark.parametrize("followed", [True, False])
-def test_a_leader_whose_caller_hangs_up_goes_on_as_long_as_others_wait(*, followed: bool) -> None:
+class Leaving:
+    """A leader, `followed` or not, whose provider is given up once `made.watch` says that all have left."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.scene = Scene()
+        self.gone: list[asyncio.Future[None]] = [loop.create_future() for _ in range(2)]
+
+    async def provider(self, made: Call) -> Reply:
+        assert made.watch is not None
+        left, done = made.watch(), asyncio.ensure_future(self.scene.provider.go.wait())
+        await asyncio.wait({left, done}, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            done.cancel()
+            raise CallerLeftError
+        return reply(made, answer())
+
+    async def ask(self, number: int) -> asyncio.Task[Any]:
+        made = call(watch=lambda: self.gone[number])
+        asking = asyncio.ensure_future(self.scene.ask(made, self.provider))
+        await _settle()
+        return asking
+
+    async def leave(self, number: int) -> None:
+        self.gone[number].set_result(None)
+        await _settle()
+
+
+def test_a_leader_whose_caller_hangs_up_goes_on_as_long_as_others_wait() -> None:
     async def story() -> None:
-        scene = Scene()
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def provider(made: Call) -> Reply:
-            assert made.watch is not None
-            left, done = made.watch(), asyncio.ensure_future(scene.provider.go.wait())
-            await asyncio.wait({left, done}, return_when=asyncio.FIRST_COMPLETED)
-            if not done.done():
-                raise CallerLeftError
-            return reply(made, answer())
-
-        def ask(made: Call) -> asyncio.Task[Any]:
-            return asyncio.ensure_future(scene.ask(made, provider))
-
-        leader = ask(call(watch=lambda: gone))
-        await _settle()
-        follower = ask(call()) if followed else None
-        await _settle()
-        gone.set_result(None)
-        await _settle()
-        assert leader.done() is not followed
-        if follower is None:
-            assert isinstance(leader.exception(), CallerLeftError)
-            return
-        scene.provider.go.set()
+        they = Leaving()
+        leader, follower = await they.ask(0), await they.ask(1)
+        await they.leave(0)
+        assert not leader.done()
+        they.scene.provider.go.set()
         assert [(await each).cache for each in (leader, follower)] == ["miss", "hit"]
+
+    played(story)
+
+
+def test_a_follower_who_leaves_takes_nothing_from_the_leader() -> None:
+    async def story() -> None:
+        they = Leaving()
+        leader, follower = await they.ask(0), await they.ask(1)
+        await they.leave(1)
+        assert isinstance(follower.exception(), CallerLeftError)
+        they.scene.provider.go.set()
+        assert (await leader).cache == "miss"
+
+    played(story)
+
+
+@pytest.mark.parametrize("leaving", [[0], [1, 0], [0, 1]], ids=["alone", "its follower first", "its follower last"])
+def test_a_call_is_given_up_when_all_who_waited_for_it_have_left(leaving: list[int]) -> None:
+    async def story() -> None:
+        they = Leaving()
+        waiting = [await they.ask(number) for number in range(len(leaving))]
+        for number in leaving:
+            await they.leave(number)
+        for each in waiting:
+            assert isinstance(each.exception(), CallerLeftError)
 
     played(story)
 
