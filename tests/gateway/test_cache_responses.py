@@ -10,15 +10,19 @@ import msgspec
 import pytest
 
 from gateway.cache.flights import Dispatch
+from gateway.cache.replay import Replay, replay
 from gateway.cache.responses import ResponseCache
-from gateway.cache.stored import MAX_BODY_BYTES, Tape, decode, encode, stored
+from gateway.cache.stored import MAX_BODY_BYTES, Stored, Tape, decode, encode, stored
 from gateway.cache.stores import MemoryStore
 from gateway.calls import Call
+from gateway.doors.spec_b import Body, SpecB
 from gateway.http import CallerLeftError
 from gateway.replies import Reply
-from tests.gateway.cache_calls import ALICE, BOB, Books, Provider, answer, call, reply, way
+from tests.gateway.cache_calls import ALICE, BOB, NOW, Books, Provider, answer, call, reply, way
 from tests.servers import PATIENCE_S
+from wire import anthropic_messages
 from wire.errors import ApiError, Code
+from wire.neutral import ChatResponse
 
 REFUSAL = ApiError(Code.BUDGET_EXCEEDED, "No money is left.")
 
@@ -271,6 +275,82 @@ def test_who_came_while_an_equal_call_was_under_way_is_told_its_answer_though_it
         reply = await scene.cache.answer(made, asked, scene.provider, scene.books)
         assert isinstance(reply, Reply)
         assert (reply.cache, len(scene.provider.calls), scene.counted) == ("hit", 1, [])
+
+    played(story)
+
+
+STREAMED = msgspec.structs.replace(
+    answer(),
+    body=(
+        b'data: {"id":"1","model":"gpt","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
+        b'data: {"id":"1","model":"gpt","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        b"data: [DONE]\n\n"
+    ),
+)
+
+
+async def _replayed(made: Call, kept: Stored, books: Books) -> Replay:
+    told = await replay(made, kept, books)
+    assert isinstance(told, Replay)
+    return told
+
+
+def test_a_kept_stream_ends_when_its_row_is_durable_and_has_one() -> None:
+    async def story() -> None:
+        books = Books()
+        told = await _replayed(call(asked={"stream": True}, end_user="carol"), STREAMED, books)
+        assert not told.drains
+        assert (told.outset.provider, told.outset.model, told.outset.cache) == ("own", "gpt-1-2026", "hit")
+
+        frames = told.frames()
+        assert b"Hi" in await anext(frames)
+        assert books.rows == []
+        last = await anext(frames)
+        assert last.endswith(b"data: [DONE]\n\n")
+        (row,) = books.rows
+        assert (row.status, row.end_user, row.saved_pico) == ("cached", "carol", 7)
+        assert [frame async for frame in frames] == []
+        await told.aclose()
+        assert books.rows == [row]
+
+    played(story)
+
+
+def test_a_kept_stream_that_nobody_takes_has_its_row() -> None:
+    async def story() -> None:
+        books = Books()
+        await (await _replayed(call(asked={"stream": True}), STREAMED, books)).aclose()
+        assert [row.status for row in books.rows] == ["cached"]
+
+    played(story)
+
+
+def test_a_kept_stream_says_in_a_specifications_words_what_it_once_took() -> None:
+    """Also where its provider told no usage."""
+
+    async def story() -> None:
+        door = SpecB(Body)
+        body = {"messages": [{"role": "user", "content": "Hi"}], "model": "gpt", "stream": True}
+        made = call(dialect=door, envelope=door.open_chat(msgspec.json.encode(body)))
+        frames = [frame async for frame in (await _replayed(made, STREAMED, Books())).frames()]
+        told = [msgspec.json.decode(line[6:]) for line in b"".join(frames).splitlines() if line]
+
+        assert [event["content"] for event in told[:-1]] == ["Hi"]
+        assert (told[-1]["model"], told[-1]["provider"], told[-1]["cost_estimate"]) == ("gpt-1-2026", "own", 0)
+        assert told[-1]["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+    played(story)
+
+
+def test_a_kept_answer_says_when_it_was_made_where_its_provider_did_not() -> None:
+    async def story() -> None:
+        body = b'{"id":"1","model":"m","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}'
+        kept = msgspec.structs.replace(answer(), dialect=anthropic_messages.name, body=body, started_at=NOW)
+        told = await replay(call(), kept, Books())
+
+        assert isinstance(told, Reply)
+        assert isinstance(told.response, ChatResponse)
+        assert told.response.created == NOW.timestamp()
 
     played(story)
 
