@@ -196,6 +196,26 @@ def test_metrics_tell_how_the_calls_of_a_day_ended() -> None:
     assert told["failovers"] == 1
 
 
+def test_metrics_tell_of_each_provider_and_of_a_failover_to_the_second() -> None:
+    alice, at = _client("alice"), timezone.now() - timedelta(hours=1)
+    attempts: list[dict[str, Any]] = [{"is_final": False, "status": "error"}, {"cost_pico": 25}]
+    for attempt, facts in enumerate(attempts, 1):
+        held = hold(started_at=at, attempt=attempt, provider=("slow", "quick")[attempt - 1])
+        ledger.apply([ledger.Note(record(held, latency_ms=40, **facts))])
+
+    told = msgspec.json.decode(msgspec.json.encode(usage_facts._metrics(alice, timezone.now())))
+
+    assert told["failovers"] == 1
+    assert told["providers"]["quick"] == {"requests": 1, "errors": 0, "cost_usd": 25e-12, "avg_latency_ms": 40}
+
+
+def test_usage_tells_the_tokens_of_both_directions() -> None:
+    held = hold(started_at=timezone.now() - timedelta(minutes=1))
+    ledger.apply([ledger.Note(record(held, input_tokens=30, output_tokens=12))])
+
+    assert _told(usage_facts.usage_for_e, _client("alice"))["total_tokens"] == 42
+
+
 @pytest.mark.parametrize(
     "surface",
     [
