@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.middleware import AuthenticationMiddleware, get_user
 from django.contrib.auth.models import User
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.contrib.sessions.models import Session
@@ -133,6 +133,25 @@ def test_what_changes_a_user_is_seen_at_once(known: Sessions, browser: Client, a
         User.objects.filter(pk=alice.pk).update(is_staff=is_staff)
         for _ in range(3):
             assert ask(known, browser).user.is_staff == is_staff
+
+
+def test_what_changed_while_django_looked_and_was_taken_back_is_over(
+    browser: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Sessions()
+    ask(known, browser)  # from now on its rows are read, before Django looks and after
+    User.objects.update(is_superuser=False)
+
+    def meanwhile(request: HttpRequest) -> Any:
+        User.objects.update(is_superuser=True)
+        return get_user(request)
+
+    monkeypatch.setattr(sessions, "get_user", meanwhile)
+    assert ask(known, browser).user.is_superuser
+    monkeypatch.undo()
+    User.objects.update(is_superuser=False)
+
+    assert not ask(known, browser).user.is_superuser
 
 
 def test_nobody_is_taken_for_another(known: Sessions, browser: Client, alice: User) -> None:

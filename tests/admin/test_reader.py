@@ -226,6 +226,35 @@ def test_a_form_from_another_address_is_told_which_setting_names_it() -> None:
     assert "CSRF_TRUSTED_ORIGINS" in answer.content.decode()
 
 
+def test_no_script_and_no_other_site_gets_at_a_session(db: None) -> None:
+    User.objects.create_superuser("bea", password="a-long-password-9")
+    browser = Browser()
+
+    browser.post(reverse("admin:login"), {"username": "bea", "password": "a-long-password-9"})
+
+    cookie = browser.cookies["sessionid"]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("k7#Qz-9!x", "at least 10 characters"),
+        ("password123", "too common"),
+        ("barbara.miller", "too similar to the username"),
+    ],
+)
+def test_a_password_that_is_soon_guessed_is_refused(staff: Browser, password: str, why: str) -> None:
+    barbara = User.objects.create_user("barbara.miller", password="a-long-password-9", is_staff=True)
+    given = {"password1": password, "password2": password}
+
+    page = staff.post(reverse("admin:auth_user_password_change", args=[barbara.pk]), given)
+
+    assert why in page.content.decode()
+    barbara.refresh_from_db()
+    assert barbara.check_password("a-long-password-9")
+
+
 def test_what_cannot_be_deleted_says_why_and_what_to_do_instead(staff: Browser, filled: None) -> None:
     client = Client.objects.get(name="mobile-app")
 

@@ -138,7 +138,11 @@ def test_numbers_that_are_addresses(text: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["example.com", "127.0.0.1.nip.io", "1.2.3.4.5", "256.1.1.1", "4294967296", "08.1", ""]
+    "text",
+    [
+        *("example.com", "127.0.0.1.nip.io", "1.2.3.4.5", "1.2.3.4.0", "1.2.3.4.5.6", "256.1.1.1", "4294967296"),
+        *("08.1", ""),
+    ],
 )
 def test_names_are_not_numbers(text: str) -> None:
     assert literal(text) is None
@@ -156,7 +160,11 @@ def test_ports_that_no_model_server_has_are_refused(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("networks", "ports"), [("10.0.0.0/33", "443"), ("localhost", "443"), ("none", "https"), ("none", "0"), ("", "9-5")]
+    ("networks", "ports"),
+    [
+        *(("10.0.0.0/33", "443"), ("localhost", "443")),
+        *(("", ports) for ports in ("https", "0", "0-9", "9-5", "443-65536")),
+    ],
 )
 def test_a_setting_that_is_none_says_which_and_how(networks: str, ports: str) -> None:
     with pytest.raises(ValueError, match=r"EGRESS_ALLOWED_(NETWORKS|PORTS) lists .* for example"):
@@ -179,6 +187,7 @@ REFUSED_ADDRESSES = [
     "http://0x7f.1",
     "http://localhost:11434",
     "http://api.localhost./v1",
+    "http://LocalHost/v1",
     "https://10.1.2.3/v1",
 ]
 
@@ -208,7 +217,10 @@ def test_a_disguised_address_is_refused_where_its_plain_form_is_allowed(settings
 
 @pytest.mark.parametrize(
     ("host", "is_ours"),
-    [("localhost", True), ("127.0.0.1", True), ("10.1.2.3", True), ("8.8.8.8", False), ("llm.example.com", False)],
+    [
+        *[(host, True) for host in ("localhost", "LOCALHOST", "Box.LocalHost", "127.0.0.1", "10.1.2.3")],
+        *[(host, False) for host in ("8.8.8.8", "llm.example.com")],
+    ],
 )
 def test_what_is_plainly_not_public(host: str, *, is_ours: bool) -> None:
     assert egress.is_own_network(host) is is_ours
