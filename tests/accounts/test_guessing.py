@@ -206,6 +206,20 @@ def test_what_counts_no_more_is_forgotten_and_no_name_is_kept() -> None:
     assert [row.number for row in Guesses.objects.all()] == [1, 1]  # of that name, and of the address
 
 
+def test_it_is_over_in_time_also_where_there_is_more_to_forget_than_is_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guessing, "_FORGOTTEN_AT_ONCE", 0)
+    began = timezone.now()
+    who = {"name": "anna", "address": HERE}
+    for _ in range(MOST_WRONG):
+        guessing.begin(**who, now=began)
+
+    assert [guessing.begin(**who, now=began + REFUSED_FOR) for _ in range(MOST_WRONG)] == [1, 2, 3, 4, 5]
+    with pytest.raises(TooManyGuessesError):
+        guessing.begin(**who, now=began + REFUSED_FOR)
+
+
 def test_nothing_is_counted_where_nothing_was_given() -> None:
     for _ in range(MOST_WRONG + 1):
         assert REFUSED not in sign_in("").content.decode()

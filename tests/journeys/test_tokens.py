@@ -61,6 +61,7 @@ def test_a_token_in_a_tier_has_its_limits_for_each_user(shared: Product) -> None
     assert statuses.count(200) == 10
     assert set(statuses[10:]) == {429}
     assert shared.chat(key=_token(tier="basic", sub="another")).status == 200
+    assert shared.chat(key=_token(tier="basic", sub="limited", client="bob")).status == 200, "another of that name"
     assert shared.chat(key=_token(tier="no-such-tier")).status == 401
 
 
