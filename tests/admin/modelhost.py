@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,9 +16,12 @@ _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 
 
 class ModelHost:
-    """Listens on a free port. Set `status`, `body`, `key` or `delay_s` to change what it answers."""
+    """Listens on a free port. Set `status`, `body`, `key` or `delay_s` to change what it answers.
 
-    def __init__(self) -> None:
+    With a `certificate`, in one file with its key, over TLS alone.
+    """
+
+    def __init__(self, *, certificate: Path | None = None) -> None:
         self.models = ["house-large", "house-small"]
         self.status = 200
         self.body: str | None = None
@@ -24,6 +29,10 @@ class ModelHost:
         self.delay_s = 0.0
         self.seen: list[tuple[str, dict[str, str]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        if certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(certificate)
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     @property
     def url(self) -> str:

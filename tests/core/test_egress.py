@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,7 +24,7 @@ from core.http import UnacceptableAnswerError, open_client, open_session, valida
 from core.http1 import ConnectError
 from core.http1.names import Lookup, system_lookup
 from tests.admin.modelhost import ModelHost
-from tests.core.hosts import CONNECT_S
+from tests.core.hosts import CONNECT_S, certificate
 
 CLOSED = Policy.parse(networks="none", ports=egress.USUAL_PORTS)
 _PATIENCE_S = 20.0
@@ -333,6 +334,30 @@ def test_no_proxy_of_the_environment_is_used(host: ModelHost, monkeypatch: pytes
     with open_client(policy=LOCAL) as http:
         assert http.get(f"{host.url}/models").status_code == 200
     assert asyncio.run(_post(f"{host.url}/models", LOCAL)) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted", "status"),
+    [("localhost", True, 200), ("localhost", False, None), ("models.example", True, None)],
+    ids=["trusted", "signed by nobody known", "of another name"],
+)
+def test_over_tls_a_host_must_prove_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, status: int | None, *, is_trusted: bool
+) -> None:
+    """Providers are shown their keys by it, and receivers of webhooks what has happened."""
+    file = certificate(tmp_path)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setattr(blocking_http, "_tls", blocking_http._tls.__wrapped__)  # which one process does but once
+    monkeypatch.setattr(GuardedNetwork, "look_up", lambda *_: ["127.0.0.1"])
+    with ModelHost(certificate=file) as host, open_client(policy=LOCAL) as http:
+        url = host.url.replace("http://127.0.0.1", f"https://{name}") + "/models"
+        if status is not None:
+            assert http.get(url).status_code == status
+            return
+        with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            http.get(url)
+        assert host.seen == []
 
 
 def test_a_byte_at_a_time_keeps_nobody_waiting() -> None:
