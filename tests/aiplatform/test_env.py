@@ -77,6 +77,51 @@ def test_production_believes_no_tokens_that_a_weak_secret_signs(tmp_path: Path) 
     assert (done.returncode, done.stderr.split()[0]) == (1, "JWT_SECRET")
 
 
+_SHARED = {"JWT_SECRET": "a secret of thirty-two character"}
+_SET = {"JWT_JWKS_URL": "https://id.example.com/keys"}
+_NAMED = {"JWT_AUDIENCE": "us", "JWT_ISSUER": "them"}
+
+
+def test_tokens_are_believed_by_whom_one_secret_or_set_of_keys_a_name_and_a_signer_are_known(tmp_path: Path) -> None:
+    cases = {
+        "JWT_SECRET must have at least 32 characters.": {"JWT_SECRET": _SHARED["JWT_SECRET"][:-1], **_NAMED},
+        "Set JWT_SECRET (HS256) or JWT_JWKS_URL (RS256), not both.": _SHARED | _SET | _NAMED,
+        "JWT_ALGORITHM must be HS256 with JWT_SECRET.": {**_SHARED, **_NAMED, "JWT_ALGORITHM": "RS256"},
+        "JWT_ALGORITHM must be RS256 with JWT_JWKS_URL.": {**_SET, **_NAMED, "JWT_ALGORITHM": "HS256"},
+        "JSON Web Tokens need JWT_AUDIENCE": {**_SHARED, "JWT_ISSUER": "them"},
+        "JSON Web Tokens need JWT_ISSUER": {**_SET, "JWT_AUDIENCE": "us"},
+        "JSON Web Tokens need JWT_AUDIENCE and JWT_ISSUER": _SHARED,
+    }
+    fine = [_NAMED, _SHARED | _NAMED | {"JWT_ALGORITHM": "HS256"}, _SET | _NAMED]
+
+    said = _said_of(tmp_path, [*cases.values(), *fine])
+
+    assert [line.partition(": which")[0] for line in said] == [*cases, *([""] * len(fine))]
+
+
+def test_in_production_a_secret_of_few_characters_over_and_over_was_typed(tmp_path: Path) -> None:
+    typed, made = "abcdefg" * 6, "abcdefgh" * 5
+    names = ("SECRET_KEY", "AI_ENCRYPTION_KEY")
+
+    said = _said_of(
+        tmp_path,
+        [{name: value} for name in names for value in (typed, made)],
+        **{"DJANGO_ENV": "production", **_STRONG},
+    )
+
+    refused = [f"{name} has fewer than 8 different characters: make it at random." for name in names]
+    assert said == [refused[0], "", refused[1], ""]
+
+
+@pytest.mark.parametrize(
+    ("env", "reached"), [({}, "127.0.0.0/8, ::1/128"), ({"DJANGO_ENV": "production", **_STRONG}, "none")]
+)
+def test_this_machines_own_addresses_are_called_unasked_where_nobody_else_is_served(
+    tmp_path: Path, env: dict[str, str], reached: str
+) -> None:
+    assert _settings(tmp_path, "settings.EGRESS", **env).stdout.strip() == reached
+
+
 def test_production_refuses_a_weak_key_of_specification_d(tmp_path: Path) -> None:
     done = _settings(tmp_path, DJANGO_ENV="production", AI_ENCRYPTION_KEY="short", **_STRONG)
 
@@ -195,6 +240,7 @@ def test_embedded_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_pa
     assert first.stdout == second.stdout == kept.read_text() + "\n"
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.stat().st_uid == os.getuid()
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_others_on_the_machine_cannot_look_into_the_folder_of_an_installation(tmp_path: Path) -> None:
