@@ -16,7 +16,6 @@ from rest_framework.test import APIClient
 
 from accounts import acting
 from accounts.audit import note_count
-from accounts.audit_entries import entry_of
 from accounts.models import ApiKey, AuditEntry, Client, Tier
 from core import calling
 from providers.models import Credential, Provider
@@ -242,13 +241,3 @@ def test_a_time_that_some_clock_cannot_tell_is_refused_by_the_api_by_name(api: A
             assert (answer.status_code, list(answer.json()["fields"])) == (400, [name])
         made = api.post("/api/accounts/keys", {"client": "operations", "expiresAt": at}, format="json")
         assert (made.status_code, list(made.json()["fields"])) == (400, ["expiresAt"])
-
-
-def test_names_that_are_longer_than_their_columns_are_cut_and_the_change_is_made() -> None:
-    actor = acting.Actor("stranger", "somebody at " + "x" * 300)
-
-    made = entry_of(actor, AuditEntry.Action.REFUSED, kind="k" * 100, name="n" * 300, changes=[])
-
-    made.save(force_insert=True)
-    assert made.actor.startswith("somebody at xxx")
-    assert (len(made.actor), len(made.object_type), len(made.object_name)) == (200, 64, 200)

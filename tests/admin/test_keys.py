@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.urls import reverse
@@ -68,8 +70,6 @@ def test_the_waiting_secret_lies_encrypted_in_the_session(staff: Browser) -> Non
 def test_somebody_elses_session_does_not_show_it(staff: Browser) -> None:
     client = Client.objects.create(name="shop")
     staff.post(ADD, {"client": client.pk, "name": "", "scope": "call"})
-    from django.contrib.auth.models import User
-
     other = Browser()
     other.force_login(User.objects.create_superuser("other", "", "a-long-password"))
     page = other.get(reverse("admin:accounts_apikey_secret", args=[ApiKey.objects.get().pk])).content.decode()
@@ -95,6 +95,25 @@ def test_a_key_is_revoked_by_its_row_and_in_bulk(staff: Browser) -> None:
     staff.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [str(second.pk)]})
     assert not ApiKey.objects.filter(is_active=True).exists()
     assert "Revoked" in staff.get("/admin/accounts/apikey/").content.decode()
+
+
+@pytest.mark.parametrize("permission", [None, "view_apikey"])
+def test_who_may_not_change_keys_revokes_none_and_sees_none_that_he_may_not(
+    staff: Browser, permission: str | None
+) -> None:
+    key, _ = make(staff)
+    onlooker = User.objects.create_user("eve", password="a-long-password", is_staff=True)
+    onlooker.user_permissions.set(Permission.objects.filter(codename=permission))
+    browser = Browser()
+    browser.force_login(onlooker)
+
+    one = browser.post(reverse("admin:accounts_apikey_revoke_one", args=[key.pk]))
+    browser.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [str(key.pk)]})
+    shown = browser.get(reverse("admin:accounts_apikey_secret", args=[key.pk]))
+
+    key.refresh_from_db()
+    assert (one.status_code, key.is_active) == (403, True)
+    assert (shown.status_code, key.prefix in shown.content.decode()) == ((200, True) if permission else (302, False))
 
 
 def test_a_clients_page_leads_to_a_new_key_for_it(staff: Browser) -> None:
