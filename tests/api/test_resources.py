@@ -222,6 +222,15 @@ def test_a_key_keeps_its_client_and_scope(api: APIClient) -> None:
     assert (named.status_code, named.json()["name"]) == (200, "pipeline")
 
 
+def test_a_client_keeps_the_name_by_which_the_books_and_tokens_know_it(api: APIClient) -> None:
+    [client] = api.get("/api/accounts/clients").json()["results"]
+
+    renamed = api.patch(f"/api/accounts/clients/{client['id']}", {"name": "another"}, format="json")
+
+    assert (renamed.status_code, list(renamed.json()["fields"])) == (400, ["name"])
+    assert Client.objects.get().name == client["name"]
+
+
 def test_a_credential_is_written_and_never_read(api: APIClient, gpt4: dict[str, Any]) -> None:
     url = "/api/ai-providers/credentials"
     body = {"provider": "openai-gpt-4", "label": "second", "apiKey": "sk-second-secret-wxyz", "weight": 3}

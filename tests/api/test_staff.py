@@ -182,6 +182,24 @@ def test_a_key_that_may_manage_is_revived_by_who_may_do_everything_alone(admin: 
     assert everything.patch(url, {"isActive": True, "expiresAt": None}, format="json").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("days", "asked", "status"),
+    [(1, 2, 400), (1, None, 400), (1, 1, 200), (1, 0.5, 200), (None, None, 200), (None, 5, 200)],
+)
+def test_nor_is_it_usable_for_longer(db: None, days: int | None, asked: float | None, status: int) -> None:
+    now = timezone.now()
+    end, wanted = (now + timedelta(days=each) if each is not None else None for each in (days, asked))
+    key, _ = ApiKey.mint(client=Client.objects.create(name="alice"), scope="manage")
+    ApiKey.objects.update(expires_at=end)
+
+    answer = _session("bob", "change_apikey").patch(
+        f"/api/accounts/keys/{key.pk}", {"expiresAt": wanted}, format="json"
+    )
+
+    key.refresh_from_db()
+    assert (answer.status_code, key.expires_at) == (status, wanted if status == 200 else end)
+
+
 def test_nor_is_it_revived_by_its_client(admin: User) -> None:
     client = Client.objects.create(name="alice", is_active=False)
     ApiKey.mint(client=client, scope="manage")
@@ -198,5 +216,7 @@ def test_nor_is_it_revived_by_its_client(admin: User) -> None:
     assert (shown.status_code, client.description, client.is_active) == (302, "of ours", False)
     assert everything.patch(url, {"isActive": True}, format="json").status_code == 200
     assert bob.patch(url, {"isActive": False}, format="json").status_code == 200
-    ApiKey.objects.update(is_active=False)
-    assert bob.patch(url, {"isActive": True}, format="json").status_code == 200
+    for harmless in ({"is_active": False}, {"is_active": True, "expires_at": timezone.now()}):
+        ApiKey.objects.update(**harmless)
+        assert bob.patch(url, {"isActive": True}, format="json").status_code == 200
+        assert bob.patch(url, {"isActive": False}, format="json").status_code == 200
