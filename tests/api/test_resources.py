@@ -222,6 +222,24 @@ def test_a_key_keeps_its_client_and_scope(api: APIClient) -> None:
     assert (named.status_code, named.json()["name"]) == (200, "pipeline")
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expiresAt", "2020-01-01T00:00:00Z"),
+        ("allowedModels", ["m" * 201]),
+        ("allowedModels", [f"model-{number}" for number in range(501)]),
+    ],
+    ids=["expired from the start", "a name of no model", "too many names"],
+)
+def test_a_key_that_the_admin_would_refuse_is_not_made_by_the_api(api: APIClient, field: str, value: Any) -> None:
+    before = ApiKey.objects.count()
+
+    answer = api.post("/api/accounts/keys", {"client": Client.objects.get().name, field: value}, format="json")
+
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+    assert ApiKey.objects.count() == before
+
+
 def test_a_client_keeps_the_name_by_which_the_books_and_tokens_know_it(api: APIClient) -> None:
     [client] = api.get("/api/accounts/clients").json()["results"]
 
