@@ -227,6 +227,24 @@ def test_what_is_plainly_not_public(host: str, *, is_ours: bool) -> None:
     assert egress.is_own_network(host) is is_ours
 
 
+@pytest.mark.parametrize("secret", ["key@", ":key@", "user:key@"])
+def test_an_address_holds_no_key_which_pages_and_logs_would_show(settings: Any, secret: str) -> None:
+    settings.EGRESS = CLOSED
+    for address in (f"https://{secret}llm.example.com/v1", "https://llm.example.com/v1#key"):
+        with pytest.raises(ValidationError, match="no user name, password or fragment"):
+            validate_address(address)
+    with pytest.raises(ValidationError, match="holds no query"):
+        validate_address("https://llm.example.com/v1?key=key")
+    validate_address("https://hooks.example.com/?token=key", may_have_query=True)
+
+
+def test_the_usual_port_of_its_scheme_is_an_addresss(settings: Any) -> None:
+    settings.EGRESS = Policy.parse(networks="none", ports="443")
+    validate_address("https://llm.example.com/v1")
+    with pytest.raises(ValidationError, match="Port 80 may not be called"):
+        validate_address("http://llm.example.com/v1")
+
+
 def test_a_port_is_refused_where_it_is_typed(settings: Any) -> None:
     settings.EGRESS = LOCAL
     with pytest.raises(ValidationError, match="EGRESS_ALLOWED_PORTS"):

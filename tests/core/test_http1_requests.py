@@ -55,7 +55,18 @@ def test_hosts(url: str, line: str, origin: tuple[str, str, int]) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("", "h/x", "ftp://h/", "http:///x", "http://h:0/", "http://h:99999/", "http://u:p@h/", "http://[::1/"),
+        *(
+            "",
+            "h/x",
+            "ftp://h/",
+            "http:///x",
+            "http://h:0/",
+            "http://h:99999/",
+            "http://u:p@h/",
+            "http://u@h/",
+            "http://:p@h/",
+            "http://[::1/",
+        ),
         *("http://h/\r\nX: y", "http://h/\nx", "http://h/\0", "http://h\r\n/", "http://a b/", "http://h\x7f/"),
     ],
 )
