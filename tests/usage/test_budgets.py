@@ -164,8 +164,31 @@ def test_applying_again_moves_no_figure() -> None:
     assert _figures(window) == (300, 0, 0)
     for _ in range(3):
         ledger.apply([Reserve(held, (window,)), Settle(record(held)), Note(note)], replayed=True)
+    ledger.apply([Reserve(held, (window,))], replayed=True)  # its settle is in the replay's next batch
     assert _figures(window) == (0, 32, 7)
-    assert UsageRecord.objects.count() == 2
+    assert (Hold.objects.count(), UsageRecord.objects.count()) == (0, 2)
+
+
+def test_a_call_that_was_sent_is_held_though_its_budget_was_made_hard_before_the_journal_was_replayed() -> None:
+    window = _window(cap=100)
+    assert ledger.apply([Reserve(_held(window), (window,))], replayed=True, refusing=False) == {}
+    assert _figures(window) == (300, 0, 0)
+    assert Hold.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("amount", "cost", "overrun"), [(300, 300, 0), (300, 420, 120), (None, None, 0), (None, 25, 25)]
+)
+def test_a_call_that_began_and_ended_in_a_journal_counts_as_any_other(
+    amount: int | None, cost: int | None, overrun: int
+) -> None:
+    """Also one whose model has no price."""
+    window = _window(hard=False)
+    held = msgspec.structs.replace(_held(window), amount_pico=amount)
+    for _ in range(2):
+        ledger.apply([Reserve(held, (window,)), Settle(record(held, cost_pico=cost))], replayed=True, refusing=False)
+    assert _figures(window) == (0, cost or 0, overrun)
+    assert (Hold.objects.count(), UsageRecord.objects.count()) == (0, 1)
 
 
 def test_a_deleted_budget_counts_no_more_and_stops_nothing() -> None:
@@ -262,6 +285,20 @@ def test_weeks_begin_on_monday_and_months_on_the_first_also_where_clocks_change(
     began = periods.start_of(period, datetime.fromisoformat(moment), ZoneInfo("Europe/Berlin"))
     assert began == datetime.fromisoformat(starts_at)
     assert periods.end_of(period, began, ZoneInfo("Europe/Berlin")) == datetime.fromisoformat(ends_at)
+
+
+@pytest.mark.parametrize(
+    ("period", "time_zone", "expected"),
+    [
+        ("day", "Europe/Berlin", "e47fcda0-68de-5de3-9c67-c85b18342e0c"),
+        ("month", "UTC", "1e6ecac1-521b-5031-9f61-1a2b60940406"),
+        ("total", "UTC", "c351b783-9615-538f-9801-c47ec7f72392"),
+    ],
+)
+def test_a_period_keeps_its_window_from_one_version_to_the_next(period: Period, time_zone: str, expected: str) -> None:
+    """With another id it would begin anew in its middle, with all of its limit to spend."""
+    spec = BudgetSpec(UUID(int=7), "team", "all", "", 1, period, time_zone, hard=True)
+    assert window_of(spec, NOW).id == UUID(expected)
 
 
 def test_a_period_that_is_full_takes_no_further_cost_and_no_settle_fails() -> None:

@@ -127,6 +127,14 @@ def test_the_sweepers_guess_never_beats_the_truth() -> None:
     assert UsageRecord.objects.get().cost_pico == 25
 
 
+def test_of_a_call_that_was_never_made_the_sweeper_guesses_nothing() -> None:
+    held = hold()
+    ledger.apply([Reserve(held)])
+    ledger.apply([Void(held.id)])
+    ledger.apply([Settle(record(held, status="interrupted", evidence="upper_bound", cost_pico=300), swept=True)])
+    assert not UsageRecord.objects.exists()
+
+
 def test_a_released_lease_is_gone() -> None:
     alive = uuid7()
     leases.renew(alive, "here")

@@ -107,6 +107,12 @@ class TestOverrun:
         ledger.apply([Note(more)])
         assert self._figures() == (5 * 20 * 10**6, 99 * 10**6)
 
+    def test_all_of_it_is_where_nothing_was_left(self) -> None:
+        row = self._settled(self._window(10**6))
+        BudgetWindow.objects.update(cap_pico=10)
+        ledger.apply([Note(_repriced(row, "20"))])
+        assert self._figures() == (5 * 20 * 10**6, 5 * 20 * 10**6 - 25)
+
     def test_a_truth_beyond_its_guess_is(self) -> None:
         window = self._window(1_000)
         held = hold(windows=f'["{window.id}"]')
