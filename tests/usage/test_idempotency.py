@@ -141,7 +141,9 @@ def test_its_truth_may_come_late_and_bring_the_answer() -> None:
 
 def test_a_call_that_was_never_made_gives_its_key_back() -> None:
     held, _ = _reserve(_claim())
-    ledger.apply([Void(held.id)])
+    without_key = hold()
+    ledger.apply([Reserve(without_key)])
+    ledger.apply([Void(without_key.id), Void(held.id)])
     assert _kept() is None
     window = window_of(spec_of(Budget.objects.create(name="all", scope="all", cap_pico=0, period="day")), NOW)
     refused = ledger.apply([Reserve(hold(windows=f'["{window.id}"]'), (window,), _claim())])

@@ -171,7 +171,7 @@ def _spent() -> int | None:
 def test_comparing_counts_and_changes_nothing() -> None:
     _calls(3)
     job = _finish(_begin())
-    assert (job.state, job.rows, job.changed_rows) == ("compared", 3, 3)
+    assert (job.state, job.rows, job.changed_rows, job.unpriced_rows) == ("compared", 3, 3, 0)
     assert (job.old_pico, job.new_pico) == (75, 150_000_000)
     assert (UsageRecord.objects.count(), _spent()) == (3, 75)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -60,8 +61,18 @@ def _finals() -> list[UsageRecord]:
 
 
 def test_it_gets_its_final_row(window: Window) -> None:
-    held = _failed(window=window, end_user="eve", requested_model="gpt-x", surface="gemini", attempt=1)
-    second = _failed(window=window, end_user="eve", requested_model="gpt-x", surface="gemini", attempt=2, routing="[]")
+    held, second = (
+        _failed(
+            window=window,
+            end_user="eve",
+            requested_model="gpt-x",
+            surface="gemini",
+            attempt=number,
+            routing="[]",
+            usd_per_unit=Decimal("1.25"),
+        )
+        for number in (1, 2)
+    )
     assert leases.sweep(now=LATER) == 1
     (row,) = _finals()
     assert (row.pk, row.attempt) == (unfinished.final_id(second.id), 2)
@@ -73,8 +84,9 @@ def test_it_gets_its_final_row(window: Window) -> None:
     assert (row.tags, row.surface, row.requested_model) == ({"team": "search"}, "gemini", "gpt-x")
     assert (row.started_at, row.ended_at, row.latency_ms) == (NOW, NOW, None)
     assert (row.provider_id, row.provider, row.deployment, row.price_id, row.windows) == (None, "", "", None, [])
-    assert (row.deployment_id, row.credential, row.routing) == (None, "", "")
+    assert (row.deployment_id, row.credential, row.routing, row.usd_per_unit) == (None, "", "", None)
     assert (row.cost_pico, row.input_tokens, row.output_tokens) == (0, 0, 0)
+    assert (row.input_cost_pico, row.output_cost_pico, row.request_cost_pico) == (0, 0, 0)
 
 
 def test_the_books_balance(window: Window) -> None:
