@@ -221,6 +221,23 @@ def test_a_bound_without_a_price_is_unknown(price: Price) -> None:
     assert (row.evidence, row.cost_pico) == ("upper_bound", None)
 
 
+@pytest.mark.parametrize("rate", [None, "1"])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(status="cancelled", usage=None, is_sent=False),
+        Outcome(status="error", usage=None, failure=from_status(500, "broken")),
+    ],
+    ids=["never sent", "refused"],
+)
+def test_what_nobody_bills_costs_nothing_also_without_a_price(price: Price, outcome: Outcome, rate: str | None) -> None:
+    if rate:
+        _rate(rate)
+    row = settlement.record(_attempt(), outcome)
+    assert (row.evidence, row.input_tokens, row.output_tokens, row.cost_pico) == ("none", 0, 0, 0)
+    assert (row.input_cost_pico, row.output_cost_pico, row.request_cost_pico) == (0, 0, 0)
+
+
 def test_a_retry_after_midnight_belongs_to_the_day_of_its_call(price: Price) -> None:
     """Its key, its row and its budget windows all say when the call began; only its deadline counts from now."""
     _rate("1")
@@ -353,6 +370,7 @@ def test_a_call_that_was_never_sent_has_failed_unless_its_caller_or_a_policy_is_
     row = settlement.refusal(_call(), ApiError(code, "Why."))
 
     assert (row.status, row.error_code, row.evidence, row.cost_pico) == (status, code.name, "none", 0)
+    assert (row.input_cost_pico, row.output_cost_pico, row.request_cost_pico) == (0, 0, 0)
 
 
 def test_a_call_that_a_budget_refused_names_the_window_without_room(price: Price) -> None:

@@ -16,7 +16,7 @@ from tests.usage.rows import NOW, hold, record
 from usage import idempotency, leases, ledger
 from usage.budgets import window_of
 from usage.idempotency import Answer, Claim, Kept, KeyInUseError
-from usage.ledger import Refusal, Reserve, Settle, Void
+from usage.ledger import Entry, Note, Refusal, Reserve, Settle, Void
 from usage.models import Budget, Hold, IdempotencyKey
 from usage.rows import HoldRow
 from usage.spending import spec_of
@@ -77,6 +77,16 @@ def test_keys_are_each_clients_own() -> None:
 def test_of_two_in_one_batch_the_first_has_it() -> None:
     refused = ledger.apply([Reserve(hold(), idempotency=_claim()), Reserve(hold(), idempotency=_claim())])
     assert list(refused) == [1]
+
+
+def test_calls_with_a_key_and_without_go_in_one_batch() -> None:
+    held, _ = _reserve(_claim())
+    others: list[Entry] = [Note(record(hold())), Void(uuid7()), Reserve(hold())]
+    assert ledger.apply([Settle(record(held)), *others, Reserve(hold(), idempotency=_claim(key="order-8"))]) == {}
+    kept = _kept()
+    assert kept is not None
+    assert kept.status == "ok"
+    assert (Hold.objects.count(), IdempotencyKey.objects.count()) == (2, 2)
 
 
 def test_an_answer_is_kept_with_its_record() -> None:

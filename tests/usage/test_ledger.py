@@ -50,6 +50,22 @@ def test_a_settle_without_a_hold_is_a_record_all_the_same() -> None:
     assert UsageRecord.objects.get().cost_pico == 25
 
 
+def test_what_meets_in_one_batch_is_all_written() -> None:
+    """A settle whose hold is there, one whose hold is not, and a row that needs none."""
+    held, unheld, noted = hold(), hold(), hold()
+    ledger.apply([Reserve(held)])
+    ledger.apply([Settle(record(held)), Settle(record(unheld)), Note(record(noted))])
+    assert set(UsageRecord.objects.values_list("pk", flat=True)) == {held.id, unheld.id, noted.id}
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_of_two_settles_of_a_call_in_one_batch_the_first_counts(*, is_held: bool) -> None:
+    held = hold()
+    ledger.apply([Reserve(held)] if is_held else [])
+    ledger.apply([Settle(record(held)), Settle(record(held, cost_pico=99))])
+    assert UsageRecord.objects.get().cost_pico == 25
+
+
 def test_a_void_leaves_no_trace() -> None:
     held = hold()
     ledger.apply([Reserve(held)])
@@ -135,13 +151,14 @@ def test_of_a_call_that_was_never_made_the_sweeper_guesses_nothing() -> None:
     assert not UsageRecord.objects.exists()
 
 
-def test_a_released_lease_is_gone() -> None:
-    alive = uuid7()
+def test_a_released_lease_is_gone_and_no_other() -> None:
+    alive, other = uuid7(), uuid7()
     leases.renew(alive, "here")
     leases.renew(alive, "here")
-    assert Lease.objects.count() == 1
+    leases.renew(other, "there")
+    assert Lease.objects.count() == 2
     leases.release(alive)
-    assert not Lease.objects.exists()
+    assert [(lease.pk, lease.process) for lease in Lease.objects.all()] == [(other, "there")]
 
 
 def test_who_has_not_been_seen_for_long_is_forgotten() -> None:
