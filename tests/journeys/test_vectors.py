@@ -277,11 +277,11 @@ def test_a_restart_keeps_what_there_is(new_product: NewProduct) -> None:
 
 def test_a_tier_s_limit_of_searches_holds(keeper: Product) -> None:
     _make(keeper, "limited", whose="charlie", size=_SIZE)
-    keeper.sql(
+    keeper.sql("UPDATE accounts_endpointlimit SET requests_per_minute = 3 WHERE endpoint = '/v1/vector/search'")
+    keeper.sql(  # last: what shows that it is in force shows that the limit is too
         "UPDATE accounts_apikey SET tier_id = (SELECT id FROM accounts_tier WHERE name = 'premium') "
         "WHERE client_id = (SELECT id FROM accounts_client WHERE name = 'charlie')"
     )
-    keeper.sql("UPDATE accounts_endpointlimit SET requests_per_minute = 3 WHERE endpoint = '/v1/vector/search'")
 
     def search(**asked: Any) -> Answer:
         return _call(keeper, "POST", "search", whose="charlie", collection_name="limited", **asked)
