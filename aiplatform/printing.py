@@ -19,7 +19,7 @@ from contextlib import suppress
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 _LAST_PATIENCE_S = 1.0
-_MOST_WAITING = 1_000  # lines
+_MOST_KEPT = 1_000  # lines
 _MOST_UNREAD = 32_768  # bytes of a pipe that others may be writing into just now: half of what it takes
 
 
@@ -52,7 +52,7 @@ class Printer:
             return self._changed.wait_for(lambda: not self._kept, patience_s)
 
     def _keep(self, data: bytes, gap: Callable[[int], str]) -> None:
-        if len(self._kept) >= _MOST_WAITING:
+        if len(self._kept) >= _MOST_KEPT:
             self._dropped, self._gap = self._dropped + 1, gap
             return
         self._tell_gap()
@@ -88,6 +88,11 @@ class Printer:
 def to(file: int) -> Printer:
     """The one printer of this process to an open file."""
     return _printers.get(file) or _printers.setdefault(file, Printer(file))
+
+
+def say(line: str) -> None:
+    """On standard output."""
+    to(STANDARD_OUTPUT).print(line)
 
 
 def open_what_is_closed() -> None:

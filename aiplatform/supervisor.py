@@ -92,7 +92,6 @@ class Supervisor:
     children: Sequence[Child]
     url: str
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    say: Callable[[str], None] = printing.to(printing.STANDARD_OUTPUT).print
     _stop_signals: int = 0
 
     def run(self, on_ready: Callable[[], None]) -> None:
@@ -140,7 +139,7 @@ class Supervisor:
         child.deaths = 1 if now - child.started_at > _SETTLED_S else child.deaths + 1
         wait_s = _BACK_OFF_S[min(child.deaths, len(_BACK_OFF_S)) - 1]
         child.process, child.start_again_at = None, now + wait_s
-        self.say(f"{child.name} ended ({_reason(code)}); starting it again in {wait_s:g} s.")
+        printing.say(f"{child.name} ended ({_reason(code)}); starting it again in {wait_s:g} s.")
 
     def _stop_children(self) -> None:
         """SIGTERM, the grace period, SIGKILL; a second Ctrl-C cuts the grace short."""

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connection, connections
 from django.utils import timezone
 
-from aiplatform import bootstrap, env
+from aiplatform import bootstrap, env, printing
 from aiplatform.supervisor import (
     Child,
     StartError,
@@ -61,8 +61,7 @@ class Command(BaseCommand):
         parts = [Child("The web server", web), Child("The worker", _worker())]
         if settings.REDIS_URL:
             parts.append(Child("The schedule", _beat()))
-        supervisor = Supervisor(parts, url=url)
-        supervisor.run(lambda: supervisor.say(_banner(url, made)))
+        Supervisor(parts, url=url).run(lambda: printing.say(_banner(url, made)))
 
     def _serve_part(self, part: str) -> None:
         """Becomes the part's own process, so that signals reach it."""
